@@ -1,0 +1,19 @@
+"""Compute sessions for Jupyter: remote kernels in containers or local processes."""
+
+from __future__ import annotations
+
+from jupyter_sessmgr._version import __version__
+
+__all__ = ["__version__"]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, object]]:
+    """Name the server extension; called by jupyter_server when it looks for extensions."""
+    from jupyter_sessmgr.app import SessMgrApp  # noqa: PLC0415 - keeps `import` light
+
+    return [{"module": "jupyter_sessmgr.app", "app": SessMgrApp}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Name the prebuilt lab extension; called by ``jupyter labextension develop``."""
+    return [{"src": "labextension", "dest": "jupyter-sessmgr"}]

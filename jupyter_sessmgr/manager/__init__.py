@@ -1,0 +1,1 @@
+"""What may happen to a session: wishes in, one loop makes facts."""

@@ -1,0 +1,1 @@
+"""The nouns: what a compute session *is*. Frozen values; standard library only, no I/O."""

@@ -1,0 +1,46 @@
+"""What the manager tells its listeners: frozen values with a past-tense name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jupyter_sessmgr.model.session import ComputeSession, KernelExit
+from jupyter_sessmgr.model.status import SessionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """A session's status became another."""
+
+    session: ComputeSession
+    before: SessionStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartProgressed:
+    """A session that starts came further: queued, pulling, creating, booting."""
+
+    session: ComputeSession
+    phase: str
+    info: str
+    #: Between 0 and 1; None when unknown.
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelDied:
+    """The kernel of a running session ended without being asked to."""
+
+    session: ComputeSession
+    exit: KernelExit
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealthChanged:
+    """The engine stopped answering, or answers again."""
+
+    available: bool
+    reason: str
+
+
+Event = StatusChanged | StartProgressed | KernelDied | EngineHealthChanged

@@ -1,0 +1,76 @@
+"""What a door asks of the manager."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from jupyter_sessmgr.model.session import Encryption, Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRequest:
+    """A wish for a session, as asked: gaps are filled and values are judged by admission.
+
+    A door checks only the *shape* of what it was given (a text is a text).
+    """
+
+    #: "" means: the preset's.
+    image: str = ""
+    #: None means: make one up.
+    name: str | None = None
+    #: "" means: the default one.
+    preset: str = ""
+    #: Kernelspec inside the image; None means: the preset's; "" means: no kernel.
+    kernel: str | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: Names of the admin's mount table, ``name`` or ``name:alias``; never paths (THREATS E4).
+    mounts: tuple[str, ...] = ()
+    #: Slots as written: ``{"cpu": "2", "mem": "4g", "cuda.device": 1}``.
+    resources: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    shmem: object = None
+    cluster_size: object = 1
+    domain: str = "default"
+    group: str = "default"
+    tag: str = ""
+    durable: bool = True
+    encryption: Encryption | None = None
+    #: Return a live session of this name and image instead of failing.
+    reuse: bool = True
+    origin: Origin = "rest"
+    #: The kernel door knows the id beforehand; None means: make one up.
+    session_id: str | None = None
+    #: The notebook's folder on the host, absolute; only the kernel door may say one.
+    notebook_folder: str = ""
+    #: The same, relative to the server's root folder, with ``/``.
+    notebook_path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a session used so far, as its agent measured it."""
+
+    cpu_ms: int = 0
+    mem_bytes: int = 0
+    mem_max_bytes: int = 0
+    pids: int = 0
+    net_rx_bytes: int = 0
+    net_tx_bytes: int = 0
+    io_read_bytes: int = 0
+    io_write_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How the whole is; for the health route, ``check`` and the log."""
+
+    #: ``docker``, ``process``; "" when none could be chosen.
+    engine: str
+    available: bool
+    #: When not available: the cause and the remedy.
+    reason: str
+    #: One sentence each: why this engine, and what it does not enforce.
+    notes: tuple[str, ...] = ()
+    #: Who holds the state folder, when it is not this server.
+    standby: str = ""

@@ -1,0 +1,1 @@
+"""What is remembered: the rows of sessions and places."""

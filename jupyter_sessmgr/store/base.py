@@ -1,0 +1,140 @@
+"""The promise every store keeps."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyter_sessmgr.model.session import ComputeSession, Place
+from jupyter_sessmgr.traits import ConfigurableABC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How many live sessions there may be; checked in the transaction that adds one."""
+
+    per_owner: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreHealth:
+    """What opening the store found."""
+
+    #: No rows were ever written here. Not a proof of a fresh installation: an emptied file looks
+    #: the same (FAULTS S5), so nothing that exists may be removed on this word.
+    is_new: bool
+    #: Where a damaged file was moved to; "" when there was none.
+    corrupt_copy: str = ""
+
+
+class Cipher:
+    """Encrypts the values of `environ` in rows.
+
+    The manager gives the store one that derives its key from the installation's master secret.
+    """
+
+    def seal(self, text: str) -> str:
+        """Return `text` as it may lie on disk."""
+        raise NotImplementedError
+
+    def unseal(self, sealed: str) -> str:
+        """Return what was sealed.
+
+        Raises
+        ------
+        ValueError
+            when it was not sealed by this installation.
+        """
+        raise NotImplementedError
+
+
+class Store(ConfigurableABC):
+    """Rows of sessions and places.
+
+    Called by the manager and the reconciler, on one event loop. Reads are answered from memory:
+    they never block and never fail. Writes return after the change is on disk, and either
+    happen whole or not at all. A write that fails leaves memory as it was.
+
+    Every write raises `StoreError` when the disk is full, the file is locked for longer than the
+    store waits, or the file is damaged.
+    """
+
+    @abstractmethod
+    async def open(self, folder: Path, cipher: Cipher) -> StoreHealth:
+        """Open or create the store in `folder`, and load what is alive.
+
+        Raises
+        ------
+        StoreRefused
+            when the folder's schema is newer than this program, or it may not be written.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish pending writes and let go of the file. Harmless when not open."""
+
+    @abstractmethod
+    async def add(self, session: ComputeSession, quota: Quota) -> ComputeSession:
+        """Write a new session's row, durably, and return it with its `number` and `revision`.
+
+        Raises
+        ------
+        NameTaken
+            when a live session of this owner has the name; `data["existingSessionId"]` says
+            which. The database itself sees to it.
+        LimitExceeded
+            when the quota is used up, counted in the same transaction.
+        """
+
+    @abstractmethod
+    async def save_wish(self, session: ComputeSession) -> ComputeSession:
+        """Write the wish columns: goal, generation, forced, name, tag.
+
+        Returns the row as it is now: `session`'s wishes with the stored facts.
+        """
+
+    @abstractmethod
+    async def save_facts(self, session: ComputeSession) -> ComputeSession:
+        """Write every column that is neither a wish nor fixed at creation.
+
+        Returns the row as it is now: `session`'s facts with the stored wishes. When the new
+        status is final, the name is free again.
+        """
+
+    @abstractmethod
+    async def forget(self, session_id: str) -> None:
+        """Delete the row of a session that ended."""
+
+    @abstractmethod
+    async def save_place(self, place: Place) -> None:
+        """Write a place's row, durably: before its engine is asked to make it."""
+
+    @abstractmethod
+    async def forget_place(self, place_id: str) -> None:
+        """Delete the row of a place that is gone. Harmless when it is not there."""
+
+    @abstractmethod
+    def get(self, session_id: str) -> ComputeSession | None:
+        """Find a session by UUID, ended ones included."""
+
+    @abstractmethod
+    def find(self, owner: str, reference: str) -> ComputeSession | None:
+        """Find an owner's session by the name of a live one, else by UUID, else by number.
+
+        Exact matches only. Among ended sessions only UUID and number find.
+        """
+
+    @abstractmethod
+    def sessions(self, *, owner: str | None = None, live: bool = True) -> Sequence[ComputeSession]:
+        """List sessions, newest first. With `live` false, ended ones are listed too."""
+
+    @abstractmethod
+    def place(self, place_id: str) -> Place | None:
+        """Find a place by id."""
+
+    @abstractmethod
+    def places(self) -> Sequence[Place]:
+        """List all places that have a row."""

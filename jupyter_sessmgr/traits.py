@@ -1,0 +1,36 @@
+"""Traits and a configurable base that traitlets lacks."""
+
+from __future__ import annotations
+
+from abc import ABCMeta
+from typing import Any
+
+from traitlets import Integer, MetaHasTraits, TraitError
+from traitlets.config import LoggingConfigurable
+
+from jupyter_sessmgr.model.errors import InvalidRequest
+from jupyter_sessmgr.model.resources import parse_size
+
+
+class _ABCMetaHasTraits(ABCMeta, MetaHasTraits):
+    """Lets a configurable have abstract methods."""
+
+
+class ConfigurableABC(LoggingConfigurable, metaclass=_ABCMetaHasTraits):
+    """A configurable class that may have abstract methods."""
+
+
+class ByteSize(Integer[int, Any]):
+    """A number of bytes, written as ``512m``, ``4.5g`` or an integer."""
+
+    def validate(self, obj: Any, value: Any) -> int:
+        """Turn text into bytes."""
+        try:
+            size = parse_size(value, self.name or "size")
+        except InvalidRequest as error:
+            raise TraitError(error.message) from error
+        return int(super().validate(obj, size) or 0)
+
+    def from_string(self, s: str) -> Any:
+        """Read what the command line gave."""
+        return s
