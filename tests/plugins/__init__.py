@@ -1,0 +1,1 @@
+"""Fixtures, one module per kind of real part."""

@@ -1,0 +1,21 @@
+"""Waiting for a condition with a deadline, instead of sleeping to hope."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+
+
+async def eventually(condition, timeout=10.0, interval=0.02, what=""):
+    """Return the first truthy answer of `condition` (may be async); fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what or inspect.getsource(condition)}")
+        await asyncio.sleep(interval)
