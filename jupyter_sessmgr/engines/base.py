@@ -48,6 +48,8 @@ class Capabilities:
     #: Folders of the server's host can be mounted.
     host_mounts: bool = True
     suspend: bool = False
+    #: Numbers of the user and group that sessions run as; None: those of the server.
+    runs_as: tuple[int, int] | None = None
     #: How kernels are reached.
     kernel_transport: Transport = "tcp"
     #: How many containers one session may have.

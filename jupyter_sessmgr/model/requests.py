@@ -45,6 +45,8 @@ class CreateRequest:
     notebook_folder: str = ""
     #: The same, relative to the server's root folder, with ``/``.
     notebook_path: str = ""
+    #: JPY_SESSION_NAME as Jupyter gives it; only the kernel door may say one.
+    jupyter_session: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

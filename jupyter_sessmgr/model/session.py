@@ -43,6 +43,8 @@ class SessionSpec:
     encryption: Encryption = "auto"
     cluster_size: int = 1
     durable: bool = True
+    #: What Jupyter calls the notebook; ipykernel shows it as ``__session__``.
+    jupyter_session: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +108,6 @@ class ComputeSession:
     #: The language the kernel speaks; "" until known.
     language: str = ""
     kernel_exit: KernelExit | None = None
-    #: Kernels started again because they died, since the last restart that a person asked for.
-    autorestarts: int = 0
     started_at: float | None = None
     ended_at: float | None = None
     last_active_at: float | None = None
