@@ -1,1 +1,1 @@
-"""The command line, jupyter sessmgr."""
+"""The command line: ``jupyter sessmgr …``. Translates words into requests, and never decides."""
