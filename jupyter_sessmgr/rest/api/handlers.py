@@ -1,0 +1,33 @@
+"""Handlers of our own routes."""
+
+from __future__ import annotations
+
+from jupyter_server.auth.decorator import authorized
+from tornado.web import authenticated
+
+from jupyter_sessmgr.rest.api import wire
+from jupyter_sessmgr.rest.base import SessionsHandler
+
+
+class HealthHandler(SessionsHandler):
+    """``{root}/api/health``."""
+
+    #: It must answer above all when the manager cannot be opened.
+    needs_sessions = False
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Say how the whole is: engine, its reason, who is in charge."""
+        trouble = await self.rest.trouble()
+        self.reply(wire.render_health(self.sessions.health(), trouble))
+
+
+class OffersHandler(SessionsHandler):
+    """``{root}/api/offers``."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """List what can be started: one entry per kernelspec of ours."""
+        self.reply({"items": [wire.render_offer(offer) for offer in self.sessions.offers]})

@@ -1,0 +1,1 @@
+"""The Backend.AI dialect: the session management document, and what its clients also send."""

@@ -1,0 +1,165 @@
+"""What every REST handler of ours is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, ClassVar
+
+from jupyter_server.base.handlers import APIHandler
+from tornado.web import HTTPError
+
+from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.rest.bodies import MAX_BODY, SMALL_BODY, read_object
+from jupyter_sessmgr.rest.errors import Problem, problem_of
+from jupyter_sessmgr.rest.owners import Owners
+
+#: What an authorizer is asked about.
+AUTH_RESOURCE = "sessmgr"
+#: Key of `Rest` in the web application's settings.
+SETTINGS_KEY = "sessmgr_rest"
+PROBLEM_JSON = "application/problem+json"
+_PROBLEMS = "https://api.backend.ai/probs/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What the handlers share; made by the extension's app."""
+
+    sessions: ComputeSessionManager
+    owners: Owners
+    #: Returns when the manager is open; raises why it cannot be opened. Cheap when it is open.
+    ready: Callable[[], Awaitable[None]]
+    #: Says why the manager is not open; "" when it is.
+    trouble: Callable[[], Awaitable[str]]
+    #: Status codes of the Backend.AI dialect that an admin may choose.
+    statuses: Mapping[type[SessmgrError], int]
+
+
+class SessionsHandler(APIHandler):
+    """Base of all REST handlers: who asks, the strict body, errors by the table.
+
+    Every method of a handler is ``@web.authenticated`` and ``@authorized``; the cross-site checks
+    of `APIHandler` stay as they are. Handlers raise errors of our tree and catch none.
+    """
+
+    auth_resource = AUTH_RESOURCE
+    #: Whether requests wait until the manager is open.
+    needs_sessions: ClassVar[bool] = True
+
+    @property
+    def rest(self) -> Rest:
+        """What the handlers share."""
+        rest: Rest = self.settings[SETTINGS_KEY]
+        return rest
+
+    @property
+    def sessions(self) -> ComputeSessionManager:
+        """The manager of compute sessions (``session_manager`` is Jupyter's)."""
+        return self.rest.sessions
+
+    @property
+    def owner(self) -> str:
+        """Whose sessions this request is about."""
+        return self.rest.owners.of(self.current_user)
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler
+        """Check who asks and what was sent, then wait for the manager."""
+        await super().prepare()
+        if self.current_user is None:
+            return
+        self._check_content_type()
+        if self.needs_sessions:
+            await self.rest.ready()
+
+    def _check_content_type(self) -> None:
+        """Refuse what a web page can send without asking first (THREATS B1)."""
+        if self.request.method in {"GET", "HEAD", "OPTIONS"}:
+            return
+        declared = self.request.headers.get("Content-Type", "")
+        if declared.partition(";")[0].strip().lower() == "application/json":
+            return
+        # A cross-site page cannot send these two methods unasked, so a bare one is harmless.
+        bare = not declared and not self.request.body
+        if self.request.method in {"DELETE", "PATCH"} and bare:
+            return
+        raise HTTPError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "Send JSON, with the header Content-Type: application/json.",
+        )
+
+    async def read_body(self) -> dict[str, Any]:
+        """Read the request's JSON object.
+
+        Raises
+        ------
+        InvalidRequest
+            as `bodies.read_object`.
+        HTTPError
+            413 when it is larger than 1 MiB.
+        """
+        body = self.request.body
+        if len(body) > MAX_BODY:
+            raise HTTPError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {MAX_BODY} bytes."
+            )
+        if len(body) > SMALL_BODY:
+            return await asyncio.to_thread(read_object, body)
+        return read_object(body)
+
+    def reply(self, value: object, status: int = HTTPStatus.OK) -> None:
+        """Answer with JSON."""
+        self.set_status(status)
+        self.finish(json.dumps(value))
+
+    def reply_nothing(self) -> None:
+        """Answer 204."""
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+    def problem(self, error: BaseException | None, status: int) -> Problem:
+        """Look an error up in the table; a dialect may have status codes of its own."""
+        return problem_of(error, status)
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with what the table says. Called by tornado with whatever a handler raised."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        super().send_error(self.problem(error, status_code).status, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Write an error's headers and body."""
+        problem = self.problem(kwargs.get("exc_info", (None, None, None))[1], status_code)
+        if problem.retry_after is not None:
+            self.set_header("Retry-After", str(problem.retry_after))
+        self.render_problem(problem)
+
+    def render_problem(self, problem: Problem) -> None:
+        """Write an error as this dialect spells it."""
+        body = {
+            "type": _PROBLEMS + problem.slug,
+            "title": problem.title,
+            "msg": problem.message,
+            "data": dict(problem.data),
+            "retryable": problem.retryable,
+        }
+        self.finish(json.dumps(body, default=str), set_content_type=PROBLEM_JSON)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log an expected error in one line, an unexpected one with its trace.
+
+        The words may quote the client, so they are escaped (THREATS E11).
+        """
+        if isinstance(value, SessmgrError):
+            self.log.info("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
+            return
+        super().log_exception(typ, value, tb)
