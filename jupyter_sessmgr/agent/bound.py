@@ -1,0 +1,70 @@
+"""Tells when a kernel listens on all its channels, without connecting to any."""
+
+from __future__ import annotations
+
+import os
+
+from .launch import CHANNELS, socket_files
+from .procs import descendants, read_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+_LISTEN = "0A"
+_ACCEPTS = 0x10000
+
+
+def is_bound(connection: Mapping[str, Any], pid: int) -> bool:
+    """Tell whether the kernel process `pid`, or one below it, listens on all five channels.
+
+    A stranger that sits on one of the ports, where the network is shared, is not the kernel.
+    """
+    if connection["transport"] == "ipc":
+        return set(socket_files(connection)) <= _unix_listeners()
+    wanted = {connection[name + "_port"] for name in CHANNELS}
+    inodes = _tcp_listeners(wanted)
+    if set(inodes.values()) != wanted:
+        return False
+    held = _held_sockets([pid, *descendants(pid)])
+    return held is None or {inodes[inode] for inode in held & set(inodes)} == wanted
+
+
+def _tcp_listeners(ports: set[int]) -> dict[str, int]:
+    """Map socket inodes to ports, for listeners on one of `ports`."""
+    found = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read_text(table).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTEN:
+                port = int(fields[1].rpartition(":")[2], 16)
+                if port in ports:
+                    found[fields[9]] = port
+    return found
+
+
+def _unix_listeners() -> set[str]:
+    """List the paths of all listening unix sockets."""
+    found = set()
+    for line in read_text("/proc/net/unix").splitlines()[1:]:
+        path = line.partition(" /")[2]
+        if path and int(line.split()[3], 16) & _ACCEPTS:
+            found.add("/" + path)
+    return found
+
+
+def _held_sockets(pids: list[int]) -> set[str] | None:
+    """List the inodes of the sockets that these processes hold; None when that is not told."""
+    held = set()
+    for pid in pids:
+        folder = "/proc/%d/fd" % pid
+        try:
+            for entry in os.listdir(folder):
+                target = os.readlink("%s/%s" % (folder, entry))
+                if target.startswith("socket:["):
+                    held.add(target[8:-1])
+        except PermissionError:
+            return None
+        except OSError:
+            continue
+    return held

@@ -1,0 +1,45 @@
+"""The program inside a session: starts its kernel, then answers its server.
+
+Standard library only, Python >= 3.8: it runs in any image.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from .kernel import Kernel
+from .launch import PR_SET_CHILD_SUBREAPER, prctl
+from .reaper import Reaper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+
+def run(orders: Mapping[str, Any]) -> int:
+    """Do what the orders say until told to end; returns the exit code.
+
+    The kernel is started before the rest is imported, because a person waits for it.
+    """
+    _detach_from_input()
+    # as PID 1 the default would be to ignore these; the loop takes SIGTERM over
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if os.getpid() != 1:
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+    os.makedirs(orders["runtime_dir"], mode=0o700, exist_ok=True)
+    reaper = Reaper()
+    kernel = Kernel(orders, reaper)
+    if orders.get("kernel"):
+        kernel.start(orders["kernel"])
+    from .service import serve  # noqa: PLC0415 - asyncio and ssl load while the kernel starts
+
+    return serve(orders, kernel, reaper)
+
+
+def _detach_from_input() -> None:
+    """Let go of standard input, which brought the orders."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)

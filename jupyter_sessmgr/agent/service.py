@@ -1,0 +1,90 @@
+"""The agent's loop: opens the control port, ticks, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from .control import Control
+from .lease import Lease
+from .supervisor import StopFailed, Supervisor
+from .verbs import Verbs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+    from .kernel import Kernel
+    from .reaper import Reaper
+
+#: How long a kernel may take to end when the place is being stopped, in seconds.
+_TERM_GRACE = 2.0
+#: The same when the lease is over: nobody waits then.
+_LEASE_GRACE = 10.0
+
+
+def serve(orders: Mapping[str, Any], kernel: Kernel, reaper: Reaper) -> int:
+    """Run until told to end; returns the exit code."""
+    return asyncio.run(Service(orders, kernel, reaper).run())
+
+
+class Service:
+    """Wires the parts together.
+
+    Parameters
+    ----------
+    orders : dict
+        The agent's config.
+    kernel : Kernel
+        Started already, when the orders have one.
+    reaper : Reaper
+        Collects what ended.
+    """
+
+    def __init__(self, orders: Mapping[str, Any], kernel: Kernel, reaper: Reaper) -> None:
+        self._orders = orders
+        self._kernel = kernel
+        self._reaper = reaper
+        self._lease = Lease(orders.get("lease") or 0)
+        self._end: asyncio.Future[float] | None = None
+
+    async def run(self) -> int:
+        """Serve, then end everything below."""
+        loop = asyncio.get_running_loop()
+        self._end = loop.create_future()
+        loop.add_signal_handler(signal.SIGTERM, self._leave, _TERM_GRACE)
+        supervisor = Supervisor(self._kernel, self._reaper, self._orders)
+        verbs = Verbs(self._orders, supervisor, self._lease, self._leave)
+        control = Control(self._orders, verbs.hello, verbs.do, self._lease.renew)
+        self._kernel.changed = lambda: control.push(
+            {"event": "kernel", "kernel": self._kernel.describe()}
+        )
+        supervisor.open()
+        control.open()
+        ticking = loop.create_task(self._tick())
+        try:
+            grace = await self._end
+        finally:
+            ticking.cancel()
+        try:
+            await supervisor.close(grace)
+        except StopFailed as error:
+            sys.stderr.write("%s\n" % error)
+        await control.close()
+        return 0
+
+    def _leave(self, grace: float) -> None:
+        """Begin to end. A second call changes nothing."""
+        if self._end is not None and not self._end.done():
+            self._end.set_result(grace)
+
+    async def _tick(self) -> None:
+        """Count the seconds that the agent really runs."""
+        while True:
+            await asyncio.sleep(1.0)
+            self._reaper.reap()  # a signal can be lost
+            self._kernel.tick()
+            if self._lease.tick():
+                sys.stderr.write("no server was heard for too long, the session ends\n")
+                self._leave(_LEASE_GRACE)

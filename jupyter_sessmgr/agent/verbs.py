@@ -1,0 +1,162 @@
+"""What a client may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from .control import Invalid, Refused
+from .kernelspecs import find_all
+from .launch import CHANNELS, base_environ
+from .supervisor import StopFailed
+from .usage import Meter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping
+
+    from .lease import Lease
+    from .supervisor import Supervisor
+
+PROTOCOL = 1
+_SIGNALS = range(1, 65)
+MAX_TAIL = 128 * 1024
+MAX_GRACE = 600.0
+MAX_LEASE = 366 * 86400.0
+
+
+class Verbs:
+    """Does requests. Each ends in bounded time.
+
+    Parameters
+    ----------
+    orders : dict
+        The agent's config.
+    supervisor : Supervisor
+        Owns the kernel.
+    lease : Lease
+        The place's lease.
+    leave : callable
+        Begins to end the agent, given a grace time.
+    """
+
+    def __init__(
+        self,
+        orders: Mapping[str, Any],
+        supervisor: Supervisor,
+        lease: Lease,
+        leave: Callable[[float], None],
+    ) -> None:
+        self._orders = orders
+        self._supervisor = supervisor
+        self._lease = lease
+        self._leave = leave
+        self._meter = Meter(supervisor.kernel.cgroup, bool(orders.get("owns_pids")))
+        self._instance = os.urandom(16).hex()
+
+    def hello(self) -> dict[str, Any]:
+        """Make HELLO of the protocol."""
+        specs = find_all(base_environ(self._orders))
+        return {
+            "protocol": PROTOCOL,
+            "instance": self._instance,
+            "place_id": self._orders["place_id"],
+            "claim": self._orders.get("claim", ""),
+            "python": "%d.%d.%d" % sys.version_info[:3],
+            "pid": os.getpid(),
+            "kernel": self._supervisor.kernel.describe(),
+            "kernelspecs": {name: spec.describe() for name, spec in specs.items()},
+        }
+
+    async def do(self, verb: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one request."""
+        method = getattr(self, "_do_" + verb, None) if verb.isidentifier() else None
+        if method is None:
+            raise Invalid("unknown verb %.60r" % verb)
+        try:
+            answer = await method(args)
+        except StopFailed as error:
+            raise Refused(str(error)) from None
+        return answer or {}
+
+    async def _do_start_kernel(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        check_kernel(args)
+        # shielded: a restart that was begun goes on when its asker leaves
+        await asyncio.shield(self._supervisor.start(args, number(args, "grace", 5.0, MAX_GRACE)))
+        return self._kernel()
+
+    async def _do_stop_kernel(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        await asyncio.shield(self._supervisor.stop(number(args, "grace", 5.0, MAX_GRACE)))
+        return self._kernel()
+
+    async def _do_signal(self, args: Mapping[str, Any]) -> None:
+        signum = args.get("signum")
+        if type(signum) is not int or signum not in _SIGNALS:
+            raise Invalid("signum: not a signal's number")
+        self._send(signum)
+
+    async def _do_interrupt(self, _: Mapping[str, Any]) -> None:
+        self._send(2)
+
+    async def _do_usage(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return self._meter.read()
+
+    async def _do_logs(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        self._supervisor.kernel.drain()
+        size = int(number(args, "tail", 65536, MAX_TAIL))
+        return {"text": self._supervisor.kernel.output.tail(size)}
+
+    async def _do_ping(self, _: Mapping[str, Any]) -> None:
+        return None
+
+    async def _do_set_lease(self, args: Mapping[str, Any]) -> None:
+        self._lease.set(number(args, "seconds", None, MAX_LEASE))
+
+    async def _do_shutdown(self, args: Mapping[str, Any]) -> None:
+        self._leave(number(args, "grace", 5.0, MAX_GRACE))
+
+    def _send(self, signum: int) -> None:
+        if not self._supervisor.send(signum):
+            raise Refused("No kernel runs in this session.")
+
+    def _kernel(self) -> dict[str, Any]:
+        return {"kernel": self._supervisor.kernel.describe()}
+
+
+def number(args: Mapping[str, Any], name: str, default: float | None, highest: float) -> float:
+    """Read a number that is not negative; a higher one than allowed counts as the highest."""
+    value = args.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise Invalid("%s: not a number, or negative" % name)
+    return min(float(value), highest)
+
+
+def check_kernel(args: Mapping[str, Any]) -> None:
+    """Refuse a KERNEL of the protocol that cannot be started.
+
+    Raises
+    ------
+    Invalid
+        naming the field.
+    """
+    _expect(type(args.get("generation")) is int, "generation")
+    _expect(isinstance(args.get("name"), str), "name")
+    connection = args.get("connection")
+    _expect(isinstance(connection, dict), "connection")
+    assert isinstance(connection, dict)
+    _expect(connection.get("transport") in ("tcp", "ipc"), "connection.transport")
+    _expect(isinstance(connection.get("ip"), str), "connection.ip")
+    for channel in CHANNELS:
+        name = channel + "_port"
+        _expect(type(connection.get(name)) is int, "connection." + name)
+    environ = args.get("environ") or {}
+    _expect(isinstance(environ, dict), "environ")
+    _expect(all(isinstance(value, str) for value in environ.values()), "environ")
+    curve = args.get("curve")
+    _expect(curve is None or {"public", "secret"} <= set(curve), "curve")
+
+
+def _expect(holds: bool, name: str) -> None:
+    if not holds:
+        raise Invalid("%s: missing, or of the wrong type" % name)
