@@ -1,0 +1,108 @@
+"""Puts together what an agent is told when it starts: its secrets, its kernel, its lease."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_sessmgr.engines.base import Layout
+from jupyter_sessmgr.manager.boot import make_boot
+from jupyter_sessmgr.manager.claims import make_claim
+from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.model.ports import KERNEL_CHANNELS
+from jupyter_sessmgr.model.session import ComputeSession, Place
+
+#: Seconds without any server after which a session ends by itself.
+DURABLE_LEASE = 24 * 3600.0
+INTERACTIVE_LEASE = 90.0
+
+
+def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
+    """Make what the engine feeds to the agent's standard input."""
+    spec, secrets = session.spec, parts.secrets
+    layout = parts.engine.layout(place, spec)
+    certificate, private_key = secrets.agent_certificate(place.id)
+    return make_boot(
+        {
+            "protocol": 1,
+            "place_id": place.id,
+            "install_id": secrets.install_id,
+            "claim": make_claim(session, secrets),
+            "token": secrets.agent_token(place.id),
+            "certificate": certificate,
+            "private_key": private_key,
+            "listen": {
+                "transport": layout.agent_transport,
+                "address": layout.agent_address,
+                "port": layout.agent_port,
+            },
+            "runtime_dir": layout.runtime_dir,
+            "home": layout.home,
+            "workdir": spec.workdir or layout.workdir,
+            "owns_pids": layout.owns_pids,
+            "environ": {**layout.environ, **spec.environ},
+            "lease": DURABLE_LEASE if spec.durable else INTERACTIVE_LEASE,
+            "limits": _limits(session, parts),
+            "kernel": kernel_config(session, place, layout, secrets) if spec.kernel else None,
+        }
+    )
+
+
+def _limits(session: ComputeSession, parts: Parts) -> dict[str, Any]:
+    can, resources = parts.engine.capabilities, session.spec.resources
+    return {
+        "mem": resources.mem,
+        "pids": resources.pids,
+        "rlimits": not can.pids,
+        "watchdog": not can.hard_memory,
+    }
+
+
+def kernel_config(
+    session: ComputeSession, place: Place, layout: Layout, secrets: InstallationSecrets
+) -> dict[str, Any]:
+    """Say which kernel the agent is to run; the same words again are harmless."""
+    spec = session.spec
+    environ = {"JPY_SESSION_NAME": spec.jupyter_session} if spec.jupyter_session else {}
+    connection: dict[str, Any] = {
+        "transport": layout.kernel_transport,
+        "ip": layout.kernel_address,
+        "key": secrets.kernel_key(place.id),
+        "signature_scheme": "hmac-sha256",
+        "kernel_name": spec.kernel,
+        "jupyter_session": spec.jupyter_session,
+    }
+    for channel, port in zip(KERNEL_CHANNELS, layout.kernel_ports, strict=True):
+        connection[f"{channel}_port"] = port
+    curve = None
+    if spec.encryption != "disabled":
+        public, secret = secrets.curve_keys(place.id)
+        curve = {"public": public, "secret": secret}
+    return {
+        "generation": session.generation,
+        "name": spec.kernel,
+        "environ": environ,
+        "connection": connection,
+        "curve": curve,
+        "encryption": spec.encryption,
+        "workdir": spec.workdir or layout.workdir,
+    }
+
+
+def connection_info(session: ComputeSession, secrets: InstallationSecrets) -> dict[str, Any]:
+    """Say how a client of Jupyter reaches the session's kernel, in Jupyter's own terms."""
+    endpoints = {name: session.endpoint(name) for name in KERNEL_CHANNELS}
+    shell = endpoints["shell"]
+    info: dict[str, Any] = {
+        "transport": "ipc" if shell is not None and shell.transport == "ipc" else "tcp",
+        "ip": shell.host if shell is not None else "",
+        "key": secrets.kernel_key(session.place_id).encode(),
+        "signature_scheme": "hmac-sha256",
+    }
+    for name, endpoint in endpoints.items():
+        info[f"{name}_port"] = endpoint.port if endpoint is not None else 0
+    if session.encrypted:
+        public, secret = secrets.curve_keys(session.place_id)
+        info["curve_publickey"] = public.encode()
+        info["curve_secretkey"] = secret.encode()
+    return info

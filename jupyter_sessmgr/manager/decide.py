@@ -1,0 +1,219 @@
+"""The heart: what is to be done next for one session. Pure, and tested as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jupyter_sessmgr.engines.base import Observation
+from jupyter_sessmgr.manager.agentlink import KernelState
+from jupyter_sessmgr.model.session import ComputeSession, KernelExit, Place, PlaceState
+from jupyter_sessmgr.model.status import STARTING, Goal, SessionStatus
+
+_S = SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """All that is known of a session besides its row. None always means: unknown."""
+
+    place: Place | None = None
+    #: The engine's word on the place.
+    place_seen: Observation | None = None
+    #: The agent's word on the kernel; None also while it cannot be reached.
+    kernel: KernelState | None = None
+    #: Seconds since the agent was started; None when this server did not see that.
+    booting_for: float | None = None
+    #: Seconds that a kernel may take from the agent's start to bound channels.
+    boot_timeout: float = 60.0
+    #: Somebody else, such as Jupyter's restarter, starts a dead kernel again.
+    kept: bool = False
+    #: How often the kernel died by itself lately, and how often is too often.
+    deaths: int = 0
+    max_deaths: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing is left to do until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakePlace:
+    """Choose a place, or go on making the one that was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Reach the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartKernel:
+    """Have the agent run the kernel of the wished generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Write another status down."""
+
+    status: SessionStatus
+    info: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteExit:
+    """Write down and tell how the kernel ended."""
+
+    exit: KernelExit
+
+
+@dataclass(frozen=True, slots=True)
+class Autorestart:
+    """Wish for another generation, since nobody else will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Give the session up; it ends as ERROR once nothing of it is left."""
+
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePlace:
+    """Remove the place, and write its row off after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is left of the session: write its final status."""
+
+    status: SessionStatus
+
+
+Step = (
+    Rest
+    | MakePlace
+    | Connect
+    | StartKernel
+    | Mark
+    | NoteExit
+    | Autorestart
+    | Fail
+    | RemovePlace
+    | Finish
+)
+
+
+def decide(session: ComputeSession, seen: Seen) -> Step:
+    """Say the next step towards the wish. Called by the reconciler until it answers `Rest`."""
+    if session.status.is_final:
+        return Rest()
+    if session.goal is Goal.STOP or session.failure or session.status is _S.TERMINATING:
+        return _end(session, seen)
+    if seen.place is None:
+        return _without_place(session)
+    if seen.place.state is PlaceState.INTENDED:
+        return MakePlace()
+    lost = _lost(seen.place_seen)
+    if lost:
+        return Fail(lost)
+    if seen.kernel is None:
+        return _unreached(session, seen)
+    return _with_kernel(session, seen, seen.kernel)
+
+
+def _end(session: ComputeSession, seen: Seen) -> Step:
+    if seen.place is None:
+        if session.status is _S.PENDING and not session.failure:
+            return Finish(_S.CANCELLED)
+        if session.status is _S.TERMINATING:
+            return Finish(_S.ERROR if session.failure else _S.TERMINATED)
+        return Mark(_S.TERMINATING)
+    if session.status is not _S.TERMINATING:
+        return Mark(_S.TERMINATING)
+    return RemovePlace()
+
+
+def _without_place(session: ComputeSession) -> Step:
+    if session.status in STARTING:
+        return MakePlace()
+    return Fail("What the session ran in is gone.")
+
+
+def _lost(observation: Observation | None) -> str:
+    """Say why a place counts as lost; "" unless the engine itself said so."""
+    if observation is None:
+        return ""
+    if not observation.exists:
+        return "What the session ran in was removed from outside."
+    if observation.running or observation.paused:
+        return ""
+    return observation.reason or f"The session ended with exit code {observation.exit_code}."
+
+
+def _unreached(session: ComputeSession, seen: Seen) -> Step:
+    too_long = seen.booting_for is not None and seen.booting_for > seen.boot_timeout
+    if session.status in STARTING and too_long:
+        return Fail(
+            f"The session's agent did not answer within {seen.boot_timeout:.0f} seconds; "
+            "its log says more."
+        )
+    return Connect()
+
+
+def _with_kernel(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
+    if not session.spec.kernel:
+        return Rest() if _is_up(session) else _up(session)
+    if kernel.generation < session.generation:
+        if session.status is _S.RUNNING:
+            return Mark(_S.RESTARTING)
+        return StartKernel()
+    if kernel.state == "bound":
+        return Rest() if _is_up(session) else _up(session)
+    if kernel.state in {"exited", "failed"}:
+        return _dead(session, seen, kernel)
+    if session.status is _S.CREATING and (seen.booting_for or 0) > seen.boot_timeout:
+        return Fail(f"The kernel was not ready within {seen.boot_timeout:.0f} seconds.")
+    return Rest()
+
+
+def _is_up(session: ComputeSession) -> bool:
+    return session.status is _S.RUNNING and session.observed_generation >= session.generation
+
+
+def _up(session: ComputeSession) -> Step:
+    if session.status is _S.PENDING:
+        return Mark(_S.CREATING)
+    return Mark(_S.RUNNING)
+
+
+def _dead(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
+    ended = exit_of(kernel)
+    if session.status in STARTING:
+        return Fail(ended.reason)
+    known = session.kernel_exit
+    if known is None or known.generation < kernel.generation:
+        return NoteExit(ended)
+    if not _is_up(session):
+        return Mark(_S.RUNNING, ended.reason)
+    if seen.kept:
+        return Rest()
+    if seen.deaths > seen.max_deaths:
+        return Fail(f"The kernel died {seen.deaths} times in a row; at last: {ended.reason}")
+    return Autorestart()
+
+
+def exit_of(kernel: KernelState) -> KernelExit:
+    """Put an agent's word on the end of a kernel into the session's terms."""
+    told = kernel.exit
+    if told is None:
+        reason = kernel.error or "The kernel could not be started."
+        return KernelExit(generation=kernel.generation, code=None, reason=reason)
+    return KernelExit(
+        generation=kernel.generation,
+        code=told.code,
+        oom=told.oom,
+        reason=told.reason or kernel.error or "The kernel died.",
+        tail=told.tail,
+    )

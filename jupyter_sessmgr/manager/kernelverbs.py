@@ -1,0 +1,107 @@
+"""What the doors may ask about the kernel of a session."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.bootconfig import connection_info
+from jupyter_sessmgr.manager.lifecycle import Lifecycle
+from jupyter_sessmgr.model.errors import (
+    AgentError,
+    EngineError,
+    NotRunning,
+)
+from jupyter_sessmgr.model.requests import Usage
+from jupyter_sessmgr.model.session import KernelExit
+from jupyter_sessmgr.model.status import SessionStatus
+
+#: Seconds that an answer about logs and usage may take.
+ASK_TIMEOUT = 5.0
+
+
+class KernelVerbs(Lifecycle):
+    """The half of the manager that speaks to agents. Writes no wishes."""
+
+    def kernel_exit(self, session_id: str) -> KernelExit | None:
+        """Say how the kernel of the wished generation ended; None while it lives or is unknown.
+
+        Called by the kernel door's `poll`, from memory.
+        """
+        session = self._session(session_id)
+        ended = session.kernel_exit
+        if session.status.is_final or session.status is SessionStatus.TERMINATING:
+            reason = session.failure or session.status_info or "The session was ended."
+            known = ended or KernelExit(generation=session.generation, code=None)
+            return replace(known, reason=reason)
+        if ended is not None and ended.generation >= session.generation:
+            return ended
+        return None
+
+    def connection_info(self, session_id: str) -> dict[str, Any]:
+        """Say how Jupyter's clients reach a session's kernel, keys included.
+
+        Raises
+        ------
+        NotRunning
+            unless the session has a kernel that is reachable now.
+        """
+        session = self._session(session_id)
+        if session.endpoint("shell") is None or not session.spec.kernel:
+            raise NotRunning(
+                f"Session {session.name} has no kernel to connect to: it is {session.status}.",
+                session=session.name,
+            )
+        return connection_info(session, self._open_parts().secrets)
+
+    async def signal(self, session_id: str, signum: int) -> None:
+        """Send a signal to the kernel and what it started."""
+        await self._link(session_id).signal(signum)
+
+    async def interrupt(self, session_id: str) -> None:
+        """Interrupt the kernel by SIGINT; returns when it was sent."""
+        await self._link(session_id).interrupt()
+
+    async def usage(self, session_id: str) -> Usage:
+        """Ask what the session used so far; of one that ended, what was written down."""
+        session = self._session(session_id)
+        if session.status.is_final:
+            return Usage(cpu_ms=session.cpu_ms)
+        return await self._link(session_id).usage()
+
+    async def logs(self, session_id: str, tail: int = 65536) -> str:
+        """Return the last `tail` bytes that the session wrote, also after its end.
+
+        What the kernel wrote comes from the agent; while there is none, what the engine kept.
+        """
+        session = self._session(session_id)
+        parts = self._open_parts()
+        if session.status.is_final:
+            return session.log_tail[-tail:]
+        try:
+            return await self._link(session_id).logs(tail)
+        except (NotRunning, AgentError):
+            place = parts.store.place(session.place_id)
+        if place is None or place.engine_id != parts.engine.engine_id:
+            return session.log_tail[-tail:]
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT):
+                return (await parts.engine.logs(place, tail)).decode(errors="replace")
+        except TimeoutError as error:
+            raise EngineError("The engine takes too long to give the log.") from error
+
+    def keep(self, session_id: str) -> None:
+        """Note that the caller starts this session's kernel again when it dies."""
+        self._open_parts().memory.keepers[session_id] += 1
+
+    def unkeep(self, session_id: str) -> None:
+        """Undo one `keep`."""
+        keepers = self._open_parts().memory.keepers
+        keepers[session_id] -= 1
+        if keepers[session_id] <= 0:
+            del keepers[session_id]
+
+    def _link(self, session_id: str) -> AgentLink:
+        return self._open_parts().links.get(self._session(session_id).place_id)

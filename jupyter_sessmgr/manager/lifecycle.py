@@ -1,0 +1,225 @@
+"""How the manager opens and closes, and what it stands on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets as random
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from traitlets import Bool, Float, Type, Unicode, default
+from traitlets.config import LoggingConfigurable
+
+from jupyter_sessmgr.engines.choose import choose_engine
+from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.bus import Listener
+from jupyter_sessmgr.manager.offers import OfferBoard
+from jupyter_sessmgr.manager.opening import Opening, open_parts
+from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.reconciler import SessionReconciler
+from jupyter_sessmgr.model.errors import SessionNotFound, Standby, StoreError
+from jupyter_sessmgr.model.events import EngineHealthChanged, Event
+from jupyter_sessmgr.model.presets import Offer
+from jupyter_sessmgr.model.requests import Health
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.status import Goal
+
+
+class Lifecycle(LoggingConfigurable):
+    """The part of the manager that opens, closes, and knows how the whole is."""
+
+    engine = Unicode(
+        "auto",
+        config=True,
+        help="""Where sessions run: "docker", "process", the import path of another engine class,
+        or "auto": docker when an engine answers and has an allowed image, else process.""",
+    )
+    state_dir = Unicode(
+        config=True,
+        help="""Folder for the state: database, secrets, home folders. One per host, on a local
+        disk. Default: `sessmgr/<host name>` in Jupyter's data folder.""",
+    )
+    destroy_timeout = Float(
+        30.0,
+        config=True,
+        help="""Seconds that a request to destroy a session waits for its end. The session is
+        ended all the same when it takes longer.""",
+    )
+    close_timeout = Float(
+        15.0,
+        config=True,
+        help="""Seconds that a stopping server gives sessions which are not durable to end.""",
+    )
+    store_class = Type(
+        "jupyter_sessmgr.store.sqlite.SqliteStore",
+        klass="jupyter_sessmgr.store.base.Store",
+        config=True,
+        help="""What remembers sessions. Change it only for another kind of database.""",
+    )
+    shared = Bool(
+        False,
+        help="""Use the state folder's identity beside the server that leads it; for managers
+        that keep nothing (tools without a server).""",
+    )
+
+    @default("state_dir")
+    def _default_state_dir(self) -> str:
+        return str(Path(jupyter_data_dir()) / "sessmgr" / socket.gethostname())
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.admission = AdmissionControl(parent=self)
+        #: Names this run; sessions that are not durable end with it.
+        self.server_id = random.token_hex(8)
+        self._opening: Opening | None = None
+        self._board: OfferBoard | None = None
+        self._reconciler: SessionReconciler | None = None
+        self._standby = ""
+        self._unavailable = ""
+        self._opens = asyncio.Lock()
+        self._parts: Parts | None = None
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """What can be picked now; from memory. Called when kernelspecs are listed."""
+        return self._board.offers if self._board is not None else ()
+
+    async def open(self) -> None:
+        """Open the state folder, the store and the engine, and begin to reconcile.
+
+        Called by the extension when the server starts, and by doors before their first use;
+        harmless when open. When another server holds the folder it stays closed, and `health`
+        says who that is.
+
+        Raises
+        ------
+        StoreRefused
+            when the state folder must not be used as it is.
+        """
+        async with self._opens:
+            if self._parts is not None or self._standby:
+                return
+            try:
+                await self._open()
+            except Standby as error:
+                self._standby = error.message
+                self.log.warning("No remote kernels here: %s", error.message)
+
+    async def _open(self) -> None:
+        self._opening = opening = await open_parts(
+            Path(self.state_dir),
+            shared=self.shared,
+            store=self.store_class(parent=self),
+            choose=lambda: choose_engine(self.engine, self.admission.image_patterns(), self),
+            on_change=self._place_changed,
+            autorestart=self._wish_restart,
+            log=self.log,
+        )
+        self._parts = parts = opening.parts
+        parts.bus.subscribe(self._on_event)
+        self._reconciler = SessionReconciler(parts, parent=self)
+        self._reconciler.start()
+        self._board = OfferBoard(self.admission, parts.engine, self.log)
+        await self._board.start()
+        for session in parts.store.sessions():
+            if not session.spec.durable and session.server_id != self.server_id:
+                await self._wish_stop(session, forced=True)
+
+    async def close(self) -> None:
+        """End what is not durable, and let go of the rest. Harmless when closed."""
+        async with self._opens:
+            if self._opening is None or self._reconciler is None or self._parts is None:
+                return
+            live = self._parts.store.sessions()
+            mine = [one for one in live if not one.spec.durable]
+            with contextlib.suppress(TimeoutError):  # the next server ends what is left
+                async with asyncio.timeout(self.close_timeout):
+                    await self._end_all(mine)
+            if self._board is not None:
+                await self._board.stop()
+            await self._reconciler.stop()
+            self._parts = None
+            await self._opening.close()
+            self._opening = self._reconciler = None
+
+    def health(self) -> Health:
+        """Say how the whole is; from memory. Called by the health route and ``check``."""
+        if self._parts is None:
+            reason = self._standby or "The session manager is not open."
+            return Health(engine="", available=False, reason=reason, standby=self._standby)
+        strangers = [
+            f"{name} is left alone: {why}." for name, why in self._parts.memory.quarantine.items()
+        ]
+        engine = self._parts.engine
+        return Health(
+            engine=engine.name,
+            available=bool(engine.engine_id) and not self._unavailable,
+            reason=self._unavailable,
+            notes=(*engine.notes(), *strangers),
+        )
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every event from now on; returns what ends that."""
+        return self._open_parts().bus.subscribe(listener)
+
+    def _open_parts(self) -> Parts:
+        if self._parts is None:
+            raise Standby(self._standby or "The session manager is not open (yet); try again.")
+        return self._parts
+
+    def _session(self, session_id: str) -> ComputeSession:
+        """Find any session by id, as it is known now."""
+        parts = self._open_parts()
+        session = parts.memory.unsaved_ends.get(session_id) or parts.store.get(session_id)
+        if session is None:
+            raise SessionNotFound(f"There is no session {session_id}.", session=session_id)
+        return session
+
+    def _poke(self, session_id: str) -> None:
+        if self._reconciler is not None:
+            self._reconciler.poke(session_id)
+
+    async def _wish_stop(self, session: ComputeSession, *, forced: bool) -> None:
+        """Wish for a session's end. A wish that cannot be stored travels in memory."""
+        parts = self._open_parts()
+        wish = replace(session, goal=Goal.STOP, forced=forced or session.forced)
+        try:
+            await parts.store.save_wish(wish)
+        except StoreError as error:
+            self.log.warning("The end of session %s is not written yet: %s", session.name, error)
+            parts.memory.unsaved_stops[session.id] = wish.forced
+        if self._reconciler is not None:
+            self._reconciler.interrupt_start(session.id)
+        self._poke(session.id)
+
+    async def _wish_restart(self, session: ComputeSession) -> None:
+        """Wish for another kernel: a number, so a wish that is repeated does no harm."""
+        current = self._session(session.id)
+        wish = replace(current, generation=current.generation + 1)
+        await self._open_parts().store.save_wish(wish)
+        self._poke(session.id)
+
+    async def _end_all(self, sessions: list[ComputeSession]) -> None:
+        """End these and wait until they are gone."""
+        for session in sessions:
+            await self._wish_stop(session, forced=False)
+        ids = [session.id for session in sessions]
+        await self._open_parts().bus.until(
+            lambda: all(self._session(one).status.is_final for one in ids)
+        )
+
+    def _place_changed(self, place_id: str) -> None:
+        place = self._parts.store.place(place_id) if self._parts is not None else None
+        if place is not None and place.session_id is not None:
+            self._poke(place.session_id)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, EngineHealthChanged):
+            self._unavailable = "" if event.available else event.reason
+            if self._board is not None:
+                self._board.refresh_soon()

@@ -1,0 +1,110 @@
+"""Opens what the manager stands on: state folder, secrets, store and engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from jupyter_sessmgr.engines.base import Engine
+from jupyter_sessmgr.manager.boot import agent_sources
+from jupyter_sessmgr.manager.bus import EventBus
+from jupyter_sessmgr.manager.links import AgentLinks
+from jupyter_sessmgr.manager.parts import Memory, Parts
+from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.model.errors import EngineUnavailable
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.store.base import Store
+
+#: Seconds that an engine may take to answer when a server starts.
+OPEN_TIMEOUT = 10.0
+
+
+class Opening:
+    """What is open, and how to close it again, in the opposite order."""
+
+    def __init__(self, folder: StateFolder, parts: Parts) -> None:
+        self.folder = folder
+        self.parts = parts
+
+    async def close(self) -> None:
+        """Close links, engine, store and the lock; places go on."""
+        await self.parts.links.close()
+        await self.parts.engine.close()
+        await self.parts.store.close()
+        await asyncio.to_thread(self.folder.close)
+
+
+async def open_parts(
+    path: Path,
+    *,
+    shared: bool,
+    store: Store,
+    choose: Callable[[], Awaitable[Engine]],
+    on_change: Callable[[str], None],
+    autorestart: Callable[[ComputeSession], Awaitable[None]],
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+) -> Opening:
+    """Open everything; what was opened is closed again when a later part fails.
+
+    Parameters
+    ----------
+    shared
+        Do not take the leader's lock: for private managers, which keep nothing.
+
+    Raises
+    ------
+    Standby
+        when another server holds the folder.
+    StoreRefused
+        when the folder must not be used as it is.
+    """
+    folder = StateFolder(path)
+    await asyncio.to_thread(folder.open, lock=not shared)
+    try:
+        secrets = await asyncio.to_thread(folder.secrets)
+        health = await store.open(path, secrets)
+        if health.corrupt_copy:
+            log.error(
+                "The sessions' database was damaged and was moved to %s. Sessions that still "
+                "run are taken back as they are found.",
+                health.corrupt_copy,
+            )
+        await asyncio.to_thread(agent_sources)
+        engine = await choose()
+        await open_engine(engine, secrets, path, log)
+    except BaseException:
+        await store.close()
+        await asyncio.to_thread(folder.close)
+        raise
+    parts = Parts(
+        store=store,
+        engine=engine,
+        links=AgentLinks(secrets, on_change, log),
+        secrets=secrets,
+        folder=path,
+        bus=EventBus(log),
+        memory=Memory(),
+        log=log,
+        autorestart=autorestart,
+    )
+    return Opening(folder, parts)
+
+
+async def open_engine(
+    engine: Engine,
+    secrets: InstallationSecrets,
+    path: Path,
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+) -> None:
+    """Open the engine if it answers; the sweep tries again as long as it does not."""
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            await engine.open(secrets, path)
+    except (EngineUnavailable, TimeoutError) as error:
+        log.warning("The %s engine does not answer: %s", engine.name, error or "no reply in time")
+        return
+    for note in engine.notes():
+        log.info("%s", note)

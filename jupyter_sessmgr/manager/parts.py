@@ -1,0 +1,80 @@
+"""What the parts of the manager share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyter_sessmgr.engines.base import Engine
+from jupyter_sessmgr.manager.bus import EventBus
+from jupyter_sessmgr.manager.links import AgentLinks
+from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.store.base import Store
+
+#: A kernel that lived longer than this died for the first time again.
+DEATHS_WITHIN = 120.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What is known only while this server runs."""
+
+    #: Wishes to stop that the store could not take: id and whether forced.
+    unsaved_stops: dict[str, bool] = field(default_factory=dict)
+    #: Rows that ended but could not be written.
+    unsaved_ends: dict[str, ComputeSession] = field(default_factory=dict)
+    #: Why a session cannot be judged at the moment, by id.
+    unknown: dict[str, str] = field(default_factory=dict)
+    #: When this server saw a place's agent start, on the monotonic clock.
+    booted_at: dict[str, float] = field(default_factory=dict)
+    #: Sessions whose dead kernel somebody else starts again, and by how many that is.
+    keepers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    #: When a session's kernel died by itself, on the monotonic clock.
+    deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    #: How often a start found no engine.
+    start_attempts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    #: What carries our signature but is unknown to the store, by name: left alone, and told.
+    quarantine: dict[str, str] = field(default_factory=dict)
+
+    def booting_for(self, place_id: str) -> float:
+        """Seconds since a place's agent was started, as far as this server knows."""
+        return time.monotonic() - self.booted_at.setdefault(place_id, time.monotonic())
+
+    def note_death(self, session_id: str) -> None:
+        """Count a kernel that died by itself."""
+        self.deaths[session_id].append(time.monotonic())
+
+    def recent_deaths(self, session_id: str) -> int:
+        """How often a session's kernel died by itself lately."""
+        since = time.monotonic() - DEATHS_WITHIN
+        if session_id not in self.deaths:
+            return 0
+        self.deaths[session_id] = [when for when in self.deaths[session_id] if when > since]
+        return len(self.deaths[session_id])
+
+    def forget(self, session_id: str) -> None:
+        """Drop what is known of a session that ended."""
+        for known in (self.unsaved_stops, self.unknown, self.deaths, self.start_attempts):
+            known.pop(session_id, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The rim and the tools that reconciler, steps and sweeper work with."""
+
+    store: Store
+    engine: Engine
+    links: AgentLinks
+    secrets: InstallationSecrets
+    #: The state folder.
+    folder: Path
+    bus: EventBus
+    memory: Memory
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    #: Wishes for another generation of a session whose kernel died; the manager's.
+    autorestart: Callable[[ComputeSession], Awaitable[None]]

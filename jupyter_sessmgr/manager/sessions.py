@@ -1,0 +1,204 @@
+"""The manager: what the doors may ask for. Wishes in; the reconciler makes the facts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jupyter_sessmgr.manager.admission import Admitted
+from jupyter_sessmgr.manager.kernelverbs import KernelVerbs
+from jupyter_sessmgr.model.errors import (
+    EngineUnavailable,
+    NameTaken,
+    NotRunning,
+    SessionNotFound,
+    StartFailed,
+)
+from jupyter_sessmgr.model.events import StartProgressed, StatusChanged
+from jupyter_sessmgr.model.images import with_tag
+from jupyter_sessmgr.model.naming import check_session_name, new_session_id, new_session_name
+from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.status import Goal, SessionStatus
+
+
+class ComputeSessionManager(KernelVerbs):
+    """Compute sessions and what may happen to them. Called by the doors, on one event loop.
+
+    `open` before anything else; every other method raises `Standby` until then.
+    """
+
+    async def create(self, request: CreateRequest, owner: str) -> tuple[ComputeSession, bool]:
+        """Write down the wish for a session, or find the one to reuse.
+
+        Returns the session (PENDING when fresh; `settled` waits for it) and whether it is fresh.
+
+        Raises
+        ------
+        InvalidRequest, ImageNotFound, LimitExceeded, NameTaken, EngineUnavailable, StoreError,
+        Standby
+            and then nothing was made.
+        """
+        parts = self._open_parts()
+        name = new_session_name() if request.name is None else check_session_name(request.name)
+        known = self._reusable(request, owner, name)
+        if known is not None:
+            return known, False
+        if not parts.engine.engine_id or self._unavailable:
+            raise EngineUnavailable(
+                f"No session can be made now: {self._unavailable or 'the engine does not answer.'}"
+            )
+        state = Path(self.state_dir)
+        admitted = await self.admission.admit(request, owner, parts.engine, state)
+        session = ComputeSession(
+            id=request.session_id or new_session_id(),
+            name=name,
+            owner=owner,
+            domain=request.domain,
+            group=request.group,
+            tag=request.tag,
+            origin=request.origin,
+            server_id=self.server_id,
+            spec=admitted.spec,
+            created_at=time.time(),
+            status_info="queued",
+        )
+        return await self._add(session, request, admitted)
+
+    async def _add(
+        self, session: ComputeSession, request: CreateRequest, admitted: Admitted
+    ) -> tuple[ComputeSession, bool]:
+        parts = self._open_parts()
+        try:
+            session = await parts.store.add(session, self.admission.quota())
+        except NameTaken:
+            known = self._reusable(request, session.owner, session.name)
+            if known is None:
+                raise
+            return known, False
+        self.log.info("Session %s (%s): made for %s", session.name, session.id, session.owner)
+        parts.bus.publish(StatusChanged(session, None))
+        for remark in ("queued", *admitted.remarks):
+            parts.bus.publish(StartProgressed(session, "queued", remark))
+        self._poke(session.id)
+        return session, True
+
+    def _reusable(self, request: CreateRequest, owner: str, name: str) -> ComputeSession | None:
+        if request.name is None:
+            return None
+        known = self._open_parts().store.find(owner, name)
+        if known is None or known.name != name or not known.is_live:
+            return None
+        image = request.image or known.spec.image
+        if request.reuse and with_tag(image) == with_tag(known.spec.image):
+            return known
+        raise NameTaken(
+            f"session already exists: {name} is {known.status}. Destroy it first, choose "
+            "another name, or ask for the same image with reuseIfExists.",
+            session=name,
+            existingSessionId=known.id,
+        )
+
+    async def settled(self, session_id: str, timeout: float | None = None) -> ComputeSession:
+        """Wait until a session runs as wished, or has ended; return it as it is then.
+
+        Raises
+        ------
+        TimeoutError
+            when it takes longer than `timeout` seconds; the session goes on all the same.
+        """
+
+        def is_settled() -> bool:
+            session = self._session(session_id)
+            running = session.status is SessionStatus.RUNNING
+            return session.status.is_final or (
+                running and session.observed_generation >= session.generation
+            )
+
+        async with asyncio.timeout(timeout):
+            await self._open_parts().bus.until(is_settled)
+        return self._session(session_id)
+
+    def find(self, reference: str, owner: str) -> ComputeSession:
+        """Find an owner's session by name, UUID or number; from memory.
+
+        Raises
+        ------
+        SessionNotFound
+            when there is none, or it is another owner's: one answer for both (THREATS E1).
+        """
+        parts = self._open_parts()
+        session = parts.store.find(owner, reference)
+        if session is None:
+            raise SessionNotFound(f"There is no session {reference!r:.80}.")
+        session = parts.memory.unsaved_ends.get(session.id, session)
+        unknown = parts.memory.unknown.get(session.id)
+        return replace(session, status_info=unknown) if unknown else session
+
+    def list(self, owner: str, live: bool = True) -> Sequence[ComputeSession]:
+        """List an owner's sessions, newest first; from memory."""
+        return self._open_parts().store.sessions(owner=owner, live=live)
+
+    async def destroy(self, session_id: str, forced: bool = False) -> ComputeSession:
+        """End a session, and return it after its removal. Harmless when it ended already.
+
+        Raises
+        ------
+        EngineUnavailable
+            when that took longer than `destroy_timeout`; it is ended as soon as possible.
+        """
+        session = self._session(session_id)
+        if session.status.is_final:
+            return session
+        await self._wish_stop(session, forced=forced)
+        try:
+            async with asyncio.timeout(self.destroy_timeout):
+                await self._open_parts().bus.until(
+                    lambda: self._session(session_id).status.is_final
+                )
+        except TimeoutError:
+            why = self._open_parts().memory.unknown.get(session_id, "it takes long")
+            raise EngineUnavailable(
+                f"The session is not gone yet: {why} It will be ended as soon as possible.",
+                session=session.name,
+            ) from None
+        return self._session(session_id)
+
+    async def restart(self, session_id: str, timeout: float | None = None) -> ComputeSession:
+        """Give a session a fresh kernel; returns when that is ready.
+
+        Raises
+        ------
+        NotRunning
+            unless it is running; StartFailed when it ended instead; TimeoutError.
+        """
+        session = self._session(session_id)
+        if session.status.is_final or session.goal is Goal.STOP:
+            raise NotRunning(f"Session {session.name} has ended.", session=session.name)
+        if session.status not in {SessionStatus.RUNNING, SessionStatus.RESTARTING}:
+            raise NotRunning(
+                f"Session {session.name} is {session.status}, so it cannot be restarted now.",
+                session=session.name,
+            )
+        self._open_parts().memory.deaths.pop(session_id, None)
+        await self._wish_restart(session)
+        settled = await self.settled(session_id, timeout)
+        if settled.status.is_final:
+            raise StartFailed(
+                settled.failure or "The session was ended meanwhile.", session=session.name
+            )
+        return settled
+
+    async def rename(self, session_id: str, name: str) -> ComputeSession:
+        """Give a session another name.
+
+        Raises
+        ------
+        NameTaken
+            when another live session of its owner has it.
+        """
+        session = replace(self._session(session_id), name=check_session_name(name))
+        return await self._open_parts().store.save_wish(session)
