@@ -1,0 +1,207 @@
+"""The database file in use: opened, written to, and replaced when it is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from logging import Logger
+from pathlib import Path
+from typing import TypeVar
+
+from jupyter_sessmgr.store.dbfile import (
+    SIDE_FILES,
+    Damaged,
+    Transaction,
+    back_up,
+    code_of,
+    connect,
+    in_words,
+    prepare,
+    secure_file,
+    sync_folder,
+    transact,
+)
+
+T = TypeVar("T")
+
+#: How often a transaction is tried when another program holds the file.
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening the file found."""
+
+    #: No row was ever in it.
+    is_new: bool
+    #: Where a damaged file was moved to; "" when there was none.
+    corrupt_copy: str = ""
+
+
+class Database:
+    """One file and the connection to it. All of it is called from the store's one thread.
+
+    Parameters
+    ----------
+    path : Path
+        The file. Its folder exists and is private.
+    lock_wait : float
+        Seconds to wait for another program that holds the file, each of `ATTEMPTS` times.
+    restore : callable
+        Writes everything that is known into a fresh file; called when the file was lost.
+    log : Logger
+        Told about everything unusual that is done to the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lock_wait: float,
+        restore: Callable[[Transaction], None],
+        log: Logger,
+    ) -> None:
+        self._path = path
+        self._lock_wait = lock_wait
+        self._restore = restore
+        self._log = log
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    def open(self, load: Callable[[Transaction], T]) -> tuple[Opened, T]:
+        """Open or create the file, and `load` what is in it; move a damaged one aside.
+
+        Raises
+        ------
+        StoreRefused
+            when the file must not be used as it is.
+        StoreError
+            when the disk is full, or another program holds the file for too long.
+        """
+        with in_words(self._path, opening=True):
+            try:
+                return self._open(load)
+            except Damaged as damage:
+                copy = self._set_aside()
+                opened, loaded = self._open(load)
+                text = "%s It was moved to %s, and a new one was made."
+                self._log.error(text, damage, copy)
+                return replace(opened, corrupt_copy=str(copy)), loaded
+
+    def _open(self, load: Callable[[Transaction], T]) -> tuple[Opened, T]:
+        is_new = self._connect()
+        try:
+            with in_words(self._path):
+                return Opened(is_new=is_new), self._attempts(load)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> bool:
+        secure_file(self._path, self._log)
+        self._connection = connect(self._path, self._lock_wait)
+        try:
+            with in_words(self._path, opening=True):
+                is_new = prepare(self._connection, self._path)
+            self._inode = self._path.stat().st_ino
+        except BaseException:
+            self.close()
+            raise
+        return is_new
+
+    def close(self) -> None:
+        """Let go of the file. Harmless when it is not open."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def transaction(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction that is on disk when this returns.
+
+        A file that was removed, emptied, replaced or damaged behind our back is first written
+        anew from what is known (FAULTS S5: SQLite itself goes on writing to a file that has no
+        name any more).
+
+        Raises
+        ------
+        StoreError
+            when that cannot be done; then nothing was changed.
+        """
+        with in_words(self._path):
+            if self._is_lost():
+                self._write_anew(f"{self._path} was removed, emptied or replaced.")
+            try:
+                with in_words(self._path):
+                    return self._attempts(work)
+            except Damaged as damage:
+                self._write_anew(damage.message)
+                return self._attempts(work)
+
+    def _attempts(self, work: Callable[[Transaction], T]) -> T:
+        connection = self._connection
+        if connection is None:
+            raise sqlite3.ProgrammingError("the file is not open")
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return transact(connection, work)
+            except sqlite3.OperationalError as error:
+                if code_of(error) != sqlite3.SQLITE_BUSY:
+                    raise
+                self._log.warning("%s is held by another program; trying again.", self._path)
+        return transact(connection, work)
+
+    def _is_lost(self) -> bool:
+        if self._connection is None:
+            return True
+        try:
+            found = self._path.lstat()
+        except FileNotFoundError:
+            return True
+        return found.st_ino != self._inode or found.st_size == 0
+
+    def _write_anew(self, what: str) -> None:
+        """Put a whole new file in the place of the old one, in one step."""
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        for suffix in ("", *SIDE_FILES):
+            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
+        secure_file(fresh, self._log)
+        with closing(connect(fresh, self._lock_wait)) as connection:
+            prepare(connection, fresh)
+            transact(connection, self._restore)
+        self.close()
+        copy = self._set_aside()
+        fresh.replace(self._path)
+        sync_folder(self._path.parent)
+        self._connect()
+        text = "%s It was written anew from memory; what still lay there is now %s."
+        self._log.error(text, what, copy)
+
+    def keep_copy(self) -> Path:
+        """Copy the file as it is, before rows that cannot be read are deleted from it."""
+        copy = self._aside()
+        if self._connection is not None:
+            with in_words(self._path):
+                back_up(self._connection, copy)
+        return copy
+
+    def _set_aside(self) -> Path:
+        """Move the file, if there is one, and what belongs to it out of the way."""
+        copy = self._aside()
+        # The journal goes first: it must never be applied to the file that comes next.
+        for suffix in (*SIDE_FILES, ""):
+            source = Path(f"{self._path}{suffix}")
+            if source.exists():
+                source.replace(f"{copy}{suffix}")
+        return copy
+
+    def _aside(self) -> Path:
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        first = self._path.with_name(f"{self._path.name}.corrupt-{moment}")
+        copy, count = first, 1
+        while copy.exists():
+            count += 1
+            copy = first.with_name(f"{first.name}-{count}")
+        return copy

@@ -1,0 +1,82 @@
+"""A store that forgets: for private managers and tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from jupyter_sessmgr.model.session import ComputeSession, Place
+from jupyter_sessmgr.store import rows
+from jupyter_sessmgr.store.base import Cipher, Quota, StoreHealth
+from jupyter_sessmgr.store.mirror import (
+    Mirror,
+    MirroredStore,
+    check_quota,
+    refuse_known,
+    refuse_taken,
+    refuse_unknown,
+)
+
+
+class MemoryStore(MirroredStore):
+    """Keeps the promises of `Store` for as long as the process lives, and touches no disk."""
+
+    async def open(self, folder: Path, cipher: Cipher) -> StoreHealth:
+        """Start empty. Neither `folder` nor `cipher` is used."""
+        _ = folder, cipher
+        self._mirror = Mirror()
+        return StoreHealth(is_new=True)
+
+    async def close(self) -> None:
+        """Do nothing: what was stored can still be read."""
+
+    async def add(self, session: ComputeSession, quota: Quota) -> ComputeSession:
+        """Remember a new session."""
+        session = rows.storable(session)
+        if self.get(session.id) is not None:
+            raise refuse_known(session)
+        self._check_name(session)
+        live = self.sessions()
+        of_owner = sum(one.owner == session.owner for one in live)
+        check_quota(session, quota, of_owner=of_owner, total=len(live))
+        number = self._mirror.last_number + 1
+        return self._mirror.put(replace(session, number=number, revision=1))
+
+    async def save_wish(self, session: ComputeSession) -> ComputeSession:
+        """Remember the wishes."""
+        changed = rows.with_wishes(self._stored(session.id), rows.storable(session))
+        self._check_name(changed)
+        return self._mirror.put(changed)
+
+    async def save_facts(self, session: ComputeSession) -> ComputeSession:
+        """Remember the facts."""
+        changed = rows.with_facts(self._stored(session.id), rows.storable(session))
+        self._check_name(changed)
+        outdated = [] if changed.is_live else self.outdated(but=changed.id)
+        for session_id in outdated:
+            self._mirror.drop(session_id)
+        return self._mirror.put(changed)
+
+    async def forget(self, session_id: str) -> None:
+        """Forget a session."""
+        self._mirror.drop(session_id)
+
+    async def save_place(self, place: Place) -> None:
+        """Remember a place."""
+        rows.place_row(place)  # refuses what cannot be stored
+        self._mirror.put_place(place)
+
+    async def forget_place(self, place_id: str) -> None:
+        """Forget a place."""
+        self._mirror.drop_place(place_id)
+
+    def _stored(self, session_id: str) -> ComputeSession:
+        stored = self.get(session_id)
+        if stored is None:
+            raise refuse_unknown(session_id)
+        return stored
+
+    def _check_name(self, session: ComputeSession) -> None:
+        holder = self._mirror.named(session.owner, session.name)
+        if session.is_live and holder is not None and holder.id != session.id:
+            raise refuse_taken(session, holder.id)

@@ -1,0 +1,293 @@
+"""Rows and models: one becomes the other here, without I/O.
+
+A column has the name of the field that it holds. Fields that are not plain values are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from functools import cache
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from jupyter_sessmgr.model.errors import InvalidRequest
+from jupyter_sessmgr.model.naming import is_text
+from jupyter_sessmgr.model.resources import MAX_NUMBER
+from jupyter_sessmgr.model.session import ComputeSession, Place
+from jupyter_sessmgr.store.base import Cipher
+
+#: What a column can hold.
+Value = str | int | float | None
+Row = Mapping[str, Value]
+
+#: Columns fixed at creation, those the manager writes, and those the reconciler writes.
+FIXED = ("id", "owner", "domain", "group", "origin", "server_id", "spec", "created_at")
+WISHES = ("name", "tag", "goal", "generation", "forced")
+FACTS = (
+    "status",
+    "status_info",
+    "failure",
+    "observed_generation",
+    "place_id",
+    "endpoints",
+    "encrypted",
+    "language",
+    "kernel_exit",
+    "started_at",
+    "ended_at",
+    "last_active_at",
+    "queries",
+    "cpu_ms",
+    "log_tail",
+)
+_JSON = frozenset({"spec", "endpoints", "kernel_exit"})
+
+
+def session_row(session: ComputeSession, cipher: Cipher) -> dict[str, Value]:
+    """Make the whole row of a session; the values of `environ` are sealed."""
+    row = {name: _column(session, name) for name in (*FIXED, *WISHES, *FACTS)}
+    spec = to_plain(session.spec)
+    spec["environ"] = {name: cipher.seal(text) for name, text in spec["environ"].items()}
+    return row | {
+        "spec": _dump(spec),
+        "number": session.number or None,
+        "revision": session.revision,
+    }
+
+
+def wish_row(session: ComputeSession) -> dict[str, Value]:
+    """Make the columns that the manager writes, and the id."""
+    return {name: _column(session, name) for name in ("id", *WISHES)}
+
+
+def facts_row(session: ComputeSession) -> dict[str, Value]:
+    """Make the columns that the reconciler writes, and the id."""
+    return {name: _column(session, name) for name in ("id", *FACTS)}
+
+
+def place_row(place: Place) -> dict[str, Value]:
+    """Make the whole row of a place.
+
+    Raises
+    ------
+    InvalidRequest
+        naming the field that cannot be stored, as `storable` does.
+    """
+    for field in fields(Place):
+        _refuse_unstorable(field.name, getattr(place, field.name))
+    return {field.name: to_plain(getattr(place, field.name)) for field in fields(Place)}
+
+
+def session_from_row(row: Row, cipher: Cipher) -> ComputeSession:
+    """Read a session's row.
+
+    Raises
+    ------
+    ValueError
+        when the row makes no sense, or `cipher` did not seal it.
+    """
+    plain: dict[str, Any] = {
+        name: json.loads(str(row[name])) if name in _JSON and row[name] is not None else row[name]
+        for name in (*FIXED, *WISHES, *FACTS, "number", "revision")
+    }
+    spec = _object(plain["spec"])
+    sealed = _object(spec.get("environ", {}))
+    environ = {name: cipher.unseal(str(text)) for name, text in sealed.items()}
+    plain["spec"] = spec | {"environ": environ}
+    session: ComputeSession = from_plain(ComputeSession, plain)
+    return session
+
+
+def place_from_row(row: Row) -> Place:
+    """Read a place's row.
+
+    Raises
+    ------
+    ValueError
+        when the row makes no sense.
+    """
+    place: Place = from_plain(Place, {field.name: row[field.name] for field in fields(Place)})
+    return place
+
+
+def with_wishes(stored: ComputeSession, session: ComputeSession) -> ComputeSession:
+    """Give `stored` the wishes of `session`."""
+    return _merge(stored, session, WISHES)
+
+
+def with_facts(stored: ComputeSession, session: ComputeSession) -> ComputeSession:
+    """Give `stored` the facts of `session`."""
+    return _merge(stored, session, FACTS)
+
+
+def _merge(
+    stored: ComputeSession, session: ComputeSession, names: tuple[str, ...]
+) -> ComputeSession:
+    changes: dict[str, Any] = {name: getattr(session, name) for name in names}
+    return replace(stored, revision=stored.revision + 1, **changes)
+
+
+def storable(session: ComputeSession) -> ComputeSession:
+    """Return `session` as a store can hold it (FAULTS S8).
+
+    What people asked for is refused when it cannot be stored: it should not have come here.
+    What was reported from inside a session is mended instead, because a fact that cannot be
+    saved would hold up everything else about the session.
+
+    Raises
+    ------
+    InvalidRequest
+        naming the field: text with half a character in it, a number beyond 64 bits or no number.
+    """
+    for name in (*FIXED, *WISHES, "place_id"):
+        _refuse_unstorable(name, getattr(session, name))
+    for variable, text in session.spec.environ.items():
+        _refuse_unstorable(f"environ {variable!r:.80}", text)
+    mended: dict[str, Any] = {
+        name: _mended(getattr(session, name))
+        for name in FACTS
+        if isinstance(getattr(session, name), str | int | float) and name != "status"
+    }
+    changed = {name: value for name, value in mended.items() if value != getattr(session, name)}
+    return replace(session, **changed) if changed else session
+
+
+def _refuse_unstorable(name: str, value: object) -> None:
+    if isinstance(value, str | int | float) and _mended(value) != value:
+        raise InvalidRequest(
+            f"{name}: this text or number cannot be stored; use whole characters, and numbers "
+            "of at most 64 bits.",
+            field=name,
+        )
+
+
+def _mended(value: str | float) -> str | int | float | None:
+    if isinstance(value, str):
+        return value if is_text(value) else value.encode("utf-8", "replace").decode()
+    if isinstance(value, int):
+        return max(-MAX_NUMBER, min(value, MAX_NUMBER))
+    return value if math.isfinite(value) else None
+
+
+def _column(session: ComputeSession, name: str) -> Value:
+    value = to_plain(getattr(session, name))
+    if name in _JSON and value is not None:
+        return _dump(value)
+    plain: Value = int(value) if isinstance(value, bool) else value
+    return plain
+
+
+def _dump(plain: object) -> str:
+    return json.dumps(plain, separators=(",", ":"))
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a model's value into what JSON can say.
+
+    Raises
+    ------
+    TypeError
+        for a type that no model has.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: to_plain(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return [to_plain(one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    raise TypeError(f"no way to store a {type(value).__name__}")
+
+
+def from_plain(hint: Any, plain: Any) -> Any:
+    """Turn what `to_plain` made back into a value of the type `hint`.
+
+    Of a dataclass, keys that are unknown are ignored, and keys that are missing have their
+    defaults: so rows written by a later or an earlier release of the same schema can be read.
+
+    Raises
+    ------
+    ValueError
+        when `plain` is not of that type.
+    """
+    origin = get_origin(hint)
+    if origin is Literal:
+        return _checked(plain, plain in get_args(hint), hint)
+    if origin in (Union, UnionType):
+        return _from_optional(hint, plain)
+    if is_dataclass(hint):
+        return _from_object(hint, _object(plain))
+    if origin is tuple:
+        return tuple(from_plain(get_args(hint)[0], one) for one in _list(plain))
+    if origin is not None and issubclass(origin, Mapping):
+        one_of = get_args(hint)[1]
+        return MappingProxyType({k: from_plain(one_of, v) for k, v in _object(plain).items()})
+    return _from_scalar(hint, plain)
+
+
+def _from_optional(hint: Any, plain: Any) -> Any:
+    if plain is None:
+        return _checked(plain, NoneType in get_args(hint), hint)
+    (of,) = (one for one in get_args(hint) if one is not NoneType)
+    return from_plain(of, plain)
+
+
+def _from_object(cls: Any, plain: Mapping[str, Any]) -> Any:
+    hints = _hints(cls)
+    missing = [field.name for field in fields(cls) if field.name not in plain and _required(field)]
+    if missing:
+        raise ValueError(f"a {cls.__name__} without {missing[0]}")
+    return cls(**{name: from_plain(hints[name], plain[name]) for name in hints if name in plain})
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+@cache
+def _hints(cls: type) -> Mapping[str, Any]:
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls)}
+
+
+def _from_scalar(hint: Any, plain: Any) -> Any:
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(plain)
+    if hint is Decimal:
+        return _decimal(plain)
+    if hint is bool:
+        return bool(_checked(plain, plain in (0, 1), hint))
+    if hint is float:
+        return float(_checked(plain, isinstance(plain, int | float), hint))
+    return _checked(plain, type(plain) is hint, hint)
+
+
+def _decimal(plain: Any) -> Decimal:
+    try:
+        return Decimal(str(plain))
+    except InvalidOperation as error:
+        raise ValueError(f"not a number: {plain!r:.60}") from error
+
+
+def _checked(plain: Any, right: bool, hint: Any) -> Any:
+    if not right:
+        raise ValueError(f"not {hint}: {plain!r:.60}")
+    return plain
+
+
+def _object(plain: Any) -> dict[str, Any]:
+    return dict(_checked(plain, isinstance(plain, Mapping), "an object"))
+
+
+def _list(plain: Any) -> list[Any]:
+    return list(_checked(plain, isinstance(plain, list), "a list"))
