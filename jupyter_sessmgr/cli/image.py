@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,9 @@ SUITE = "bookworm"
 
 #: Seconds that fetching wheels, or making a base, may take.
 _DEADLINE = 1800
+
+#: Seconds between two lines of a program that are passed on.
+_PAUSE = 2.0
 
 #: What a base is for needs no manuals; the licenses stay.
 _LEFT_OUT = (
@@ -235,7 +239,7 @@ def _platforms(python: PythonInside) -> Iterator[str]:
 
 
 def _run(command: Sequence[str], progress: Progress) -> None:
-    """Run a program, passing its lines on.
+    """Run a program, passing one of its lines on now and then.
 
     Raises
     ------
@@ -243,11 +247,14 @@ def _run(command: Sequence[str], progress: Progress) -> None:
         with its last lines, when it fails.
     """
     tail: list[str] = []
+    told = time.monotonic()
     with _running(command) as running:
         for line in running.stdout or ():
             text = line.decode(errors="replace").strip()[:200]
             if not text.startswith("WARNING"):
                 tail = [*tail, text][-4:]
+            if time.monotonic() - told > _PAUSE:
+                told = time.monotonic()
                 progress(text, None)
         code = running.wait()
     if code:

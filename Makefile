@@ -1,0 +1,58 @@
+# The one entry for people. `make lab` is all that a user needs; PYTHON=… chooses the interpreter.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8888
+ARGS ?=
+
+.PHONY: help lab test check bench image image-lock docs clean
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What the packages are made from; the Python code itself is used where it is (an editable install).
+FRONT := $(wildcard labextension/src/*.ts labextension/*.json labextension/.npmrc)
+PACKAGE := pyproject.toml jupyter_sessmgr/_version.py $(wildcard etc/jupyter/*/*.json etc/images/*/*) $(FRONT)
+
+$(BIN)/python:
+	@scripts/venv.sh "$(VENV)" "$(PYTHON)"
+
+$(VENV)/.lab: $(BIN)/python $(PACKAGE)
+	@scripts/install.sh "$(VENV)" lab
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.lab
+	@scripts/install.sh "$(VENV)" lab,test
+	@touch $@
+
+lab: $(VENV)/.lab ## Start JupyterLab with remote kernels (PORT=8888 ARGS="--no-browser")
+	@scripts/lab.sh "$(VENV)" --port=$(PORT) $(ARGS)
+
+image: $(VENV)/.lab ## Build the reference image, jupyter-sessmgr/python, where it is not up to date
+	@$(BIN)/jupyter sessmgr image build
+
+image-lock: $(VENV)/.lab ## Resolve what the reference image holds anew
+	@$(BIN)/python scripts/lock_image.py
+
+check: $(VENV)/.test ## Lint, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	@PATH="$$(scripts/node.sh):$$PATH" npm --prefix labextension run --silent check
+
+test: check ## Run every check and test, installing what they need (ARGS="-k name")
+	@scripts/test-needs.sh
+	@scripts/with-engine.sh scripts/test.sh "$(VENV)" $(ARGS)
+
+bench: $(VENV)/.test ## Measure, against the bars of the project
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.test ## Write the reference pages that are made from the code
+	$(BIN)/python scripts/document_settings.py
+
+clean: ## Remove what make has made (not the state folder, not the images)
+	rm -rf $(VENV) .cache labextension/node_modules labextension/lib jupyter_sessmgr/labextension
