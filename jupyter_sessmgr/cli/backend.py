@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
@@ -100,7 +100,7 @@ class Sessions(ABC):
     #: Nobody works on the sessions when this command has ended.
     ends_with_command: bool = False
 
-    def __enter__(self) -> Sessions:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -111,7 +111,7 @@ class Sessions(ABC):
     ) -> None:
         self.close()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a server needs no goodbye
         """Let go of whatever is held. Sessions go on."""
 
     @abstractmethod

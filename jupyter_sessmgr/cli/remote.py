@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,14 @@ class ServerSessions(Sessions):
 
     def list(self, *, ended: bool) -> Sequence[Row]:
         """List the sessions, page by page."""
-        query = "all=true" if ended else "all=false"
-        answer = self._ask("GET", f"{_ROOT}?{query}")
-        items = answer.get("items", []) if isinstance(answer, dict) else []
-        return [_row(item) for item in items]
+        rows: list[Row] = []
+        before = ""
+        while True:
+            page = self._ask("GET", f"{_ROOT}?all={str(ended).lower()}{before}")
+            rows.extend(_row(item) for item in page["items"])
+            if page["next"] is None:
+                return rows
+            before = f"&before={int(page['next'])}"
 
     def get(self, reference: str) -> Row:
         """Ask for one session."""
@@ -120,16 +125,17 @@ def _path(reference: str) -> str:
 
 def _failure(reply: Reply, server: Server) -> CommandFailed:
     """Turn a refusal into words; ours are problem documents, Jupyter's have ``message``."""
-    if reply.status in {HTTPStatus.FORBIDDEN, HTTPStatus.FOUND}:
+    problem = reply.json()
+    words = problem if isinstance(problem, dict) else {}
+    slug = str(words.get("type", "")).rpartition("/")[2]
+    if reply.status in {HTTPStatus.FORBIDDEN, HTTPStatus.FOUND} and slug in {"", "auth-failed"}:
         return CommandFailed(
             f"The server at {server.url} does not know who asks. Set JUPYTER_TOKEN to its token, "
             "or paste the URL with the token after --server."
         )
-    problem = reply.json()
-    words = problem if isinstance(problem, dict) else {}
     text = words.get("msg") or words.get("message") or words.get("title") or ""
     code = _CODES.get(reply.status, Exit.FAILED)
-    if str(words.get("type", "")).endswith("/image-not-found"):
+    if slug == "image-not-found":
         code = Exit.USAGE
     return CommandFailed(str(text) or f"The server answered {reply.status} without a reason.", code)
 
@@ -163,9 +169,16 @@ def _row(item: Mapping[str, Any]) -> Row:
         info=str(item.get("statusInfo") or ""),
         image=str(item.get("image") or ""),
         durable=bool(item.get("durable", True)),
-        age=float(item.get("age") or 0) / 1000,
+        age=_age(item.get("createdAt")),
         resources=dict(item.get("resources") or {}),
     )
+
+
+def _age(created: object) -> float:
+    """Count from the creation; the API's own ``age`` begins with the start."""
+    if not isinstance(created, str):
+        return 0.0
+    return max(0.0, time.time() - datetime.fromisoformat(created).timestamp())
 
 
 def _log_text(answer: Any) -> str:

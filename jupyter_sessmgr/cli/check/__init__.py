@@ -1,0 +1,1 @@
+"""``jupyter sessmgr check``: what is missing, and what to do about it."""

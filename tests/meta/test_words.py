@@ -1,0 +1,105 @@
+"""What is written in the tree: about the project alone, and proofread as far as a test can."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.meta.tree import DOCS, ROOT, texts_of
+
+#: Hosts that text of this project may name. Not among them: registries and proxies of whoever
+#: builds it.
+HOSTS = {
+    "127.0.0.1",
+    "api.backend.ai",
+    "docker",  # what curl is told when it speaks to the engine's socket file
+    "events.jupyter.org",
+    "github.com",
+    "json-schema.org",
+    "jupyter.org",
+    "jupyter-server.readthedocs.io",
+    "keepachangelog.com",
+    "localhost",
+    "opensource.org",
+    "semver.org",
+    "www.w3.org",
+}
+#: Reserved for examples and tests (RFC 2606), so they are nobody's.
+RESERVED_HOSTS = re.compile(r"(?:.*\.)?(?:example|test|invalid|localhost)(?:\.(?:com|org|net))?")
+URL = re.compile(r"\b(?:https?|wss?)://([A-Za-z0-9.-]+)")
+#: Folders of one machine. The brackets keep this file from matching itself.
+MACHINE = re.compile("/[w]ork/(?:main|shared)|/[r]oot/|[s]essvenv")
+#: Generated, with hosts of the packages' own home pages.
+LOCKS = {"package-lock.json"}
+TWICE = re.compile(r"\b([A-Za-z]{2,})[ \t]+\1\b(?![-_(.])")
+PROSE = {".md", ".py", ".ts", ".tsx", ".yaml", ".yml", ".toml"}
+
+
+def lines_that(pattern, text):
+    return [line.strip()[:120] for line in text.splitlines() if pattern.search(line)]
+
+
+def test_no_folder_of_a_machine_is_named():
+    found = {str(p.relative_to(ROOT)): lines_that(MACHINE, text) for p, text in texts_of()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_only_known_hosts_are_named():
+    found = {}
+    for path, text in texts_of():
+        if path.name in LOCKS:
+            assert '"resolved"' not in text, f"{path.name} names a registry"
+            continue
+        hosts = {host.lower().rstrip(".") for host in URL.findall(text)}
+        strange = {h for h in hosts if h not in HOSTS and not RESERVED_HOSTS.fullmatch(h)}
+        if strange:
+            found[str(path.relative_to(ROOT))] = sorted(strange)
+    assert found == {}
+
+
+def test_no_index_is_configured():
+    pattern = re.compile(r"^\s*(?:--(?:extra-)?index-url|index-url\s*=|registry\s*=)", re.MULTILINE)
+    assert [str(p.relative_to(ROOT)) for p, text in texts_of() if pattern.search(text)] == []
+
+
+def test_no_word_stands_twice():
+    found = {}
+    for path, text in texts_of(*PROSE):
+        lines = [line for line in lines_that(TWICE, text) if not is_code(line)]
+        if lines:
+            found[str(path.relative_to(ROOT))] = lines
+    assert found == {}
+
+
+def is_code(line):
+    """Tell a line of code, in which a word may well follow itself, from one of prose."""
+    return bool(re.search(r"[=;{}]|\bdef \b|^(?:from|import) |\$", line))
+
+
+@pytest.mark.parametrize("word", ["TODO", "FIXME", "XXX"])
+def test_nothing_is_left_for_later_in_comments(word):
+    pattern = re.compile(rf"(?:#|//|\*|<!--)\s*{word}\b")
+    assert [str(p.relative_to(ROOT)) for p, text in texts_of() if pattern.search(text)] == []
+
+
+def test_links_between_pages_lead_somewhere():
+    broken = []
+    for path, text in texts_of(".md"):
+        targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text)
+        gone = [one for one in targets if "://" not in one and not (path.parent / one).exists()]
+        broken.extend(f"{path.relative_to(ROOT)} -> {target}" for target in gone)
+    assert broken == []
+
+
+def test_every_page_can_be_reached():
+    pages = set(DOCS.rglob("*.md"))
+    seen, queue = set(), [DOCS / "README.md"]
+    while queue:
+        path = queue.pop()
+        if path in seen or path.suffix != ".md" or not path.exists():
+            continue
+        seen.add(path)
+        targets = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+        queue.extend((path.parent / one).resolve() for one in targets if "://" not in one)
+    assert pages - seen == set()
