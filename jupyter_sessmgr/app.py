@@ -1,0 +1,262 @@
+"""The server extension: puts the parts together, and says in which order they start and stop.
+
+Parts and URLs, all under the server's base URL::
+
+    sessmgr                      version probe (open)
+    sessmgr/session…             the Backend.AI dialect; also as sessmgr/kernel… and session…
+    sessmgr/api/…                ours: health, offers
+    api/kernelspecs, api/kernels Jupyter's own, where our kernelspecs and kernels appear
+
+Start: link (kernelspecs) → settings (manager, websockets, events; the manager opens) → handlers.
+Stop: let go of kernels → close the manager. Sessions go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from types import MappingProxyType
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_events import EventLogger
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.gateway.gateway_client import GatewayClient
+from jupyter_server.serverapp import ServerApp
+from traitlets import Bool, Enum, Float, Unicode, default
+from traitlets.config import Config
+
+from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.owners import server_owner
+from jupyter_sessmgr.manager.reconciler import SessionReconciler
+from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessmgrError
+from jupyter_sessmgr.provisioning.adopt import adopt_kernels, detach_kernels
+from jupyter_sessmgr.provisioning.channels import channels_class
+from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
+from jupyter_sessmgr.provisioning.locate import register, unregister
+from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
+from jupyter_sessmgr.rest.events import EventBridge
+from jupyter_sessmgr.rest.owners import Owners
+from jupyter_sessmgr.rest.routes import routes
+
+
+class Opener:
+    """Opens the manager once, whoever asks first, and again after it could not be opened.
+
+    Parameters
+    ----------
+    sessions : ComputeSessionManager
+        What is opened.
+    loop : asyncio.AbstractEventLoop
+        The server's, running or not.
+    on_open : callable
+        Called when it is open.
+    log : logging.Logger
+        Gets one line when it is open, and one for each new reason why it is not.
+    """
+
+    def __init__(
+        self,
+        sessions: ComputeSessionManager,
+        loop: asyncio.AbstractEventLoop,
+        on_open: Callable[[], None],
+        log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+    ) -> None:
+        self._sessions = sessions
+        self._loop = loop
+        self._on_open = on_open
+        self._log = log
+        self._attempt: asyncio.Task[SessmgrError | None] | None = None
+        self._told = ""
+        self._open = False
+
+    def begin(self) -> asyncio.Task[SessmgrError | None]:
+        """Start to open, unless that is done or being done."""
+        if self._attempt is None or (self._attempt.done() and not self._open):
+            self._attempt = self._loop.create_task(self._try())
+        return self._attempt
+
+    async def ready(self) -> None:
+        """Return when the manager is open. Whoever gives up waiting does not stop the opening.
+
+        Raises
+        ------
+        SessmgrError
+            which says why it cannot be opened, and what to do.
+        """
+        if self._open:
+            return
+        error = await asyncio.shield(self.begin())
+        if error is not None:
+            raise error
+
+    async def trouble(self) -> str:
+        """Say why the manager cannot be opened; "" when it is open."""
+        if self._open:
+            return ""
+        error = await asyncio.shield(self.begin())
+        return "" if error is None else error.message
+
+    async def close(self) -> None:
+        """Stop opening, and close what is open."""
+        if self._attempt is not None and not self._attempt.done():
+            self._attempt.cancel()
+            await asyncio.wait({self._attempt})
+        await self._sessions.close()
+
+    async def _try(self) -> SessmgrError | None:
+        try:
+            await self._sessions.open()
+        except SessmgrError as error:
+            self._tell(f"No remote kernels: {error.message}")
+            return error
+        self._open = True
+        health = self._sessions.health()
+        if not health.standby:
+            self._on_open()
+            self._log.info("Compute sessions run on: %s", health.engine)
+        return None
+
+    def _tell(self, words: str) -> None:
+        if words != self._told:
+            self._told = words
+            self._log.warning("%s", words)
+
+
+class SessMgrApp(ExtensionApp):
+    """Compute sessions for Jupyter. Configured in ``jupyter_sessmgr_config.py``."""
+
+    name = "sessmgr"
+    description = "Compute sessions for Jupyter: remote kernels in containers or local processes"
+    load_other_extensions = True
+    classes = [ComputeSessionManager, AdmissionControl, SessionReconciler]  # noqa: RUF012 - a trait's base
+
+    document_routes = Bool(
+        True,
+        config=True,
+        help="""Also serve the session management API at `{base_url}session`, as its document
+        spells it. Turn it off when another extension needs that path.""",
+    )
+    owner = Unicode(
+        config=True,
+        help="""Who owns the sessions of this server where its identity provider knows no people,
+        as with Jupyter's token, and all its kernels. Default: JUPYTERHUB_USER, or the user of the
+        operating system. Set it when servers of several people run as one user.""",
+    )
+    invalid_parameters_status = Enum(
+        (401, 400),
+        401,
+        config=True,
+        help="""HTTP status for invalid parameters of the session management API. Its document
+        says 401; choose 400 when something between client and server takes a 401 for a missing
+        login.""",
+    )
+    name_taken_status = Enum(
+        (409, 400),
+        409,
+        config=True,
+        help="""HTTP status for "session already exists". Choose 400 for clients that were written
+        against an upstream server.""",
+    )
+    open_deadline = Float(
+        5.0,
+        config=True,
+        help="""Seconds that the server's start waits for the engine, so that kernelspecs are
+        there for the first page. After that the server starts, and they come when the engine
+        answers.""",
+    )
+
+    @default("owner")
+    def _default_owner(self) -> str:
+        return server_owner()
+
+    def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Make our kernelspecs appear. Called after configuration, before the managers exist."""
+        super()._link_jupyter_server_extension(serverapp)
+        base = kernelspec_manager_class(serverapp)
+        if base is not None:
+            chosen = {"kernel_spec_manager_class": remote_kernelspecs(base)}
+            serverapp.update_config(Config({"ServerApp": chosen}))
+
+    def initialize_settings(self) -> None:
+        """Make the manager, put it where the doors find it, and open it."""
+        server = self._server()
+        self.sessions = ComputeSessionManager(parent=self)
+        self.bridge = EventBridge(server.event_logger or EventLogger())
+        loop: asyncio.AbstractEventLoop = server.io_loop.asyncio_loop  # type: ignore[attr-defined]
+        self.opener = Opener(self.sessions, loop, self._opened, self.log)
+        register(server, self.sessions, owner=self.owner)
+        self.settings["sessmgr_sessions"] = self.sessions
+        self.settings[SETTINGS_KEY] = self._rest(server)
+        self.settings["kernel_websocket_connection_class"] = channels_class(server)
+        self._open_soon(loop)
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        self.handlers.extend(routes(document_routes=self.document_routes))
+
+    async def _start_jupyter_server_extension(
+        self,
+        serverapp: ServerApp,  # noqa: ARG002 - jupyter_server's signature
+    ) -> None:
+        """Go on opening, when the engine did not answer before the server listened."""
+        self.opener.begin()
+
+    async def stop_extension(self) -> None:
+        """Let go of kernels before the server ends them, then close the manager."""
+        server = self._server()
+        await detach_kernels(server)
+        await self.opener.close()
+        unregister(server)
+
+    def _rest(self, server: ServerApp) -> Rest:
+        return Rest(
+            sessions=self.sessions,
+            owners=Owners(self.owner, server.identity_provider),
+            ready=self.opener.ready,
+            trouble=self.opener.trouble,
+            statuses=MappingProxyType(
+                {
+                    InvalidRequest: self.invalid_parameters_status,
+                    NameTaken: self.name_taken_status,
+                }
+            ),
+        )
+
+    def _opened(self) -> None:
+        """Tell browsers what happens from now on, and list the kernels that run already."""
+        self.sessions.subscribe(self.bridge)
+        adopt_kernels(self._server())
+
+    def _open_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the manager before the server listens, if the engine answers in time.
+
+        Where a loop runs already (in tests, or embedded), opening goes on beside the rest.
+        """
+        attempt = self.opener.begin()
+        if not _in_a_loop():
+            loop.run_until_complete(asyncio.wait({attempt}, timeout=self.open_deadline))
+
+    def _server(self) -> ServerApp:
+        if self.serverapp is None:
+            raise RuntimeError("the extension is not linked to a server")
+        return self.serverapp
+
+
+def kernelspec_manager_class(server: ServerApp) -> type[KernelSpecManager] | None:
+    """Say which kernelspec manager a server will have; None when its kernels are a gateway's."""
+    if server.trait_has_value("kernel_spec_manager_class"):
+        chosen: type[KernelSpecManager] = server.kernel_spec_manager_class
+        return chosen
+    # The server looks at the same settings, but later.
+    gateway = GatewayClient(parent=server)  # type: ignore[no-untyped-call]
+    return None if gateway.gateway_enabled else KernelSpecManager
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
