@@ -26,6 +26,9 @@ _KILL_DEADLINE = 5.0
 class StopFailed(Exception):
     """Processes withstood SIGKILL, as some do that wait for a dead disk."""
 
+    #: What the server is told.
+    public = "Processes of the kernel withstand being killed, as those do that wait for a disk."
+
 
 class Supervisor:
     """Owns the kernel's life. One change at a time; a change goes on when its asker leaves.
@@ -112,7 +115,7 @@ class Supervisor:
             if self.kernel.pid is None and not left:
                 return
             if asyncio.get_running_loop().time() > deadline:
-                raise StopFailed("Processes of the kernel withstand being killed.")
+                raise StopFailed(StopFailed.public)
             await asyncio.sleep(0.01)
 
     async def _until_bound(self) -> None:

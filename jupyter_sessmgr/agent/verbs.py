@@ -9,7 +9,6 @@ import sys
 from .control import Invalid, Refused
 from .kernelspecs import find_all
 from .launch import CHANNELS, base_environ
-from .supervisor import StopFailed
 from .usage import Meter
 
 TYPE_CHECKING = False
@@ -74,10 +73,7 @@ class Verbs:
         method = getattr(self, "_do_" + verb, None) if verb.isidentifier() else None
         if method is None:
             raise Invalid("unknown verb %.60r" % verb)
-        try:
-            answer = await method(args)
-        except StopFailed as error:
-            raise Refused(str(error)) from None
+        answer: dict[str, Any] | None = await method(args)
         return answer or {}
 
     async def _do_start_kernel(self, args: Mapping[str, Any]) -> dict[str, Any]:
