@@ -64,6 +64,12 @@ class KernelVerbs(Lifecycle):
         """Interrupt the kernel by SIGINT; returns when it was sent."""
         await self._link(session_id).interrupt()
 
+    def interrupt_mode(self, session_id: str) -> str:
+        """Say how the kernel wants to be interrupted: "signal" or "message"; from memory."""
+        parts = self._open_parts()
+        kernel = parts.links.kernel(self._session(session_id).place_id)
+        return kernel.interrupt_mode if kernel is not None else "signal"
+
     async def usage(self, session_id: str) -> Usage:
         """Ask what the session used so far; of one that ended, what was written down."""
         session = self._session(session_id)

@@ -1,1 +1,1 @@
-"""The first door: kernels."""
+"""The kernel door: a kernel picked in Jupyter is a compute session."""

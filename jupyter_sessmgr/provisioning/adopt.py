@@ -1,0 +1,172 @@
+"""Keeps Jupyter's list of kernels and the list of sessions in step."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from jupyter_sessmgr.model.events import Event, StatusChanged
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.provisioning.channels import tell_dead
+from jupyter_sessmgr.provisioning.held import Held
+from jupyter_sessmgr.provisioning.kernelspecs import kernel_name_for
+from jupyter_sessmgr.provisioning.locate import Home, registered
+
+#: Seconds that a stopping server gives the kernels which end with it.
+SHUTDOWN_TIMEOUT = 12.0
+#: Seconds that a kernel may take to answer before it counts as busy for good.
+STATE_TIMEOUT = 3600.0
+
+_adopters: dict[int, KernelAdopter] = {}
+
+
+class KernelAdopter:
+    """Lists the kernel of every running session of the server's owner in its kernel manager.
+
+    A session that was made by REST can so be opened from the kernel picker, under its own id.
+    When a session ends by another door, its kernel leaves the kernel manager.
+
+    Parameters
+    ----------
+    kernels : jupyter_server.services.kernels.kernelmanager.MappingKernelManager
+        The server's kernels.
+    home : Home
+        The server's sessions.
+    """
+
+    def __init__(self, kernels: Any, home: Home) -> None:
+        self._kernels = kernels
+        self._home = home
+        self._log = home.sessions.log
+        self._due: asyncio.Queue[str] = asyncio.Queue()
+        self._probes: set[asyncio.Task[None]] = set()
+        self._unsubscribe = home.sessions.subscribe(self._on_event)
+        self._worker = home.loop.create_task(self._work(), name="sessmgr-adopt")
+
+    def look_at_all(self) -> None:
+        """Look at every live session; called when the manager is open."""
+        for session in self._home.sessions.list(self._home.owner):
+            self._due.put_nowait(session.id)
+
+    async def close(self) -> None:
+        """Stop; let durable sessions go on without Jupyter, and end the other kernels of ours."""
+        self._unsubscribe()
+        tasks = [self._worker, *self._probes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        ending = []
+        for kernel_id, held in self._ours():
+            session = held.find()
+            if session is not None and session.spec.durable:
+                self._detach(kernel_id, held)
+            else:
+                ending.append(asyncio.ensure_future(self._kernels.shutdown_kernel(kernel_id)))
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=SHUTDOWN_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+        await self._home.settle(SHUTDOWN_TIMEOUT)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, StatusChanged) and event.session.owner == self._home.owner:
+            self._due.put_nowait(event.session.id)
+
+    async def _work(self) -> None:
+        while True:
+            session_id = await self._due.get()
+            try:
+                await self._look(self._home.sessions.find(session_id, self._home.owner))
+            except Exception as error:  # noqa: BLE001 - one session must not stop the others
+                self._log.warning("Session %s is not listed as a kernel: %s", session_id, error)
+
+    async def _look(self, session: ComputeSession) -> None:
+        listed = session.id in self._kernels
+        if session.status is SessionStatus.RUNNING and session.spec.kernel and not listed:
+            if session.id not in self._home.managed:
+                await self._adopt(session)
+        elif session.status.is_final and listed:
+            await self._remove(session.id)
+
+    async def _adopt(self, session: ComputeSession) -> None:
+        spec = session.spec
+        specs = self._kernels.kernel_spec_manager
+        name = kernel_name_for(specs, spec.image, spec.preset, spec.kernel)
+        await self._kernels.start_kernel(kernel_id=session.id, kernel_name=name)
+        manager = self._kernels.get_kernel(session.id)
+        # Until it answers it may be in the middle of a cell: one that is not known to be busy
+        # would be culled, and websockets would wait for it.
+        manager.execution_state = "busy"
+        probe = asyncio.create_task(_learn_state(manager), name=f"sessmgr-probe-{session.id}")
+        self._probes.add(probe)
+        probe.add_done_callback(self._probes.discard)
+        self._log.info("Session %s is listed as kernel %s.", session.name, session.id)
+
+    async def _remove(self, kernel_id: str) -> None:
+        manager = self._kernels.get_kernel(kernel_id)
+        if manager.shutting_down or _held(manager) is None:
+            return
+        tell_dead(kernel_id)
+        if kernel_id in self._kernels:
+            await self._kernels.shutdown_kernel(kernel_id, now=True)
+
+    def _ours(self) -> list[tuple[str, Held]]:
+        found = []
+        for kernel_id in self._kernels.list_kernel_ids():
+            held = _held(self._kernels.get_kernel(kernel_id))
+            if held is not None:
+                found.append((kernel_id, held))
+        return found
+
+    def _detach(self, kernel_id: str, held: Held) -> None:
+        """Take a kernel out of Jupyter's hands while it lives."""
+        manager = self._kernels.get_kernel(kernel_id)
+        manager.stop_restarter()
+        self._kernels.stop_watching_activity(kernel_id)
+        self._kernels.stop_buffering(kernel_id)
+        self._kernels.remove_kernel(kernel_id)
+        manager.provisioner.held = None
+        held.give_back()
+        self._log.info("Session %s goes on without this server.", held.id)
+
+
+def adopt_kernels(server: Any) -> None:
+    """Begin to list sessions' kernels. Called by the extension once the manager is open."""
+    home = registered(server)
+    if home is not None and id(server) not in _adopters:
+        adopter = _adopters[id(server)] = KernelAdopter(server.kernel_manager, home)
+        adopter.look_at_all()
+
+
+async def detach_kernels(server: Any) -> None:
+    """Stop listing, and let go of the kernels. Called by the extension when the server stops.
+
+    Comes before the server ends its kernels and before the manager closes.
+    """
+    adopter = _adopters.pop(id(server), None)
+    if adopter is not None:
+        await adopter.close()
+
+
+def _held(manager: Any) -> Held | None:
+    held = getattr(getattr(manager, "provisioner", None), "held", None)
+    return held if isinstance(held, Held) else None
+
+
+async def _learn_state(manager: Any) -> None:
+    """Wait until a kernel answers, and note that it is idle then."""
+    channel = manager.connect_shell()
+    answered = asyncio.Event()
+    try:
+        channel.on_recv(lambda _message: answered.set())
+        manager.session.send(channel, "kernel_info_request")
+        async with asyncio.timeout(STATE_TIMEOUT):
+            await answered.wait()
+        if manager.execution_state == "busy":
+            manager.execution_state = "idle"
+    except TimeoutError:
+        return
+    finally:
+        channel.close()

@@ -1,0 +1,214 @@
+"""A session in the hands of a kernel manager: taken, watched, restarted, given back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from jupyter_sessmgr.model.errors import NotRunning, SessionNotFound, SessmgrError, Standby
+from jupyter_sessmgr.model.naming import new_session_id
+from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.model.session import ComputeSession, KernelExit
+from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.provisioning.locate import Home
+
+#: Seconds that Jupyter waits for the removal of a session; it goes on without anybody waiting.
+DESTROY_TIMEOUT = 30.0
+#: An exit code where the true one is unknown.
+UNKNOWN_EXIT = 1
+
+
+class Held:
+    """One kernel manager's hold on one session.
+
+    While it lasts, the manager leaves a dead kernel to Jupyter, and nobody else adopts it.
+
+    Parameters
+    ----------
+    home : Home
+        Where the session lives.
+    session_id : str
+        Which session.
+    made : bool
+        Whether this kernel manager made the session; if so, it ends with its kernel.
+    """
+
+    def __init__(self, home: Home, session_id: str, *, made: bool) -> None:
+        self.home = home
+        self.id = session_id
+        self.made = made
+        #: Whether Jupyter's restarter was asked to say when it gives up.
+        self.watched = False
+        self._given_back = False
+        home.managed.add(session_id)
+        home.tell(lambda: home.sessions.keep(session_id))
+
+    def find(self) -> ComputeSession | None:
+        """Look the session up in memory, an ended one included; None once the manager closed."""
+        try:
+            return self.home.sessions.find(self.id, self.home.owner)
+        except (SessionNotFound, Standby):
+            return None
+
+    def kernel_exit(self) -> KernelExit | None:
+        """Say how the kernel ended; None while it lives or nothing is known."""
+        try:
+            return self.home.sessions.kernel_exit(self.id)
+        except (SessionNotFound, Standby):
+            return None
+
+    def exit_code(self) -> int | None:
+        """Say the kernel's exit code, from memory; None while it lives or nothing is known.
+
+        A session whose engine or agent does not answer counts as alive: unknown is not dead. One
+        that is being ended does, too, until it is gone: nobody should start its kernel again.
+        """
+        session = self.find()
+        if session is None:
+            return UNKNOWN_EXIT
+        if session.status is SessionStatus.TERMINATING:
+            return None
+        ended = self.kernel_exit()
+        if ended is None and session.is_live:
+            return None
+        return UNKNOWN_EXIT if ended is None or ended.code is None else ended.code
+
+    def why_ended(self) -> str:
+        """Say for people why the kernel or its session ended; "" when nothing is known."""
+        session, ended = self.find(), self.kernel_exit()
+        if session is None:
+            return ""
+        ended = ended or session.kernel_exit
+        return session.failure or (ended.reason if ended is not None else "")
+
+    async def interrupt(self, manager: Any) -> None:
+        """Interrupt the kernel in the way its own kernelspec asks for.
+
+        By SIGINT to its process group, which also ends blocking C code and child processes, or,
+        where the kernelspec inside the image says so, by a message only: a kernel that wants
+        messages may not survive the signal.
+        """
+        sessions = self.home.sessions
+        if manager is not None and sessions.interrupt_mode(self.id) == "message":
+            manager._connect_control_socket()  # noqa: SLF001 - as KernelManager does it
+            message = manager.session.msg("interrupt_request", content={})
+            manager.session.send(manager._control_socket, message)  # noqa: SLF001 - as above
+        else:
+            await self.home.call(lambda: sessions.interrupt(self.id))
+
+    async def signal(self, signum: int) -> None:
+        """Signal the kernel's process group."""
+        await self.home.call(lambda: self.home.sessions.signal(self.id, signum))
+
+    async def signal_or_log(self, signum: int) -> None:
+        """Signal a kernel that is about to be ended anyway; its session is, in any case."""
+        if self.exit_code() is not None:
+            return
+        try:
+            await self.signal(signum)
+        except SessmgrError as error:
+            self.home.sessions.log.warning("Session %s: signal %d: %s", self.id, signum, error)
+
+    async def restart(self, timeout: float) -> None:
+        """Have another kernel in the same session, within `timeout` seconds."""
+        await self.home.call(lambda: self.home.sessions.restart(self.id, timeout=timeout))
+
+    async def destroy(self) -> None:
+        """End the session, and return when nothing is left of it or after `DESTROY_TIMEOUT`.
+
+        Never fails: Jupyter could do nothing about it, and the wish to end stands.
+        """
+        log = self.home.sessions.log
+        try:
+            async with asyncio.timeout(DESTROY_TIMEOUT):
+                await self.home.finish(lambda: self.home.sessions.destroy(self.id))
+        except SessionNotFound:
+            log.debug("Session %s was gone already.", self.id)
+        except TimeoutError:
+            log.warning("Session %s is still ending; nobody waits for it any more.", self.id)
+        except SessmgrError as error:
+            log.warning("Session %s ends later: %s", self.id, error)
+        finally:
+            self.give_back()
+
+    async def abandon(self) -> None:
+        """Let go of a session whose kernel Jupyter gave up: end it when it was made here."""
+        if self.made:
+            await self.destroy()
+        else:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """End the hold; the session goes on under the manager's own care."""
+        if self._given_back:
+            return
+        self._given_back = True
+        self.home.managed.discard(self.id)
+        self.home.tell(lambda: self.home.sessions.unkeep(self.id))
+
+
+def find_session(home: Home, kernel_id: str) -> Held | None:
+    """Take the live session of this id, if the home's owner has one.
+
+    Raises
+    ------
+    NotRunning
+        when the session has no kernel, or has ended and a server would confuse the two.
+    """
+    try:
+        session = home.sessions.find(kernel_id, home.owner)
+    except SessionNotFound:
+        return None
+    if session.id != kernel_id:
+        return None  # another session has this UUID as its name
+    if session.is_live:
+        if not session.spec.kernel:
+            raise NotRunning(
+                f"Session {session.name} has no kernel, so no notebook can use it.",
+                session=session.name,
+            )
+        return Held(home, session.id, made=False)
+    if home.is_server:
+        raise NotRunning(
+            f"Session {session.name} has ended. Start a new kernel.", session=session.name
+        )
+    return None
+
+
+async def make_session(home: Home, request: CreateRequest) -> Held:
+    """Create the session of a kernel; whoever is cancelled meanwhile leaves nothing behind."""
+    session_id = _unused_id(home, request.session_id or new_session_id())
+    request = replace(request, session_id=session_id)
+    abandoned = made = False
+
+    async def make() -> None:
+        nonlocal made
+        await home.sessions.create(request, home.owner)
+        made = True
+        if abandoned:
+            await home.sessions.destroy(session_id)
+
+    home.managed.add(session_id)
+    try:
+        await home.finish(make)
+    except BaseException:
+        home.managed.discard(session_id)
+        abandoned = True
+        if made:
+            home.post(lambda: home.sessions.destroy(session_id))
+        raise
+    return Held(home, session_id, made=True)
+
+
+def _unused_id(home: Home, kernel_id: str) -> str:
+    """Choose the session's id: the kernel's.
+
+    Outside a server a kernel manager may start again after its shutdown; the id of the session
+    that ended is used up then.
+    """
+    try:
+        known = home.sessions.find(kernel_id, home.owner).id
+    except SessionNotFound:
+        return kernel_id
+    return new_session_id() if known == kernel_id and not home.is_server else kernel_id

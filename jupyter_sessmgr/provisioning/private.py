@@ -1,0 +1,103 @@
+"""A manager of one's own, for tools without a Jupyter server: nbclient, papermill, the console.
+
+Their event loops run only while they wait for something, which would starve leases and sweeps, so
+this manager has a thread and a loop of its own. Its sessions end with the process: at the end of
+the program, or, when that is killed, by their lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from traitlets.config import Config
+
+from jupyter_sessmgr.manager.owners import server_owner
+from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.provisioning.locate import Home
+
+#: Seconds that the end of the program waits for its sessions to be removed.
+EXIT_TIMEOUT = 20.0
+
+_lock = threading.Lock()
+_private: dict[int, Future[Home]] = {}
+
+
+async def private_home(config: Config, log: Any) -> Home:
+    """Find this process's private manager; the first call makes it.
+
+    Parameters
+    ----------
+    config : Config
+        Of the first kernel manager that asks; it configures engine, presets and limits.
+    log : logging.Logger
+        Where the manager logs to.
+    """
+    with _lock:
+        ready = _private.get(os.getpid())
+        if ready is None:
+            ready = _private[os.getpid()] = Future()
+            threading.Thread(
+                target=_live, args=(config, log, ready), name="sessmgr", daemon=True
+            ).start()
+    try:
+        return await asyncio.shield(asyncio.wrap_future(ready))
+    except Exception:
+        _private.pop(os.getpid(), None)  # the next kernel tries again
+        raise
+
+
+def _live(config: Config, log: Any, ready: Future[Home]) -> None:
+    """Run the private manager: the body of its thread."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        try:
+            home = runner.run(_open(config, log, loop))
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            ready.set_exception(error)
+            return
+        _call_at_exit(lambda: _end(home))
+        ready.set_result(home)
+        loop.run_forever()
+
+
+async def _open(config: Config, log: Any, loop: asyncio.AbstractEventLoop) -> Home:
+    sessions = ComputeSessionManager(
+        config=config,
+        log=log,
+        shared=True,
+        store_class="jupyter_sessmgr.store.memory.MemoryStore",
+    )
+    await sessions.open()
+    return Home(sessions, loop, owner=server_owner())
+
+
+def _end(home: Home) -> None:
+    """End all sessions of this process. Called when the program ends, on its main thread."""
+    ending = asyncio.run_coroutine_threadsafe(home.sessions.close(), home.loop)
+    try:
+        ending.result(EXIT_TIMEOUT)
+    except FutureTimeoutError:
+        home.sessions.log.warning(
+            "Not all sessions were removed in %g s; they end by themselves within their lease.",
+            EXIT_TIMEOUT,
+        )
+    except Exception:
+        home.sessions.log.exception("The sessions could not be ended; their lease ends them")
+    home.loop.call_soon_threadsafe(home.loop.stop)
+
+
+def _call_at_exit(callback: Callable[[], None]) -> None:
+    """Have `callback` called when the program ends, while thread pools still take work.
+
+    Functions of `atexit` come too late for that: an engine that is reached through a pool could
+    not be asked to remove anything any more.
+    """
+    early = getattr(threading, "_register_atexit", atexit.register)
+    early(callback)
