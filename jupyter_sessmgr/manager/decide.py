@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jupyter_sessmgr.engines.base import Observation
-from jupyter_sessmgr.manager.agentlink import KernelState
+from jupyter_sessmgr.manager.agentwords import KernelState
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit, Place, PlaceState
 from jupyter_sessmgr.model.status import STARTING, Goal, SessionStatus
 
@@ -115,9 +115,9 @@ def decide(session: ComputeSession, seen: Seen) -> Step:
         return _without_place(session)
     if seen.place.state is PlaceState.INTENDED:
         return MakePlace()
-    lost = _lost(seen.place_seen)
-    if lost:
-        return Fail(lost)
+    ended = lost(seen.place_seen)
+    if ended:
+        return Fail(ended)
     if seen.kernel is None:
         return _unreached(session, seen)
     return _with_kernel(session, seen, seen.kernel)
@@ -141,7 +141,7 @@ def _without_place(session: ComputeSession) -> Step:
     return Fail("What the session ran in is gone.")
 
 
-def _lost(observation: Observation | None) -> str:
+def lost(observation: Observation | None) -> str:
     """Say why a place counts as lost; "" unless the engine itself said so."""
     if observation is None:
         return ""
@@ -206,14 +206,7 @@ def _dead(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
 
 def exit_of(kernel: KernelState) -> KernelExit:
     """Put an agent's word on the end of a kernel into the session's terms."""
-    told = kernel.exit
-    if told is None:
-        reason = kernel.error or "The kernel could not be started."
-        return KernelExit(generation=kernel.generation, code=None, reason=reason)
-    return KernelExit(
-        generation=kernel.generation,
-        code=told.code,
-        oom=told.oom,
-        reason=told.reason or kernel.error or "The kernel died.",
-        tail=told.tail,
-    )
+    if kernel.exit is not None:
+        return replace(kernel.exit, reason=kernel.exit.reason or "The kernel died.")
+    reason = kernel.error or "The kernel could not be started."
+    return KernelExit(generation=kernel.generation, code=None, reason=reason)

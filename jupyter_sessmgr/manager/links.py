@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from jupyter_sessmgr.manager.agentlink import AgentLink, KernelState
+from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.agentwords import KernelState
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, NotRunning
 from jupyter_sessmgr.model.ports import Endpoint

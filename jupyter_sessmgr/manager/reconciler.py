@@ -7,6 +7,7 @@ from dataclasses import replace
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
+from jupyter_sessmgr.engines.base import Observation
 from jupyter_sessmgr.manager.decide import Rest, Seen, decide
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.steps import Steps
@@ -20,7 +21,7 @@ from jupyter_sessmgr.model.errors import (
     StoreError,
 )
 from jupyter_sessmgr.model.session import ComputeSession, Place, PlaceState
-from jupyter_sessmgr.model.status import Goal
+from jupyter_sessmgr.model.status import STARTING, Goal
 
 #: More steps than any session needs in one go; a loop beyond it is a fault of ours.
 MOST_STEPS = 50
@@ -151,13 +152,7 @@ class SessionReconciler(LoggingConfigurable):
         kernel = parts.links.kernel(place.id)
         seen = None
         if kernel is None and place.state is PlaceState.MADE and session.goal is not Goal.STOP:
-            if place.engine_id != parts.engine.engine_id:
-                raise EngineUnavailable(
-                    "The session runs on another engine than the one that answers now; "
-                    "nothing is known of it.",
-                    session=session.name,
-                )
-            seen = (await parts.engine.look([place])).get(place.id)
+            seen = await self._ask_engine(session, place)
         return Seen(
             place=place,
             place_seen=seen,
@@ -168,6 +163,19 @@ class SessionReconciler(LoggingConfigurable):
             deaths=parts.memory.recent_deaths(session.id),
             max_deaths=self.max_deaths,
         )
+
+    async def _ask_engine(self, session: ComputeSession, place: Place) -> Observation | None:
+        parts = self._parts
+        if place.engine_id != parts.engine.engine_id:
+            raise EngineUnavailable(
+                "The session runs on another engine than the one that answers now; "
+                "nothing is known of it.",
+                session=session.name,
+            )
+        # A place that was just made is asked for by its agent first; that is quicker.
+        if session.status in STARTING:
+            return None
+        return (await parts.engine.look([place])).get(place.id)
 
     def _wake_for_boot(self, session: ComputeSession, place: Place | None) -> None:
         """See to it that a boot that never ends is noticed."""

@@ -24,12 +24,13 @@ from jupyter_sessmgr.model.errors import (
 from jupyter_sessmgr.model.events import KernelDied, StatusChanged
 from jupyter_sessmgr.model.ports import AGENT
 from jupyter_sessmgr.model.session import ComputeSession, Place, PlaceState
-from jupyter_sessmgr.model.status import TRANSITIONS, SessionStatus
+from jupyter_sessmgr.model.status import STARTING, TRANSITIONS, SessionStatus
 
 #: Bytes of log kept of a session that ended.
 LOG_TAIL = 64 * 1024
-#: Seconds to reach an agent, and to ask a last time what a session used.
-CONNECT_TIMEOUT = 10.0
+#: Seconds to reach an agent before the engine is asked about it, and to ask a last time what a
+#: session used.
+CONNECT_TIMEOUT = 2.0
 FAREWELL_TIMEOUT = 2.0
 
 _S = SessionStatus
@@ -122,10 +123,18 @@ class Steps:
         try:
             await self._parts.links.connect(place.id, endpoint, CONNECT_TIMEOUT)
         except AgentUnavailable:
-            fresh = (await self._parts.engine.look([place])).get(place.id)
-            if fresh is not None and fresh.endpoints and fresh.endpoints != session.endpoints:
-                await self.save(replace(session, endpoints=fresh.endpoints))
-            raise
+            await self._look_again(session, place)
+            if session.status not in STARTING:
+                raise
+
+    async def _look_again(self, session: ComputeSession, place: Place) -> None:
+        """Ask the engine why an agent cannot be reached: it ended, or lives elsewhere now."""
+        seen = (await self._parts.engine.look([place])).get(place.id)
+        lost = decide.lost(seen)
+        if lost:
+            await self._give_up(session, lost)
+        elif seen is not None and seen.endpoints and seen.endpoints != session.endpoints:
+            await self.save(replace(session, endpoints=seen.endpoints))
 
     async def _start_kernel(
         self, _step: object, session: ComputeSession, place: Place | None
@@ -157,6 +166,7 @@ class Steps:
             return session
         return replace(
             session,
+            status_info=session.status_info or kernel.warning,
             observed_generation=max(kernel.generation, session.observed_generation),
             encrypted=kernel.encrypted,
             language=kernel.language or session.language,

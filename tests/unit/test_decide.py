@@ -1,0 +1,145 @@
+"""The heart, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jupyter_sessmgr.engines.base import MISSING, Observation
+from jupyter_sessmgr.manager import decide as d
+from jupyter_sessmgr.model.session import KernelExit, Place, PlaceState, SessionSpec
+from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.testing import _STATELESS, make_session
+
+S = SessionStatus
+PLACE = Place(id="p", engine_id="e", session_id="s", state=PlaceState.MADE)
+INTENDED = replace(PLACE, state=PlaceState.INTENDED)
+UP = Observation(exists=True, running=True)
+PAUSED = Observation(exists=True, paused=True)
+OOM = Observation(exists=True, running=False, exit_code=137, reason="Out of memory.")
+BOUND = replace(_STATELESS, generation=1, state="bound")
+STARTING = replace(BOUND, state="starting")
+DIED = replace(BOUND, state="exited", exit=KernelExit(generation=1, code=-9, reason="Killed."))
+NO_SPEC = replace(BOUND, state="failed", error="There is no kernelspec 'x'.")
+
+
+def row(status=S.RUNNING, **changes):
+    changes.setdefault("observed_generation", 1 if status is S.RUNNING else 0)
+    return make_session(status=status, **changes)
+
+
+TABLE = [
+    # what is asked for is made
+    ("fresh", row(S.PENDING), {}, d.MakePlace),
+    ("crashed before the place was made", row(S.PENDING), {"place": INTENDED}, d.MakePlace),
+    ("crashed while creating", row(S.CREATING), {"place": INTENDED}, d.MakePlace),
+    ("crashed before the place's row", row(S.CREATING), {}, d.MakePlace),
+    ("made, agent unknown", row(S.CREATING), {"place": PLACE}, d.Connect),
+    ("agent silent for long", row(S.CREATING), {"place": PLACE, "booting_for": 61.0}, d.Fail),
+    ("kernel starting", row(S.CREATING), {"place": PLACE, "kernel": STARTING}, d.Rest),
+    (
+        "kernel never ready",
+        row(S.CREATING),
+        {"place": PLACE, "kernel": STARTING, "booting_for": 61.0},
+        d.Fail,
+    ),
+    ("kernel bound", row(S.CREATING), {"place": PLACE, "kernel": BOUND}, d.Mark(S.RUNNING)),
+    ("kernel cannot start", row(S.CREATING), {"place": PLACE, "kernel": NO_SPEC}, d.Fail),
+    ("kernel died while starting", row(S.CREATING), {"place": PLACE, "kernel": DIED}, d.Fail),
+    # what runs goes on, whatever is unknown
+    ("settled", row(), {"place": PLACE, "kernel": BOUND}, d.Rest),
+    ("engine and agent unknown", row(), {"place": PLACE}, d.Connect),
+    ("paused from outside", row(), {"place": PLACE, "place_seen": PAUSED}, d.Connect),
+    ("agent lost, place up", row(), {"place": PLACE, "place_seen": UP}, d.Connect),
+    ("removed from outside", row(), {"place": PLACE, "place_seen": MISSING}, d.Fail),
+    ("ended by itself", row(), {"place": PLACE, "place_seen": OOM}, d.Fail("Out of memory.")),
+    ("its place's row was lost", row(), {}, d.Fail),
+    # restart is a number
+    ("restart wished", row(generation=2), {"place": PLACE, "kernel": BOUND}, d.Mark(S.RESTARTING)),
+    (
+        "restart under way",
+        row(S.RESTARTING, generation=2),
+        {"place": PLACE, "kernel": BOUND},
+        d.StartKernel,
+    ),
+    (
+        "restart done",
+        row(S.RESTARTING, generation=2),
+        {"place": PLACE, "kernel": replace(BOUND, generation=2)},
+        d.Mark(S.RUNNING),
+    ),
+    (
+        "restart replayed after a crash",
+        row(S.RESTARTING, generation=2),
+        {"place": PLACE, "place_seen": UP},
+        d.Connect,
+    ),
+    # a kernel dies
+    ("death is news", row(), {"place": PLACE, "kernel": DIED}, d.NoteExit),
+    (
+        "death is known, Jupyter restarts",
+        row(kernel_exit=DIED.exit),
+        {"place": PLACE, "kernel": DIED, "kept": True},
+        d.Rest,
+    ),
+    (
+        "death is known, nobody restarts",
+        row(kernel_exit=DIED.exit),
+        {"place": PLACE, "kernel": DIED},
+        d.Autorestart,
+    ),
+    (
+        "too many deaths",
+        row(kernel_exit=DIED.exit),
+        {"place": PLACE, "kernel": DIED, "deaths": 6},
+        d.Fail,
+    ),
+    # ending
+    ("cancelled in the queue", row(S.PENDING, goal=Goal.STOP), {}, d.Finish(S.CANCELLED)),
+    (
+        "cancelled while creating",
+        row(S.CREATING, goal=Goal.STOP),
+        {"place": INTENDED},
+        d.Mark(S.TERMINATING),
+    ),
+    ("stop wished", row(goal=Goal.STOP), {"place": PLACE}, d.Mark(S.TERMINATING)),
+    ("ending", row(S.TERMINATING, goal=Goal.STOP), {"place": PLACE}, d.RemovePlace),
+    ("ended", row(S.TERMINATING, goal=Goal.STOP), {}, d.Finish(S.TERMINATED)),
+    (
+        "failed start is removed first",
+        row(S.CREATING, failure="no"),
+        {"place": PLACE},
+        d.Mark(S.TERMINATING),
+    ),
+    ("failed start", row(S.TERMINATING, failure="no"), {}, d.Finish(S.ERROR)),
+    ("failed before anything was made", row(S.PENDING, failure="no"), {}, d.Mark(S.TERMINATING)),
+    ("final", row(S.TERMINATED), {"place": PLACE}, d.Rest),
+]
+
+
+@pytest.mark.parametrize(
+    ("session", "seen", "step"), [case[1:] for case in TABLE], ids=[case[0] for case in TABLE]
+)
+def test_decide(session, seen, step):
+    decided = d.decide(session, d.Seen(**seen))
+    if isinstance(step, type):
+        assert isinstance(decided, step)
+    elif isinstance(step, d.Mark):
+        assert isinstance(decided, d.Mark)
+        assert decided.status is step.status
+    else:
+        assert decided == step
+
+
+def test_a_session_without_a_kernel_is_up_with_its_agent():
+    session = row(S.CREATING, spec=SessionSpec(image="x", kernel=""))
+    assert d.decide(session, d.Seen(place=PLACE, kernel=_STATELESS)) == d.Mark(S.RUNNING)
+
+
+def test_I7_no_unknown_ever_ends_a_session():
+    for status in SessionStatus:
+        for place in (PLACE, INTENDED):
+            for seen in (None, PAUSED, UP):
+                step = d.decide(row(status), d.Seen(place=place, place_seen=seen))
+                assert not isinstance(step, d.Fail | d.Finish), (status, place, seen)
