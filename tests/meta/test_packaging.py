@@ -1,0 +1,113 @@
+"""What `pip install .` leaves behind, and what `make` says where it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from jupyter_sessmgr import __version__
+
+ROOT = Path(__file__).parents[2]
+
+pytest_plugins = ["tests.plugins.packaging"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_installing_enables_both_extensions_and_the_provisioner(installation):
+    extensions = installation.run("jupyter", "server", "extension", "list")
+    assert re.search(r"jupyter_sessmgr.*enabled", extensions), extensions
+    assert re.search(rf"jupyter_sessmgr {re.escape(__version__)}.*OK", extensions), extensions
+    lab = installation.run("jupyter", "labextension", "list")
+    assert re.search(rf"jupyter-sessmgr v{re.escape(__version__)}.*enabled.*OK", lab), lab
+    provisioners = installation.run("jupyter", "kernelspec", "provisioners")
+    assert re.search(r"sessmgr-provisioner\s+jupyter_sessmgr\.", provisioners), provisioners
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_installation_has_the_image_recipes(installation):
+    code = "from jupyter_sessmgr.cli.image import find_recipe; print(find_recipe('python'))"
+    found = Path(installation.run("python", "-c", code).strip())
+    assert found.is_relative_to(installation.folder)
+    assert (found / "requirements.txt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_command_line_is_there(installation):
+    assert "kernelspec" in installation.run("jupyter", "sessmgr", "--help")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_wheel_carries_what_runs_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    data = f"jupyter_sessmgr-{__version__}.data/data"
+    assert f"{data}/etc/jupyter/jupyter_server_config.d/jupyter_sessmgr.json" in names
+    assert f"{data}/share/jupyter/labextensions/jupyter-sessmgr/install.json" in names
+    assert "jupyter_sessmgr/py.typed" in names
+    here = {path.name for path in (ROOT / "jupyter_sessmgr" / "event_schemas").glob("*.yaml")}
+    assert here <= {Path(name).name for name in names}
+    unwanted = re.compile(r"^(tests|bench|docs|\.ci|scripts)/|node_modules|jupyter_sessmgr/labext")
+    assert [name for name in names if unwanted.search(name)] == []
+
+
+def test_the_version_is_the_same_everywhere():
+    package = json.loads((ROOT / "labextension" / "package.json").read_text())
+    lock = json.loads((ROOT / "labextension" / "package-lock.json").read_text())
+    tokens = (ROOT / "labextension" / "src" / "tokens.ts").read_text()
+    assert package["version"] == lock["version"] == __version__
+    assert f"VERSION = '{__version__}'" in tokens
+
+
+def test_the_lock_names_no_registry():
+    lock = json.loads((ROOT / "labextension" / "package-lock.json").read_text())
+    assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
+
+
+def test_only_one_file_of_the_browser_part_fetches():
+    fetches = re.compile(r"\bfetch\(|makeRequest|XMLHttpRequest|new WebSocket")
+    sources = sorted((ROOT / "labextension" / "src").glob("*.ts"))
+    assert [path.name for path in sources if fetches.search(path.read_text())] == ["api.ts"]
+
+
+def test_an_old_python_is_told_which_one_is_needed(tmp_path):
+    said = _venv_with(tmp_path, 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
+    assert "Python 3.11 or newer is needed" in said
+    assert "Python 3.9.2" in said
+    assert "make lab PYTHON=" in said
+
+
+def test_a_missing_venv_package_is_named(tmp_path):
+    said = _venv_with(
+        tmp_path,
+        'case "$2" in *ensurepip*) exit 1;; *print*) echo 3.11;; esac',
+    )
+    assert "apt-get install python3-venv" in said
+
+
+def _venv_with(folder, script):
+    """Run scripts/venv.sh with a stand-in for Python; return what it says while it fails."""
+    python = folder / "python3"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    done = subprocess.run(
+        [ROOT / "scripts" / "venv.sh", folder / "venv", python],
+        env={"PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert not (folder / "venv").exists()
+    return done.stderr
