@@ -161,12 +161,22 @@ def news(before: str, now: str) -> str:
     """
     if now.startswith(before):
         return now[len(before) :]
-    # The window moved: find the old end by its last kilobyte, then make sure it fits.
-    last = before[-1024:]
-    place = now.rfind(last)
-    if not last or place < 0 or not before.endswith(now[: place + len(last)]):
-        return now
-    return now[place + len(last) :]
+    # Knuth, Morris and Pratt: `borders` of `now`, then `before` is read along them.
+    borders = [0] * len(now)
+    length = 0
+    for place in range(1, len(now)):
+        length = _extend(now, borders, length, now[place])
+        borders[place] = length
+    length = 0
+    for char in before:
+        length = _extend(now, borders, length if length < len(now) else borders[-1], char)
+    return now[length:]
+
+
+def _extend(text: str, borders: list[int], length: int, char: str) -> int:
+    while length and text[length] != char:
+        length = borders[length - 1]
+    return length + 1 if text[length : length + 1] == char else 0
 
 
 def _write(text: str) -> None:
