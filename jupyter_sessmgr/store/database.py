@@ -27,7 +27,7 @@ from jupyter_sessmgr.store.dbfile import (
 
 T = TypeVar("T")
 
-#: How often a transaction is tried when another program holds the file.
+#: How often a transaction is tried when another program holds the file, or the disk is full.
 ATTEMPTS = 2
 
 
@@ -148,9 +148,12 @@ class Database:
             try:
                 return transact(connection, work)
             except sqlite3.OperationalError as error:
-                if code_of(error) != sqlite3.SQLITE_BUSY:
+                if code_of(error) == sqlite3.SQLITE_FULL:
+                    Transaction(connection).run("reuse_journal")
+                elif code_of(error) == sqlite3.SQLITE_BUSY:
+                    self._log.warning("%s is held by another program; trying again.", self._path)
+                else:
                     raise
-                self._log.warning("%s is held by another program; trying again.", self._path)
         return transact(connection, work)
 
     def _is_lost(self) -> bool:

@@ -34,6 +34,11 @@ PRAGMA trusted_schema = OFF;
 -- Start a transaction that may write, waiting for whoever writes now.
 BEGIN IMMEDIATE;
 
+-- name: reuse_journal
+-- Move what was committed from the journal into the file, and write the journal from its start
+-- again: on a full disk that is room which is ours already.
+PRAGMA wal_checkpoint(RESTART);
+
 
 -- name: count_written
 -- How many tables ever had a row; deleted rows count.
