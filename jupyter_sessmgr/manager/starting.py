@@ -56,13 +56,12 @@ class Starter:
             await asyncio.wait([task])
         finally:
             # Ours was cancelled, or the start was: either way nothing may go on behind our back.
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
+            task.cancel()
+            (ended,) = await asyncio.gather(task, return_exceptions=True)
             del self._starts[session.id]
             self._noted_at.pop(session.id, None)
-        if not task.cancelled():
-            task.result()
+        if isinstance(ended, Exception):
+            raise ended
 
     async def _intend(
         self, session: ComputeSession, place: Place | None

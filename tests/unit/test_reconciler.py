@@ -1,0 +1,358 @@
+"""The reconciler, on an engine in memory that fails when told; FAULTS invariants I1-I9."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jupyter_sessmgr.manager.boot import agent_sources
+from jupyter_sessmgr.manager.bus import EventBus
+from jupyter_sessmgr.manager.parts import Memory, Parts
+from jupyter_sessmgr.manager.reconciler import SessionReconciler
+from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.model.errors import EngineError
+from jupyter_sessmgr.model.session import Place, PlaceState
+from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.store.base import Quota
+from jupyter_sessmgr.store.memory import MemoryStore
+from jupyter_sessmgr.testing import FakeEngine, FakeLinks, make_session, unavailable
+from tests.plugins.waiting import eventually
+
+S = SessionStatus
+QUOTA = Quota(per_owner=1000, total=1000)
+
+
+class World:
+    """A store, an engine and a reconciler that can be killed and started again."""
+
+    def __init__(self):
+        self.store = MemoryStore()
+        self.engine = FakeEngine()
+        self.secrets = InstallationSecrets(b"m" * 32, "testinst")
+        self.reconciler = None
+        self.statuses = []
+
+    async def boot(self):
+        await asyncio.to_thread(agent_sources)
+        await self.store.open(Path("/nowhere"), self.secrets)
+        await self.engine.open(self.secrets, Path("/nowhere"))
+        self.start()
+
+    def start(self):
+        log = logging.getLogger("test")
+        self.links = FakeLinks(self.engine, self._changed, log)
+        self.parts = Parts(
+            store=self.store,
+            engine=self.engine,
+            links=self.links,
+            secrets=self.secrets,
+            folder=Path("/nowhere"),
+            bus=EventBus(log),
+            memory=Memory(),
+            log=log,
+            autorestart=self.restart,
+        )
+        self.parts.bus.subscribe(self.statuses.append)
+        self.reconciler = SessionReconciler(self.parts, sweep_interval=0.05, stop_grace=0.0)
+        self.reconciler.start()
+
+    async def crash(self):
+        await self.reconciler.stop()
+        await self.links.close()
+
+    def _changed(self, place_id):
+        place = self.store.place(place_id)
+        if place is not None and place.session_id:
+            self.reconciler.poke(place.session_id)
+
+    async def create(self, **changes):
+        session = await self.store.add(make_session(**changes), QUOTA)
+        self.reconciler.poke(session.id)
+        return session.id
+
+    async def restart(self, session):
+        current = self.store.get(session.id)
+        await self.store.save_wish(replace(current, generation=current.generation + 1))
+        self.reconciler.poke(session.id)
+
+    async def stop(self, session_id):
+        await self.store.save_wish(replace(self.store.get(session_id), goal=Goal.STOP))
+        self.reconciler.interrupt_start(session_id)
+        self.reconciler.poke(session_id)
+
+    def status(self, session_id):
+        return self.store.get(session_id).status
+
+    async def becomes(self, session_id, *statuses, timeout=5.0):
+        await eventually(lambda: self.status(session_id) in statuses, timeout, what=f"{statuses}")
+
+
+@contextlib.asynccontextmanager
+async def world():
+    made = World()
+    await made.boot()
+    try:
+        yield made
+    finally:
+        await made.crash()
+
+
+async def test_a_session_starts_restarts_and_ends():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        place_id = w.store.get(one).place_id
+        await w.restart(w.store.get(one))
+        await eventually(lambda: w.store.get(one).observed_generation == 2)
+        assert w.store.get(one).place_id == place_id
+        await w.stop(one)
+        await w.becomes(one, S.TERMINATED)
+        assert not w.engine.made
+        seen = [event.session.status for event in w.statuses if hasattr(event, "before")]
+        assert seen == [S.CREATING, S.RUNNING, S.RESTARTING, S.RUNNING, S.TERMINATING, S.TERMINATED]
+
+
+async def test_intent_is_written_before_the_engine_is_asked():
+    async with world() as w:
+        rows = []
+        w.engine.before["start"] = lambda: rows.extend(w.store.places())
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        assert [row.session_id for row in rows] == [one]
+
+
+async def test_a_refused_start_ends_as_error_with_the_reason_and_leaves_nothing():
+    async with world() as w:
+
+        def refuse():
+            raise EngineError("no such entry point")
+
+        w.engine.after["start"] = refuse
+        one = await w.create()
+        await w.becomes(one, S.ERROR)
+        assert w.store.get(one).failure == "no such entry point"
+        assert not w.engine.made
+
+
+async def test_D1_a_lost_reply_is_answered_by_the_same_name():
+    async with world() as w:
+        w.engine.after["start"] = unavailable
+        one = await w.create()
+        await eventually(lambda: w.engine.made)
+        places = set(w.engine.made)
+        del w.engine.after["start"]
+        await w.becomes(one, S.RUNNING)
+        assert set(w.engine.made) == places
+
+
+async def test_D3_what_the_engine_makes_late_is_removed():
+    async with world() as w:
+        late = asyncio.Event()
+        w.engine.before["start"] = late.wait
+        one = await w.create()
+        await w.becomes(one, S.CREATING)
+        await w.stop(one)
+        await w.becomes(one, S.TERMINATED)
+        place = w.store.places()[0]
+        w.engine.before.clear()
+        async for _ in w.engine.start(place, make_session().spec, b""):
+            pass  # the engine carries out the create that everybody gave up
+        assert w.engine.made
+        await eventually(lambda: not w.engine.made)
+
+
+async def test_I7_an_engine_that_is_away_ends_nothing():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        for verb in ("look", "survey", "start", "stop"):
+            w.engine.before[verb] = unavailable
+        w.links.connected.clear()
+        w.links.refuses = True
+        w.reconciler.poke(one)
+        await eventually(lambda: w.parts.memory.unknown.get(one))
+        assert w.status(one) is S.RUNNING
+        await w.stop(one)
+        await w.becomes(one, S.TERMINATING)
+        w.engine.before.clear()
+        await w.becomes(one, S.TERMINATED)
+
+
+async def test_another_engine_says_nothing_about_our_places():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        w.engine.engine_id, made = "another", w.engine.made
+        w.engine.made = {}
+        w.links.connected.clear()
+        w.reconciler.poke(one)
+        await eventually(lambda: "another engine" in w.parts.memory.unknown.get(one, ""))
+        assert w.status(one) is S.RUNNING
+        w.engine.engine_id, w.engine.made = "fake-engine", made
+        await eventually(lambda: w.links.connected, timeout=5)
+
+
+async def test_C2_removed_from_outside_is_noticed():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        w.engine.made.clear()
+        await w.becomes(one, S.ERROR)
+        assert "removed from outside" in w.store.get(one).failure
+
+
+async def test_C3_paused_is_not_dead_and_can_be_destroyed():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        made = next(iter(w.engine.made.values()))
+        made.paused, made.running = True, False
+        w.links.connected.clear()
+        w.reconciler.poke(one)
+        await eventually(lambda: w.parts.memory.unknown.get(one))
+        assert w.status(one) is S.RUNNING
+        await w.stop(one)
+        await w.becomes(one, S.TERMINATED)
+
+
+async def test_a_dead_kernel_is_started_again_unless_somebody_else_does():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        place_id = w.store.get(one).place_id
+        w.links.die(place_id, "Out of memory.")
+        await eventually(lambda: w.store.get(one).observed_generation == 2)
+        assert w.store.get(one).kernel_exit.reason == "Out of memory."
+        w.parts.memory.keepers[one] = 1
+        w.links.die(place_id, "Again.")
+        await eventually(lambda: w.store.get(one).kernel_exit.reason == "Again.")
+        await eventually(lambda: w.reconciler.is_idle)
+        assert w.store.get(one).generation == 2
+
+
+async def test_C9_a_kernel_that_keeps_dying_is_given_up():
+    async with world() as w:
+        w.reconciler.max_deaths = 2
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        place_id = w.store.get(one).place_id
+        w.engine.kernel_becomes = "exited"
+        w.links.die(place_id)
+        await w.becomes(one, S.ERROR)
+        assert "3 times in a row" in w.store.get(one).failure
+        assert not w.engine.made
+
+
+async def test_I5_what_is_not_provably_ours_is_never_touched():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        stranger = Place(id="stranger", engine_id="fake-engine")
+        async for _ in w.engine.start(stranger, make_session().spec, b""):
+            pass
+        w.engine.made["stranger"].name = "somebody-elses"
+        w.engine.made["stranger"].made_at = 0.0
+        await w.reconciler.sweep()
+        assert "stranger" in w.engine.made
+
+
+async def test_P10_ours_but_unknown_to_the_store_is_left_alone_and_told():
+    async with world() as w:
+        place = Place(id="unknown", engine_id="fake-engine")
+        async for _ in w.engine.start(place, make_session().spec, b""):
+            pass
+        w.links.refuses = True
+        await w.reconciler.sweep()
+        assert "unknown" in w.engine.made
+        assert w.parts.memory.quarantine
+
+
+async def test_I9_a_place_that_was_replaced_never_comes_back():
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        old = Place(id="old", engine_id="fake-engine", session_id=one, state=PlaceState.MADE)
+        await w.store.save_place(old)
+        async for _ in w.engine.start(old, make_session().spec, b""):
+            pass
+        await eventually(lambda: "old" not in w.engine.made)
+        assert w.status(one) is S.RUNNING
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_P2_random_trouble_loses_nothing_and_leaks_nothing(seed):
+    """Crashes, lost replies, absences and deaths, in any order; then the invariants."""
+    rng = random.Random(seed)
+    async with world() as w:
+        ids = []
+
+        def flaky():
+            if rng.random() < 0.3:
+                unavailable()
+
+        for verb in ("start", "stop", "look", "survey"):
+            w.engine.before[verb] = flaky
+            w.engine.after[verb] = flaky
+        for _ in range(40):
+            await _trouble(w, rng, ids)
+            await asyncio.sleep(rng.random() * 0.003)
+        w.engine.before.clear()
+        w.engine.after.clear()
+        await w.crash()
+        w.start()
+        await _settled(w, ids)
+        _check_invariants(w, ids)
+
+
+async def _trouble(w, rng, ids):
+    action = rng.choice(["create", "stop", "restart", "remove", "die", "crash"])
+    one = rng.choice(ids) if ids else None
+    place = rng.choice(list(w.engine.made)) if w.engine.made else None
+    if action == "create" or one is None:
+        ids.append(await w.create())
+    elif action == "stop":
+        await w.stop(one)
+    elif action == "restart" and w.status(one) is S.RUNNING:
+        await w.restart(w.store.get(one))
+    elif action == "remove" and place:
+        w.engine.made.pop(place)
+    elif action == "die" and place:
+        w.links.die(place)
+    elif action == "crash":
+        await w.crash()
+        w.start()
+
+
+async def _settled(w, ids):
+    def calm():
+        rows = [w.store.get(one) for one in ids]
+        return all(
+            row.status.is_final
+            or (
+                row.status is S.RUNNING
+                and row.observed_generation >= row.generation
+                and row.goal is Goal.RUN
+            )
+            for row in rows
+        )
+
+    for _ in range(2):
+        await w.reconciler.sweep()
+        await eventually(lambda: w.reconciler.is_idle, timeout=20)
+        await eventually(calm, timeout=20, what="all sessions settled")
+
+
+def _check_invariants(w, ids):
+    rows = {one: w.store.get(one) for one in ids}
+    assert None not in rows.values(), "I1: an acknowledged session has no row"
+    running = [row.place_id for row in rows.values() if row.status is S.RUNNING]
+    assert sorted(running) == sorted(w.engine.made), "I2/I3: rows and places differ"
+    assert not any(row.status.is_transitional for row in rows.values()), "I4"
+    for row in rows.values():
+        assert row.status is not S.RUNNING or row.goal is Goal.RUN
