@@ -171,6 +171,8 @@ class Engine(ConfigurableABC):
     name: str
     #: Which engine this is; see `Place`. "" until `open` succeeded.
     engine_id: str = ""
+    #: Why it was chosen, a sentence for people; set by `choose_engine`, the first of the `notes`.
+    why: str = ""
 
     @abstractmethod
     async def open(self, signer: Signer, folder: Path) -> None:

@@ -42,7 +42,7 @@ async def open_parts(
     *,
     shared: bool,
     store: Store,
-    choose: Callable[[], Awaitable[Engine]],
+    choose: Callable[[InstallationSecrets, Path], Awaitable[Engine]],
     on_change: Callable[[str], None],
     autorestart: Callable[[ComputeSession], Awaitable[None]],
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
@@ -73,7 +73,7 @@ async def open_parts(
                 health.corrupt_copy,
             )
         await asyncio.to_thread(agent_sources)
-        engine = await choose()
+        engine = await choose(secrets, path)
         await open_engine(engine, secrets, path, log)
     except BaseException:
         await store.close()

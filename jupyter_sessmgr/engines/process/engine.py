@@ -220,9 +220,10 @@ class ProcessEngine(Engine):
             "Limits are advisory: a session's memory is watched and a kernel that takes too much "
             "is ended, processors and processes are not limited."
         )
-        if self._open_workshop is None:
-            return (limits,)
-        if self.capabilities.isolation:
+        shop = self._open_workshop
+        if shop is None:
+            isolation = ""
+        elif self.capabilities.isolation:
             isolation = (
                 "Sessions run in a sandbox (bubblewrap): they see only their own processes, their "
                 "Python environment (read-only) and their mounts. With network access they reach "
@@ -231,6 +232,6 @@ class ProcessEngine(Engine):
         else:
             isolation = (
                 "Sessions are not isolated: they see all files and processes of this user, the "
-                f"server's secrets included. {self._open_workshop.isolation.reason}"
+                f"server's secrets included. {shop.isolation.reason}"
             )
-        return (isolation, limits)
+        return tuple(filter(None, (self.why, isolation, limits)))

@@ -1,0 +1,108 @@
+"""Chooses the engine that sessions run on, and says why.
+
+Engines come by name or import path, so that one which is not used is not even imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from traitlets.config import Configurable
+from traitlets.utils.importstring import import_item
+
+from jupyter_sessmgr.engines.base import Engine, Signer
+from jupyter_sessmgr.model.errors import EngineError
+from jupyter_sessmgr.model.images import is_allowed
+
+#: What the configuration may say instead of an import path.
+ENGINES: Final = {
+    "docker": "jupyter_sessmgr.engines.docker.engine.DockerEngine",
+    "process": "jupyter_sessmgr.engines.process.engine.ProcessEngine",
+}
+#: Seconds that a container engine gets to answer before sessions are local processes.
+ANSWER_TIMEOUT = 10.0
+
+
+async def choose_engine(
+    wanted: str,
+    allowed: Iterable[str],
+    parent: Configurable | None,
+    *,
+    signer: Signer,
+    folder: Path,
+) -> Engine:
+    """Make the engine that the configuration asks for; it is not open yet.
+
+    Called by the manager, once, before it opens. `Engine.why` of the result says which it is and
+    why, in a sentence for people.
+
+    Parameters
+    ----------
+    wanted
+        ``docker``, ``process``, ``auto``, or the import path of a class, with a dot or a colon
+        before its name.
+    allowed
+        Patterns of the images that people may use; ``auto`` takes docker only if it has one.
+    parent
+        The configurable whose configuration the engine gets.
+    signer, folder
+        As for `Engine.open`: ``auto`` has to ask docker what it has.
+
+    Raises
+    ------
+    EngineError
+        when the configured class cannot be found, or is no engine.
+    """
+    if wanted == "auto":
+        name, why = await _judge_docker(tuple(allowed), parent, signer, folder)
+    else:
+        name, why = wanted, f"Sessions run on the engine {wanted!r}, as configured."
+    engine = await _make(name, parent)
+    engine.why = why
+    return engine
+
+
+async def _judge_docker(
+    allowed: tuple[str, ...], parent: Configurable | None, signer: Signer, folder: Path
+) -> tuple[str, str]:
+    local = "so sessions run as local processes."
+    docker = None
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            docker = await _make("docker", parent)
+            await docker.open(signer, folder)
+            images = await docker.images()
+    except TimeoutError:
+        return "process", f"The container engine gave no answer, {local}"
+    except EngineError as error:
+        return "process", f"There is no container engine to use, {local} {error.message}"
+    finally:
+        # A fresh one is opened by the manager: what this one holds is let go in any case.
+        if docker is not None:
+            await docker.close()
+    here = [image.reference for image in images if is_allowed(image.reference, allowed)]
+    if not here:
+        return "process", (
+            f"A container engine answers but has no image that may be used, {local} To use "
+            "containers, run `jupyter sessmgr image build` and start the server again."
+        )
+    return "docker", f"Sessions run in containers: an engine answers, and it has {here[0]}."
+
+
+async def _make(name: str, parent: Configurable | None) -> Engine:
+    path = ENGINES.get(name, name).replace(":", ".")
+    try:
+        # Importing docker's library takes a third of a second.
+        kind = await asyncio.to_thread(import_item, path)
+    except ImportError as error:
+        raise EngineError(
+            f"The engine {name!r} cannot be loaded ({error}). "
+            'Set c.ComputeSessionManager.engine to "auto", "docker", "process" or the import path '
+            "of an engine."
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, Engine)):
+        raise EngineError(f"{path} is not an engine (a subclass of {Engine.__name__}).")
+    return kind(parent=parent)
