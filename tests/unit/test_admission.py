@@ -1,0 +1,229 @@
+"""Admission fills gaps and refuses with the limit named."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from traitlets import TraitError
+
+from jupyter_sessmgr.engines.base import Capabilities
+from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.folders import home_mount, named_mounts, notebook_mount
+from jupyter_sessmgr.manager.offers import make_offers
+from jupyter_sessmgr.model.errors import ImageNotFound, InvalidRequest, LimitExceeded
+from jupyter_sessmgr.model.images import describe
+from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.testing import FAKE_IMAGE, FakeEngine
+
+
+class LabelledEngine(FakeEngine):
+    """Has one image with labels, and mounts folders."""
+
+    capabilities = replace(FakeEngine.capabilities, host_mounts=True)
+    labels = {  # noqa: RUF012 - read only
+        "ai.backend.resource.min.cpu": "1",
+        "ai.backend.resource.max.cpu": "4",
+        "ai.backend.resource.min.mem": "256m",
+        "ai.backend.resource.preferred.shmem": "128m",
+        "ai.backend.service-ports": "jupyter:http:8081",
+        "ai.backend.envs.corecount": "OMP_NUM_THREADS",
+    }
+
+    async def images(self):
+        return [describe(FAKE_IMAGE, "sha256:x", self.labels)]
+
+
+@pytest.fixture
+def admission():
+    presets = {name: {"image": FAKE_IMAGE} for name in ("python", "isolated")}
+    return AdmissionControl(presets=presets, max_mem="8g", max_cpu=3.0)
+
+
+async def admit(admission, state_dir, engine=None, **asked):
+    asked.setdefault("image", FAKE_IMAGE)
+    engine = engine or LabelledEngine()
+    admitted = await admission.admit(CreateRequest(**asked), "me", engine, state_dir)
+    return admitted.spec
+
+
+async def test_the_image_fills_what_the_request_leaves_open(admission, state_dir):
+    spec = await admit(admission, state_dir)
+    assert spec.resources.cpu == Decimal(1)
+    assert spec.resources.mem == 2 << 30
+    assert spec.resources.shmem == 128 << 20
+    assert spec.service_ports[0].name == "jupyter"
+    assert spec.environ == {"OMP_NUM_THREADS": "1"}
+    assert spec.mounts[0].name == "home"
+
+
+async def test_what_is_asked_for_is_given(admission, state_dir):
+    spec = await admit(
+        admission,
+        state_dir,
+        resources={"cpu": "2.5", "mem": "4.5g"},
+        shmem="1g",
+        environ={"A": "b"},
+    )
+    assert (spec.resources.cpu, spec.resources.mem) == (Decimal("2.5"), 9 << 29)
+    assert spec.environ == {"OMP_NUM_THREADS": "2", "A": "b"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"resources": {"cpu": "0.5"}}, "the image needs at least 1"),
+        ({"resources": {"cpu": "3.5"}}, "this server gives at most 3"),
+        ({"resources": {"cpu": "5"}}, "the image takes at most 4"),
+        ({"resources": {"mem": "100m"}}, "the image needs at least"),
+        ({"resources": {"mem": "16g"}}, "this server gives at most"),
+        ({"resources": {"cuda.device": "1"}}, "no GPU"),
+        ({"resources": {"cuda.devices": 2}}, "no GPU"),
+        ({"resources": {"cuda.shares": "0.5"}}, "parts of a GPU"),
+        ({"cluster_size": 2}, "at most 1"),
+    ],
+)
+async def test_E8_over_the_limits_is_refused_with_the_limit(admission, state_dir, asked, words):
+    with pytest.raises(LimitExceeded, match=words):
+        await admit(admission, state_dir, **asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"resources": {"tpu": "1"}},
+        {"resources": {"cpu": "-1"}},
+        {"resources": {"mem": "0x10"}},
+        {"resources": {"mem": "lots"}},
+        {"resources": {"cuda.device": "0.5"}},
+        {"shmem": "4g"},
+        {"cluster_size": "NaN"},
+        {"cluster_size": "0"},
+        {"preset": "nosuch"},
+        {"mounts": ("nosuch",)},
+        {"mounts": ("/etc",)},
+        {"environ": {"JPY_X": "1"}},
+        {"tag": "x" * 300},
+        {"tag": "\ud800"},
+        {"encryption": "rot13"},
+    ],
+)
+async def test_E8_what_makes_no_sense_is_refused(admission, state_dir, asked):
+    with pytest.raises(InvalidRequest) as caught:
+        await admit(admission, state_dir, **asked)
+    assert len(caught.value.message) > 20
+
+
+@pytest.mark.parametrize(
+    "image", ["nosuch", "fake/python:other", "evil/fake/python", "fake/python@sha256:" + "0" * 64]
+)
+async def test_E7_unlisted_images_look_like_absent_ones(admission, state_dir, image):
+    with pytest.raises(ImageNotFound):
+        await admit(admission, state_dir, image=image)
+
+
+async def test_no_devices_asked_is_no_devices(admission, state_dir):
+    assert not (await admit(admission, state_dir, resources={"cuda.device": 0})).resources.devices
+
+
+async def test_the_isolated_preset_has_neither_home_nor_notebook_folder(
+    admission, state_dir, tmp_path
+):
+    spec = await admit(
+        admission, state_dir, preset="isolated", notebook_folder=str(tmp_path), notebook_path="a"
+    )
+    assert spec.network == "isolated"
+    assert not spec.mounts
+
+
+async def test_an_engine_without_isolated_networks_says_so(admission, state_dir):
+    engine = LabelledEngine()
+    engine.capabilities = Capabilities(images=True)
+    with pytest.raises(LimitExceeded, match="isolated network"):
+        await admit(admission, state_dir, engine=engine, preset="isolated")
+
+
+async def test_encryption_can_be_made_compulsory(admission, state_dir):
+    admission.encryption_required = True
+    assert (await admit(admission, state_dir, encryption="disabled")).encryption == "required"
+
+
+async def test_offers_are_presets_whose_image_is_here(admission):
+    admission.presets = {**admission.presets, "big": {"image": "not/here", "title": "Big"}}
+    offers = await make_offers(admission, LabelledEngine())
+    assert [offer.kernel_name for offer in offers] == ["sessmgr-python", "sessmgr-isolated"]
+
+
+def test_presets_are_checked_when_they_are_set():
+    with pytest.raises(TraitError, match="unknown key 'imgae'"):
+        AdmissionControl(presets={"x": {"imgae": "y"}})
+
+
+def test_a_preset_can_be_removed():
+    assert set(AdmissionControl(presets={"isolated": None}).all_presets()) == {"python"}
+
+
+def test_the_notebooks_folder_is_mounted_at_its_own_path(tmp_path, state_dir):
+    folder = tmp_path / "work" / "project"
+    folder.mkdir(parents=True)
+    found = notebook_mount(str(folder), "project", state_dir, same_paths=False)
+    assert found.workdir == "/work/project"
+    assert [(one.source, one.target, one.read_only) for one in found.mounts] == [
+        (str(folder), "/work/project", False)
+    ]
+    assert notebook_mount(str(folder), "../x", state_dir, same_paths=False).workdir == "/work/x"
+    assert notebook_mount(str(folder), "p", state_dir, same_paths=True).workdir == str(folder)
+
+
+def test_E4_no_folder_is_mounted_by_which_a_session_could_become_the_server(tmp_path, state_dir):
+    home = Path.home()
+    inside_state = state_dir / "homes"
+    inside_state.mkdir()
+    for folder in (
+        home,
+        "/",
+        "/etc",
+        "/proc",
+        sys.prefix,
+        state_dir,
+        state_dir.parent,
+        inside_state,
+    ):
+        found = notebook_mount(str(folder), "", state_dir, same_paths=False)
+        assert not found.mounts, folder
+        assert "not mounted" in found.refusal
+    link = tmp_path / "innocent"
+    link.symlink_to("/etc")
+    assert not notebook_mount(str(link), "", state_dir, same_paths=False).mounts
+
+
+def test_E4_the_servers_environment_inside_the_folder_is_read_only(
+    tmp_path, state_dir, monkeypatch
+):
+    project = tmp_path / "project"
+    (project / ".venv").mkdir(parents=True)
+    monkeypatch.setattr(sys, "prefix", str(project / ".venv"))
+    mounts = notebook_mount(str(project), "p", state_dir, same_paths=False).mounts
+    assert [(one.target, one.read_only) for one in mounts] == [
+        ("/work/p", False),
+        ("/work/p/.venv", True),
+    ]
+
+
+def test_mounts_are_names_of_the_admins_table(tmp_path):
+    table = {"data": {"path": str(tmp_path), "writable": True}, "gone": {"path": "/nosuch"}}
+    mount = named_mounts(["data:mine"], table)[0]
+    assert (mount.source, mount.target, mount.read_only) == (str(tmp_path), "/mnt/mine", False)
+    for bad in ("data:../x", "data:.x", "data:a/b", "gone", "", "data:é"):
+        with pytest.raises(InvalidRequest):
+            named_mounts([bad], table)
+
+
+def test_homes_are_private_and_one_per_owner(state_dir):
+    mine = home_mount(state_dir, "me", "/home/work", None)
+    assert home_mount(state_dir, "me", "/home/work", None) == mine
+    assert home_mount(state_dir, "../you", "/home/work", None).source != mine.source
+    assert Path(mine.source).stat().st_mode & 0o777 == 0o700
