@@ -7,17 +7,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_server.services.kernels.connection.base import (
-    deserialize_msg_from_ws_v1,
-    serialize_msg_to_ws_v1,
-)
+from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
 from jupyter_sessmgr.provisioning.held import Held
 
 V1 = "v1.kernel.websocket.jupyter.org"
-_deserialize: Callable[[bytes], tuple[str, list[bytes]]] = deserialize_msg_from_ws_v1
 _serialize: Callable[[Any, str, Any], bytes] = serialize_msg_to_ws_v1
 #: Requests that are remembered until they are answered.
 MOST_PENDING = 1000
@@ -44,7 +40,9 @@ def channels_class(server: Any) -> type:
 
 
 def session_channels(base: type[ZMQChannelsWebsocketConnection]) -> type:
-    """Extend a websocket class."""
+    """Extend a websocket class, once."""
+    if issubclass(base, _SessionChannels):
+        return base
 
     class SessionChannels(_SessionChannels, base):  # type: ignore[valid-type,misc]
         """A kernel's websocket; see `_SessionChannels`."""
@@ -138,18 +136,32 @@ def tell_dead(kernel_id: str) -> None:
 
 
 def _execute_header(message: Any) -> dict[str, Any] | None:
-    """Find the header of a request to execute code; None in all other messages."""
-    raw: Any
+    """Find the header of a request to execute code; None in all other messages.
+
+    What makes no sense is not judged here: it is forwarded, and answered, as ever.
+    """
     try:
         if isinstance(message, bytes):
-            channel, parts = _deserialize(message)
-            raw = parts[0] if channel == "shell" and b'"execute_request"' in parts[0] else None
-            header = json.loads(raw) if raw is not None else None
+            header = json.loads(_shell_header(message) or b"null")
         else:
-            whole = json.loads(message) if '"execute_request"' in message else {}
-            header = whole.get("header")
-    except (ValueError, IndexError, UnicodeDecodeError, OverflowError, MemoryError):
-        return None  # not for us to judge: what is forwarded is forwarded
+            whole = json.loads(message) if '"execute_request"' in message else None
+            header = whole.get("header") if isinstance(whole, dict) else None
+    except ValueError:
+        return None
     if not isinstance(header, dict) or header.get("msg_type") != "execute_request":
         return None
     return header if isinstance(header.get("msg_id"), str) else None
+
+
+def _shell_header(message: bytes) -> bytes | None:
+    """Cut the header out of a message to the shell channel, without reading the rest of it.
+
+    The message begins with the number of offsets, then has offsets of channel, header, ….
+    """
+    start, end, after = (
+        int.from_bytes(message[8 * item : 8 * (item + 1)], "little") for item in (1, 2, 3)
+    )
+    if message[start:end] != b"shell":
+        return None
+    header = message[end:after]
+    return header if b'"execute_request"' in header else None

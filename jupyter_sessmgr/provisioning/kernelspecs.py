@@ -32,7 +32,7 @@ def remote_kernelspecs(base: type[KernelSpecManager]) -> type[KernelSpecManager]
     Called by the extension with the class that the server was given; local kernels stay beside.
     A class that asks another server (a gateway) is returned as it is: its kernels run there.
     """
-    if inspect.iscoroutinefunction(base.get_kernel_spec):
+    if inspect.iscoroutinefunction(base.get_kernel_spec) or issubclass(base, _RemoteKernelspecs):
         return base
 
     class RemoteKernelSpecManager(_RemoteKernelspecs, base):  # type: ignore[valid-type,misc]

@@ -112,7 +112,7 @@ def make_request(
         kernel=wish.kernel,
         environ={**_plain(spec_environ), **wish.environ},
         resources=wish.resources,
-        encryption=wish.encryption or _policy(around.encryption),
+        encryption=_encryption(wish.encryption, around.encryption),
         durable=False,
         reuse=False,
         origin="kernel",
@@ -144,9 +144,9 @@ def kernel_connection(info: Mapping[str, Any]) -> KernelConnectionInfo:
     return cast("KernelConnectionInfo", spelled)
 
 
-def _policy(transport_encryption: str) -> Encryption | None:
-    """Take over an admin's "required"; "disabled" is Jupyter's default, so nobody's wish."""
-    return "required" if transport_encryption == "required" else None
+def _encryption(wish: Encryption | None, transport_encryption: str) -> Encryption | None:
+    """Choose the stricter; the kernel manager's "disabled" is Jupyter's default, nobody's wish."""
+    return "required" if transport_encryption == "required" else wish
 
 
 def _plain(environ: Mapping[str, str]) -> dict[str, str]:

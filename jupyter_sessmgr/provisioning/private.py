@@ -16,14 +16,24 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
+from jupyter_core.paths import jupyter_config_path
 from traitlets.config import Config
+from traitlets.config.loader import (
+    ConfigFileNotFound,
+    JSONFileConfigLoader,
+    PyFileConfigLoader,
+)
 
 from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.provisioning.locate import Home
 
 #: Seconds that the end of the program waits for its sessions to be removed.
 EXIT_TIMEOUT = 20.0
+
+#: What configures the server's manager configures this one; a later file wins.
+CONFIG_FILES = ("jupyter_config", "jupyter_server_config", "jupyter_sessmgr_config")
 
 _lock = threading.Lock()
 _private: dict[int, Future[Home]] = {}
@@ -35,7 +45,7 @@ async def private_home(config: Config, log: Any) -> Home:
     Parameters
     ----------
     config : Config
-        Of the first kernel manager that asks; it configures engine, presets and limits.
+        Of the first kernel manager that asks, over what Jupyter's configuration files say.
     log : logging.Logger
         Where the manager logs to.
     """
@@ -58,7 +68,7 @@ def _live(config: Config, log: Any, ready: Future[Home]) -> None:
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         try:
-            home = runner.run(_open(config, log, loop))
+            home = runner.run(_open(read_config(config), log, loop))
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             ready.set_exception(error)
             return
@@ -76,6 +86,34 @@ async def _open(config: Config, log: Any, loop: asyncio.AbstractEventLoop) -> Ho
     )
     await sessions.open()
     return Home(sessions, loop, owner=server_owner())
+
+
+def read_config(over: Config) -> Config:
+    """Read Jupyter's configuration files as a server does, and put `over` on top. Does file I/O.
+
+    Raises
+    ------
+    InvalidRequest
+        when a file cannot be read.
+    """
+    merged = Config()
+    for name in CONFIG_FILES:
+        for folder in reversed(jupyter_config_path()):
+            for loader in (
+                PyFileConfigLoader(f"{name}.py", path=folder),
+                JSONFileConfigLoader(f"{name}.json", path=folder),
+            ):
+                try:
+                    merged.merge(loader.load_config())
+                except ConfigFileNotFound:
+                    continue
+                except Exception as error:  # such a file is Python, so it may raise anything
+                    raise InvalidRequest(
+                        f"The configuration file {folder}/{loader.filename} cannot be read: "
+                        f"{error!r:.200}. Mend it, or move it away."
+                    ) from error
+    merged.merge(over)
+    return merged
 
 
 def _end(home: Home) -> None:
