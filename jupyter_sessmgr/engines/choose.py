@@ -34,7 +34,7 @@ async def choose_engine(
     signer: Signer,
     folder: Path,
 ) -> Engine:
-    """Make the engine that the configuration asks for; it is not open yet.
+    """Make the engine that the configuration asks for; it may be open already.
 
     Called by the manager, once, before it opens. `Engine.why` of the result says which it is and
     why, in a sentence for people.
@@ -57,39 +57,41 @@ async def choose_engine(
         when the configured class cannot be found, or is no engine.
     """
     if wanted == "auto":
-        name, why = await _judge_docker(tuple(allowed), parent, signer, folder)
+        docker, why = await _judge_docker(tuple(allowed), parent, signer, folder)
+        engine = docker or await _make("process", parent)
     else:
-        name, why = wanted, f"Sessions run on the engine {wanted!r}, as configured."
-    engine = await _make(name, parent)
+        engine = await _make(wanted, parent)
+        why = f"Sessions run on the engine {wanted!r}, as configured."
     engine.why = why
     return engine
 
 
 async def _judge_docker(
     allowed: tuple[str, ...], parent: Configurable | None, signer: Signer, folder: Path
-) -> tuple[str, str]:
+) -> tuple[Engine | None, str]:
+    """Return docker, open, when it is to be used; and why, or why not."""
     local = "so sessions run as local processes."
-    docker = None
+    docker = await _make("docker", parent)
+    chosen = False
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT):
-            docker = await _make("docker", parent)
             await docker.open(signer, folder)
             images = await docker.images()
+        here = [image.reference for image in images if is_allowed(image.reference, allowed)]
+        chosen = bool(here)
     except TimeoutError:
-        return "process", f"The container engine gave no answer, {local}"
+        return None, f"The container engine gave no answer, {local}"
     except EngineError as error:
-        return "process", f"There is no container engine to use, {local} {error.message}"
+        return None, f"There is no container engine to use, {local} {error.message}"
     finally:
-        # A fresh one is opened by the manager: what this one holds is let go in any case.
-        if docker is not None:
+        if not chosen:
             await docker.close()
-    here = [image.reference for image in images if is_allowed(image.reference, allowed)]
-    if not here:
-        return "process", (
+    if not chosen:
+        return None, (
             f"A container engine answers but has no image that may be used, {local} To use "
             "containers, run `jupyter sessmgr image build` and start the server again."
         )
-    return "docker", f"Sessions run in containers: an engine answers, and it has {here[0]}."
+    return docker, f"Sessions run in containers: an engine answers, and it has {here[0]}."
 
 
 async def _make(name: str, parent: Configurable | None) -> Engine:

@@ -15,11 +15,12 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Type, Unicode, default
 from traitlets.config import LoggingConfigurable
 
+from jupyter_sessmgr.engines.base import Engine, Signer
 from jupyter_sessmgr.engines.choose import choose_engine
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.bus import Listener
 from jupyter_sessmgr.manager.offers import OfferBoard
-from jupyter_sessmgr.manager.opening import Opening, open_parts
+from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.model.errors import SessionNotFound, Standby, StoreError
@@ -136,6 +137,11 @@ class Lifecycle(LoggingConfigurable):
             if not session.spec.durable and session.server_id != self.server_id:
                 await self._wish_stop(session, forced=True)
 
+    async def _choose(self, signer: Signer) -> Engine:
+        allowed = self.admission.image_patterns()
+        folder = Path(self.state_dir)
+        return await choose_engine(self.engine, allowed, self, signer=signer, folder=folder)
+
     async def close(self) -> None:
         """End what is not durable, and let go of the rest. Harmless when closed."""
         async with self._opens:
@@ -166,7 +172,7 @@ class Lifecycle(LoggingConfigurable):
             engine=engine.name,
             available=bool(engine.engine_id) and not self._unavailable,
             reason=self._unavailable,
-            notes=(*engine.notes(), *strangers),
+            notes=(*remarks(engine), *strangers),
         )
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:

@@ -101,10 +101,16 @@ async def open_engine(
 ) -> None:
     """Open the engine if it answers; the sweep tries again as long as it does not."""
     try:
-        async with asyncio.timeout(OPEN_TIMEOUT):
-            await engine.open(secrets, path)
+        if not engine.engine_id:
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                await engine.open(secrets, path)
     except (EngineUnavailable, TimeoutError) as error:
         log.warning("The %s engine does not answer: %s", engine.name, error or "no reply in time")
         return
-    for note in engine.notes():
-        log.info("%s", note)
+    for remark in remarks(engine):
+        log.info("%s", remark)
+
+
+def remarks(engine: Engine) -> tuple[str, ...]:
+    """Say why it is this engine and what it does not enforce, each sentence once."""
+    return tuple(dict.fromkeys(filter(None, (engine.why, *engine.notes()))))
