@@ -71,6 +71,11 @@ class Opener:
         self._told = ""
         self._open = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the manager is open, or stands by on purpose."""
+        return self._open
+
     def begin(self) -> asyncio.Task[SessmgrError | None]:
         """Start to open, unless that is done or being done."""
         if self._attempt is None or (self._attempt.done() and not self._open):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from blockbuster import blockbuster_ctx
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
+pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.plugins.server"]
 
 
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop():
     """Fail a test in which code of this package makes a blocking call on the event loop."""
-    with blockbuster_ctx(scanned_modules=["jupyter_sessmgr"]):
-        yield
+    with blockbuster_ctx(scanned_modules=["jupyter_sessmgr"]) as watch:
+        yield watch
 
 
 @pytest.fixture

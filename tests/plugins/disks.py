@@ -22,7 +22,7 @@ def tmpfs(folder, size="256k"):
 
 def remount(folder, mode):
     """Make a mounted folder read-only ("ro") or writable ("rw")."""
-    subprocess.run(["mount", "-o", f"remount,{mode}", folder], check=True)
+    subprocess.run(["mount", "-o", f"remount,bind,{mode}", folder], check=True)
 
 
 def bind(source, target):
@@ -43,15 +43,14 @@ def fill(folder):
     return ballast
 
 
-def as_root(nodeid):
-    """Tell whether this process may mount; otherwise run test `nodeid` in a place where it may.
+def as_root(request, tmp_path):
+    """Tell whether this process may mount; otherwise run the requested test where it may.
 
     Without root, that is a user namespace of its own, so the test runs for real either way.
     """
     if os.geteuid() == 0:
         return True
-    subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m", "pytest", nodeid],
-        check=True,
-    )
+    away = ["unshare", "--user", "--map-root-user", "--mount"]
+    again = [sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'as-root'}"]
+    subprocess.run([*away, *again, request.node.nodeid], cwd=request.config.rootpath, check=True)
     return False

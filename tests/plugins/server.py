@@ -8,12 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import requests
+import tornado.httpclient
+import tornado.httpserver
+from traitlets.config import Config
+from websockets.sync.client import connect
+
+from tests.plugins.people import People
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The sessions' database inside a state folder.
@@ -74,6 +81,31 @@ class Client:
             if time.monotonic() > deadline:
                 raise AssertionError(f"not {statuses} within {timeout} s: {info}")
             time.sleep(0.05)
+
+    def execute(self, kernel_id, code, timeout=60):
+        """Run code in a kernel over its websocket; return what it printed, or showed as result."""
+        message = {
+            "channel": "shell",
+            "header": {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3"},
+            "parent_header": {},
+            "metadata": {},
+            "content": {"code": code, "silent": False},
+        }
+        url = f"ws{self.url.removeprefix('http')}api/kernels/{kernel_id}/channels"
+        headers = {"Authorization": f"token {self.token}"}
+        text = ""
+        with connect(url, additional_headers=headers, max_size=2**24) as socket:
+            socket.send(json.dumps(message))
+            deadline = time.monotonic() + timeout
+            while True:
+                answer = json.loads(socket.recv(deadline - time.monotonic()))
+                if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                    continue
+                content = answer["content"]
+                text += content.get("text", "") + content.get("data", {}).get("text/plain", "")
+                text += "\n".join(content.get("traceback", []))
+                if content.get("execution_state") == "idle":
+                    return text
 
     def sessions(self, ended=False):
         """List the sessions."""
@@ -247,7 +279,9 @@ class Servers:
             return
         for server in mine:
             server.stop()
-        config = {k: v for k, v in mine[-1].config.items() if k not in {"ServerApp", "IdentityProvider"}}
+        config = {
+            k: v for k, v in mine[-1].config.items() if k not in {"ServerApp", "IdentityProvider"}
+        }
         self.start(config=config, state_dir=state_dir).destroy_sessions()
         self._started[-1].stop()
 
@@ -266,3 +300,118 @@ def servers(tmp_path_factory):
 def server(servers):
     """Give one real server with the process engine."""
     return servers.start()
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    """Give one real server to all tests of a module; they end their sessions themselves."""
+    made = Servers(tmp_path_factory.mktemp("servers"))
+    try:
+        yield made.start()
+    finally:
+        made.clean()
+
+
+class Inside:
+    """A Jupyter server with the extension on the test's own loop."""
+
+    def __init__(self, app, port):
+        self.app = app
+        self.extension = app.extension_manager.extension_points["sessmgr"].app
+        self.sessions = self.extension.sessions
+        self.base = f"http://127.0.0.1:{port}{app.base_url}"
+        self.client = tornado.httpclient.AsyncHTTPClient(force_instance=True)
+
+    @property
+    def token(self):
+        return {"Authorization": f"token {self.app.identity_provider.token}"}
+
+    async def ask(self, method, path, *, body=None, headers=None, anonymous=False, **kwargs):
+        """Send a request to a path under the base URL; a body that is no bytes is JSON."""
+        headers = {**({} if anonymous else self.token), **(headers or {})}
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        return await self.client.fetch(
+            self.base + path,
+            method=method,
+            body=body,
+            headers=headers,
+            raise_error=False,
+            allow_nonstandard_methods=True,
+            follow_redirects=False,
+            request_timeout=kwargs.pop("timeout", 60),
+            **kwargs,
+        )
+
+    async def create(self, **body):
+        """Create a session and return the answer's body; fails unless it is 200 or 201."""
+        reply = await self.ask("POST", "sessmgr/session", body=body)
+        assert reply.code in {200, 201}, reply.body
+        return json.loads(reply.body)
+
+    async def log_in(self):
+        """Log in as a browser does; return the ``Cookie`` header that it sends from then on."""
+        token = self.app.identity_provider.token
+        reply = await self.ask("GET", f"sessmgr/session?token={token}", anonymous=True)
+        cookies = reply.headers.get_list("Set-Cookie")
+        assert any(cookie.startswith("username-") for cookie in cookies), cookies
+        return "; ".join(cookie.partition(";")[0] for cookie in cookies)
+
+    async def end(self):
+        """Destroy all sessions."""
+        if self.extension.opener.is_open and not self.sessions.health().standby:
+            for session in self.sessions._open_parts().store.sessions():
+                await self.sessions.destroy(session.id, forced=True)
+        self.client.close()
+
+
+@pytest.fixture
+def inside(
+    jp_configurable_serverapp,
+    jp_asyncio_loop,
+    http_server_port,
+    tmp_path,
+    _nothing_blocks_the_loop,
+):
+    """Make Jupyter servers in this process, for many quick requests; at most one per test."""
+    made = []
+
+    def make(engine="process", **config):
+        defaults = {
+            "ServerApp": {
+                "jpserver_extensions": {"jupyter_sessmgr": True},
+                "allow_unauthenticated_access": False,
+            },
+            "ComputeSessionManager": {"engine": engine, "state_dir": str(tmp_path / "state")},
+        }
+        # pytest-jupyter initialises servers on the loop; a real one is initialised before it runs.
+        _nothing_blocks_the_loop.deactivate()
+        app = jp_configurable_serverapp(config=Config(merge(defaults, config)))
+        _nothing_blocks_the_loop.activate()
+
+        async def listen():
+            server = tornado.httpserver.HTTPServer(app.web_app)
+            server.add_socket(http_server_port[0])
+            return server, Inside(app, http_server_port[1])
+
+        made.append(jp_asyncio_loop.run_until_complete(listen()))
+        return made[-1][1]
+
+    yield make
+    for server, one in made:
+        jp_asyncio_loop.run_until_complete(one.end())
+        server.stop()
+        jp_asyncio_loop.run_until_complete(server.close_all_connections())
+
+
+@pytest.fixture
+def inside_people(inside):
+    """Make a server whose identity provider knows people: by the header ``X-Person``."""
+    return inside(ServerApp={"identity_provider_class": People})
+
+
+@pytest.fixture
+def inside_log(caplog):
+    """Return what the server in this process logged so far, when called."""
+    return lambda: caplog.text

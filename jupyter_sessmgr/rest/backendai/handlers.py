@@ -10,9 +10,9 @@ from jupyter_server.base.handlers import APIHandler
 from tornado.web import authenticated
 
 from jupyter_sessmgr import __version__
-from jupyter_sessmgr.model.errors import InvalidRequest
+from jupyter_sessmgr.model.errors import InvalidRequest, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.model.status import Goal, SessionStatus
 from jupyter_sessmgr.rest.backendai import wire
 from jupyter_sessmgr.rest.backendai.params import CreateCall, parse_create
 from jupyter_sessmgr.rest.base import SessionsHandler
@@ -21,6 +21,11 @@ from jupyter_sessmgr.rest.waits import last_usage, started
 
 #: Sessions on one page of the list.
 PAGE, MAX_PAGE = 100, 1000
+
+
+def absent(reference: str) -> SessionNotFound:
+    """Say what the manager says of a session that never was."""
+    return SessionNotFound(f"There is no session {reference!r:.80}.")
 
 
 class VersionHandler(APIHandler):
@@ -109,23 +114,36 @@ class SessionHandler(BackendAIHandler):
     @authorized
     async def patch(self, reference: str) -> None:
         """Restart the session's kernel."""
-        session = self.sessions.find(reference, self.owner)
+        session = self._find_live(reference)
         await self.sessions.restart(session.id)
         self.reply_nothing()
 
     @authenticated
     @authorized
     async def delete(self, reference: str) -> None:
-        """Destroy the session; the answer comes after its removal."""
-        session = self.sessions.find(reference, self.owner)
+        """Destroy the session; the answer comes after its removal.
+
+        Of several that destroy one session, one does and the others come too late.
+        """
+        session = self._find_live(reference)
         forced = self.flag("forced")
-        if not self._wants_stats():
-            await self.sessions.destroy(session.id, forced=forced)
-            self.reply_nothing()
-            return
-        usage = await last_usage(self.sessions, session)
+        wants_stats = self._wants_stats()
+        usage = await last_usage(self.sessions, session) if wants_stats else None
+        too_late = self._find_live(reference).goal is Goal.STOP
         ended = await self.sessions.destroy(session.id, forced=forced)
-        self.reply(wire.render_stats(ended, usage))
+        if too_late:
+            raise absent(reference)
+        if wants_stats:
+            self.reply(wire.render_stats(ended, usage))
+        else:
+            self.reply_nothing()
+
+    def _find_live(self, reference: str) -> ComputeSession:
+        """Find a session; one that ended can be read, and not be changed any more."""
+        session = self.sessions.find(reference, self.owner)
+        if session.status.is_final:
+            raise absent(reference)
+        return session
 
     def _wants_stats(self) -> bool:
         """Tell whether the client reads a body; HTTP allows none with the document's 204."""

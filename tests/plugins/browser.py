@@ -1,0 +1,174 @@
+"""A real browser at a real JupyterLab: Chromium, driven by Playwright, as a person would."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.plugins.server import ROOT, merge
+
+#: Where the README's pictures go when this is set.
+PICTURES = os.environ.get("SESSMGR_PICTURES", "")
+#: Milliseconds for anything that a person waits for, on a busy machine.
+PATIENCE = 60_000
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Start a browser for the tests of a module."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        assert not os.environ.get("CI"), "CI must have Chromium: apt-get install chromium"
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """Open a fresh window; fail when the page raised an error nobody caught."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    try:
+        yield page
+    finally:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def labs(servers, tmp_path):
+    """Start servers that have JupyterLab and Notebook with the browser's part of this tree."""
+    folder = tmp_path / "labextensions"
+    built = ROOT / "jupyter_sessmgr" / "labextension"
+    assert (built / "package.json").is_file(), "build the browser's part first: make check"
+    shutil.copytree(built, folder / "jupyter-sessmgr")
+    front = {
+        "extra_labextensions_path": [str(folder)],
+        "news_url": None,
+        "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+    }
+    wanted = {
+        "ServerApp": {"jpserver_extensions": {"jupyterlab": True, "notebook": True}},
+        "LabApp": front,
+        "JupyterNotebookApp": front,
+    }
+
+    def start(engine="process", config=None):
+        full = merge(wanted, config or {})
+        full["ServerApp"]["jpserver_extensions"] = {
+            "jupyter_sessmgr": True,
+            **wanted["ServerApp"]["jpserver_extensions"],
+            **full["ServerApp"]["jpserver_extensions"],
+        }
+        return servers.start(engine, config=full)
+
+    return start
+
+
+class Lab:
+    """What a person does in JupyterLab."""
+
+    def __init__(self, page, server):
+        self.page = page
+        self.server = server
+
+    def open(self):
+        """Open a clean workspace and wait for its launcher."""
+        self.page.goto(f"{self.server.url}lab?reset&token={self.server.token}")
+        expect(self.page.locator(".jp-Launcher-section").first).to_be_visible(timeout=PATIENCE)
+        return self
+
+    def card(self, title):
+        """The launcher's card of a notebook kernel."""
+        return self.page.locator('.jp-LauncherCard[data-category="Notebook"]').filter(
+            has_text=re.compile(re.escape(title))
+        )
+
+    def new_launcher(self):
+        """Open another launcher."""
+        self.page.get_by_title("New Launcher").first.click()
+
+    @property
+    def notebook(self):
+        """The notebook in front."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+
+    def wait_ready(self):
+        """Wait until the notebook in front has a kernel that is idle."""
+        indicator = self.notebook.locator(".jp-Notebook-ExecutionIndicator")
+        expect(indicator).to_have_attribute("data-status", "idle", timeout=PATIENCE)
+
+    def run(self, code):
+        """Type code into the last cell and run it; return that cell's outputs."""
+        cells = self.notebook.locator(".jp-CodeCell")
+        at = cells.count() - 1
+        cells.nth(at).locator(".cm-content").click()
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Shift+Enter")
+        expect(cells).to_have_count(at + 2)
+        return cells.nth(at).locator(".jp-OutputArea-output")
+
+    def press(self, button):
+        """Press a button of the notebook's toolbar, by its label."""
+        self.notebook.get_by_role("button", name=re.compile(button)).first.click()
+
+    def accept(self):
+        """Say yes in the dialog."""
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+
+    def choose(self, menu, item):
+        """Choose from the menu bar."""
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        self.page.get_by_role("menuitem", name=re.compile(item)).first.click()
+
+    def picture(self, name):
+        """Take a picture for the documents, when they are being made."""
+        if PICTURES:
+            folder = ROOT / "docs" / "images"
+            folder.mkdir(exist_ok=True)
+            self.page.screenshot(path=folder / name)
+
+
+@pytest.fixture
+def lab(page):
+    """Give what opens a server's JupyterLab in the browser."""
+
+    def make(server):
+        return Lab(page, server).open()
+
+    return make
+
+
+def until(condition, timeout=60, what=""):
+    """Return the first truthy answer of `condition`; fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.05)

@@ -1,0 +1,39 @@
+"""Walks over every route that the package serves."""
+
+from __future__ import annotations
+
+from tornado.routing import PathMatches
+
+METHODS = ("GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS")
+
+
+def rules_of(router):
+    """Yield every path rule below a router."""
+    for rule in router.rules:
+        if isinstance(rule.matcher, PathMatches):
+            yield rule
+        elif hasattr(rule.target, "rules"):
+            yield from rules_of(rule.target)
+
+
+def our_paths(web_app, reference="some-session"):
+    """List a path for every route of ours: the base URL cut off, ids filled in.
+
+    A walk that finds nothing proves nothing, so that fails.
+    """
+    base = web_app.settings["base_url"]
+    paths = []
+    for rule in rules_of(web_app.default_router):
+        if not rule.target.__module__.startswith("jupyter_sessmgr"):
+            continue
+        pattern = rule.matcher.regex.pattern.removesuffix("$").removesuffix("/?")
+        path = pattern.replace("([^/]+)", reference)
+        assert rule.matcher.regex.fullmatch(path), (pattern, path)
+        paths.append(path.removeprefix(base))
+    assert len(paths) > 10
+    return paths
+
+
+def is_probe(path):
+    """Whether this is the version probe, the one open route."""
+    return path == "sessmgr"

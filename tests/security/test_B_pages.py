@@ -1,0 +1,99 @@
+"""THREATS B: what a web page in the user's browser must not be able to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.routes import METHODS, is_probe, our_paths
+
+WRITES = ("POST", "PATCH", "DELETE")
+
+
+@pytest.fixture
+def app(inside):
+    return inside()
+
+
+def rows(app):
+    return list(app.sessions._open_parts().store.sessions(live=False))
+
+
+async def test_B1_a_cookie_alone_changes_nothing(app):
+    await app.create(name="some-session")
+    cookie = {"Cookie": await app.log_in()}
+    before = rows(app)
+    for path in our_paths(app.app.web_app):
+        for method in WRITES:
+            reply = await app.ask(method, path, body={}, headers=cookie, anonymous=True)
+            assert reply.code in {403, 405}, (method, path)
+    assert rows(app) == before
+
+
+async def test_B1_what_a_form_can_send_is_refused(app):
+    await app.create(name="some-session")
+    before = rows(app)
+    for path in our_paths(app.app.web_app):
+        for method in WRITES:
+            for kind in (
+                "text/plain",
+                "application/x-www-form-urlencoded",
+                "multipart/form-data; boundary=x",
+                "text/plain; charset=application/json",
+            ):
+                headers = {"Content-Type": kind}
+                reply = await app.ask(method, path, body=b'{"name": "abcd"}', headers=headers)
+                assert reply.code in {405, 415}, (method, path, kind)
+    assert rows(app) == before
+
+
+async def test_B1_a_bodiless_post_is_refused_too(app):
+    reply = await app.ask("POST", "sessmgr/session", body=b"")
+    assert reply.code == 415
+    assert rows(app) == []
+
+
+async def test_B1_reading_changes_nothing(app):
+    await app.create(name="some-session")
+    before = rows(app)
+    for path in our_paths(app.app.web_app):
+        await app.ask("GET", path)
+        await app.ask("HEAD", path)
+    assert rows(app) == before
+
+
+async def test_B3_a_foreign_host_name_is_refused(app):
+    made = await app.create(name="some-session")
+    paths = [*our_paths(app.app.web_app), f"api/kernels/{made['sessionId']}/channels"]
+    for path in paths:
+        for method in METHODS:
+            body = {} if method in {"POST", "PATCH", "PUT"} else None
+            reply = await app.ask(method, path, body=body, headers={"Host": "evil.test"})
+            assert reply.code == 403, (method, path)
+
+
+@pytest.fixture
+def pattern_app(inside):
+    return inside(ServerApp={"allow_origin_pat": r"http://good\.example"})
+
+
+async def test_B4_a_look_alike_origin_may_not_read(pattern_app):
+    app = pattern_app
+    cookie = await app.log_in()
+    for path in our_paths(app.app.web_app):
+        headers = {"Cookie": cookie, "Origin": "http://good.example.evil"}
+        reply = await app.ask("GET", path, headers=headers, anonymous=True)
+        assert "Access-Control-Allow-Origin" not in reply.headers
+        assert is_probe(path) or reply.code in {403, 404, 405}, path
+    reply = await app.ask("GET", "sessmgr/session", headers={"Origin": "http://good.example"})
+    assert reply.headers["Access-Control-Allow-Origin"] == "http://good.example"
+
+
+async def test_B5_no_page_may_frame_ours(app):
+    await app.create(name="some-session")
+    for path in [*our_paths(app.app.web_app), "sessmgr/session/absent"]:
+        for anonymous in (False, True):
+            reply = await app.ask("GET", path, anonymous=anonymous)
+            policy = reply.headers["Content-Security-Policy"]
+            assert "frame-ancestors 'self'" in policy, path
+            assert "default-src 'none'" in policy, path
+            assert reply.headers["X-Content-Type-Options"] == "nosniff"
