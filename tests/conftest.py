@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from blockbuster import blockbuster_ctx
 
-pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.plugins.server"]
+pytest_plugins = [
+    "pytest_jupyter.jupyter_server",
+    "tests.plugins.browser",
+    "tests.plugins.packaging",
+    "tests.plugins.server",
+]
 
 
 @pytest.fixture(autouse=True)

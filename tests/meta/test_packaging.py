@@ -16,8 +16,6 @@ from jupyter_sessmgr import __version__
 
 ROOT = Path(__file__).parents[2]
 
-pytest_plugins = ["tests.plugins.packaging"]
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)

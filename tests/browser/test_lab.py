@@ -1,0 +1,103 @@
+"""The main job, as a person does it: pick a remote kernel in the launcher, and work with it."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.plugins.browser import PATIENCE, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+PLOT = """\
+%matplotlib inline
+import matplotlib.pyplot as plt, numpy as np, socket
+x = np.linspace(0, 4 * np.pi, 400)
+plt.figure(figsize=(7, 2.6)); plt.plot(x, np.sin(x) * np.exp(-x / 8)); plt.title(socket.gethostname());"""
+
+
+@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+def started(request, labs):
+    """Give a server with JupyterLab on each engine."""
+    return labs(request.param), request.param
+
+
+def test_a_remote_kernel_is_picked_used_shared_and_shut_down(started, lab):
+    server, engine = started
+    person = lab(server)
+    person.card(_title(server)).click()
+    person.wait_ready()
+
+    host = person.run("import socket; print('on', socket.gethostname())")
+    expect(host).to_have_text(re.compile(r"^on \S+"), timeout=PATIENCE)
+    if engine == "docker":
+        assert host.inner_text() != f"on {socket.gethostname()}"
+        plot = person.run(PLOT)
+        expect(plot.locator("img").first).to_be_visible(timeout=PATIENCE)
+        person.picture("lab.png")
+    _interrupt_a_loop(person)
+    _use_it_from_a_second_notebook(person)
+    _restart(person)
+
+    assert [one["status"] for one in server.sessions()] == ["RUNNING"]
+    person.choose("Kernel", r"^Shut Down Kernel")
+    _until_nothing_is_left(server)
+
+
+def test_an_ended_kernel_says_why(labs, lab):
+    server = labs()
+    person = lab(server)
+    person.card(_title(server)).click()
+    person.wait_ready()
+    person.run("import os; os.kill(os.getpid(), 9)")
+    # JupyterLab says that it restarts; the session is the same one.
+    expect(person.page.get_by_text(re.compile("Kernel Restarting"))).to_be_visible(timeout=PATIENCE)
+    person.accept()
+    person.wait_ready()
+    expect(person.run("print('again')")).to_have_text("again", timeout=PATIENCE)
+
+
+def _interrupt_a_loop(person):
+    person.run("import time\nwhile True: time.sleep(0.05)")
+    indicator = person.notebook.locator(".jp-Notebook-ExecutionIndicator")
+    expect(indicator).to_have_attribute("data-status", "busy", timeout=PATIENCE)
+    person.press("Interrupt the kernel")
+    expect(person.notebook.get_by_text("KeyboardInterrupt").first).to_be_visible(timeout=PATIENCE)
+    person.wait_ready()
+
+
+def _use_it_from_a_second_notebook(person):
+    expect(person.run("kept = 41; print('kept', kept)")).to_have_text("kept 41", timeout=PATIENCE)
+    person.choose("File", r"^New$")
+    person.page.get_by_role("menuitem", name="Notebook", exact=True).click()
+    chooser = person.page.locator(".jp-Dialog select")
+    expect(chooser).to_be_visible(timeout=PATIENCE)
+    chooser.select_option(label="Untitled.ipynb")
+    person.accept()
+    person.wait_ready()
+    shared = person.run("kept += 1; print('shared', kept)")
+    expect(shared).to_have_text("shared 42", timeout=PATIENCE)
+
+
+def _restart(person):
+    person.press("Restart the kernel")
+    person.accept()
+    expect(person.run("print('kept' in globals())")).to_have_text("False", timeout=PATIENCE)
+
+
+def _title(server):
+    """Say how the remote kernel is called in the launcher."""
+
+    def remote():
+        specs = server.ask("GET", "api/kernelspecs").json()["kernelspecs"]
+        return [spec["spec"] for name, spec in specs.items() if name.startswith("sessmgr-")]
+
+    return until(remote, what="a remote kernelspec")[0]["display_name"]
+
+
+def _until_nothing_is_left(server):
+    until(lambda: server.sessions() == [], what="no session is left")
+    until(lambda: server.ask("GET", "api/kernels").json() == [], what="no kernel is left")

@@ -1,0 +1,114 @@
+"""What the browser's part tells by itself."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.plugins.browser import PATIENCE
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+SCHEMAS = "https://events.jupyter.org/jupyter_sessmgr"
+TOASTS = ".Toastify__toast"
+
+
+def _emit(server, schema, **data):
+    """Let the server tell its browsers an event, as its manager would."""
+    event = {"schema_id": f"{SCHEMAS}/{schema}/v1", "version": "1", "data": data}
+    reply = server.ask("POST", "api/events", json=event)
+    assert reply.status_code == 204, reply.text
+
+
+def test_a_slow_start_is_told_until_it_runs(labs, lab):
+    server = labs()
+    session = server.create(image="jupyter-sessmgr/python")["sessionId"]
+    person = lab(server)
+    toasts = person.page.locator(TOASTS)
+    _emit(
+        server,
+        "start_progress",
+        session_id=session,
+        phase="pulling",
+        info="pulling 10 %",
+        progress=0.1,
+    )
+    expect(toasts.filter(has_text="Remote kernel: pulling 10 %")).to_be_visible(timeout=PATIENCE)
+    _emit(server, "start_progress", session_id=session, phase="booting", info="booting")
+    expect(toasts.filter(has_text="Remote kernel: booting")).to_be_visible(timeout=PATIENCE)
+    _emit(server, "session_status", session_id=session, status="RUNNING")
+    expect(toasts).to_have_count(0, timeout=PATIENCE)
+
+
+def test_a_start_that_failed_is_told_with_its_reason(labs, lab):
+    server = labs()
+    session = server.create(image="jupyter-sessmgr/python")["sessionId"]
+    person = lab(server)
+    toasts = person.page.locator(TOASTS)
+    _emit(server, "start_progress", session_id=session, phase="creating", info="creating")
+    expect(toasts.filter(has_text="creating")).to_be_visible(timeout=PATIENCE)
+    _emit(server, "session_status", session_id=session, status="TERMINATING")
+    expect(toasts.filter(has_text="creating")).to_be_visible()
+    _emit(server, "session_status", session_id=session, status="ERROR")
+    expect(toasts.filter(has_text="did not start")).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_start_of_a_session_that_is_not_ours_is_not_told(labs, lab):
+    server = labs()
+    mine = server.create(image="jupyter-sessmgr/python")["sessionId"]
+    person = lab(server)
+    toasts = person.page.locator(TOASTS)
+    foreign = "00000000-0000-4000-8000-000000000000"
+    _emit(server, "start_progress", session_id=foreign, phase="booting", info="foreign")
+    _emit(server, "start_progress", session_id=mine, phase="booting", info="mine")
+    expect(toasts.filter(has_text="mine")).to_be_visible(timeout=PATIENCE)
+    expect(toasts.filter(has_text="foreign")).to_have_count(0)
+
+
+def test_a_missing_server_part_is_told_once(labs, lab):
+    server = labs(config={"ServerApp": {"jpserver_extensions": {"jupyter_sessmgr": False}}})
+    person = lab(server)
+    toasts = person.page.locator(TOASTS)
+    expect(toasts.filter(has_text="Remote kernels are off")).to_have_count(1, timeout=PATIENCE)
+
+
+def test_another_version_of_the_server_is_told(labs, lab, page):
+    server = labs()
+
+    def answer(route):
+        route.fulfill(json={"version": "v6.20220615", "manager": "99.0.0"})
+
+    page.route("**/sessmgr/", answer)
+    person = lab(server)
+    told = person.page.locator(TOASTS).filter(has_text="99.0.0 on the server")
+    expect(told).to_be_visible(timeout=PATIENCE)
+
+
+def test_notebook_7_runs_a_remote_kernel(labs, page):
+    server = labs()
+    specs = server.ask("GET", "api/kernelspecs").json()["kernelspecs"]
+    name = next(name for name in specs if name.startswith("sessmgr-"))
+    cell = {
+        "cell_type": "code",
+        "source": "print(6 * 7)",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "id": "one",
+    }
+    kernel = {"name": name, "display_name": "remote", "language": "python"}
+    notebook = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": [cell],
+    }
+    model = {"type": "notebook", "format": "json", "content": notebook}
+    assert server.ask("PUT", "api/contents/seven.ipynb", json=model).status_code == 201
+    page.goto(f"{server.url}notebooks/seven.ipynb?token={server.token}")
+    indicator = page.locator(".jp-Notebook-ExecutionIndicator")
+    expect(indicator).to_have_attribute("data-status", "idle", timeout=PATIENCE)
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator(".jp-OutputArea-output").first).to_have_text("42", timeout=PATIENCE)
+    assert len(server.sessions()) == 1
