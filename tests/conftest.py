@@ -7,9 +7,9 @@ from blockbuster import blockbuster_ctx
 
 pytest_plugins = [
     "pytest_jupyter.jupyter_server",
+    "tests.plugins.server",  # before browser, which imports it
     "tests.plugins.browser",
     "tests.plugins.packaging",
-    "tests.plugins.server",
 ]
 
 
