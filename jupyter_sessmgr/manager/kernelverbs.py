@@ -102,6 +102,10 @@ class KernelVerbs(Lifecycle):
         """Note that the caller starts this session's kernel again when it dies."""
         self._open_parts().memory.keepers[session_id] += 1
 
+    def expect_exit(self, session_id: str) -> None:
+        """Note that a keeper asked the kernel to end, so its end is no death to tell of."""
+        self._open_parts().memory.expected_exits.add(session_id)
+
     def unkeep(self, session_id: str) -> None:
         """Undo one `keep`."""
         keepers = self._open_parts().memory.keepers

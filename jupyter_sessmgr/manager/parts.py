@@ -34,6 +34,8 @@ class Memory:
     booted_at: dict[str, float] = field(default_factory=dict)
     #: Sessions whose dead kernel somebody else starts again, and by how many that is.
     keepers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    #: Sessions whose kernel was asked to end by whoever keeps it: no death to tell of.
+    expected_exits: set[str] = field(default_factory=set)
     #: When a session's kernel died by itself, on the monotonic clock.
     deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     #: How often a start found no engine.
@@ -61,6 +63,7 @@ class Memory:
         """Drop what is known of a session that ended."""
         for known in (self.unsaved_stops, self.unknown, self.deaths, self.start_attempts):
             known.pop(session_id, None)
+        self.expected_exits.discard(session_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

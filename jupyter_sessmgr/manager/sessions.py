@@ -183,7 +183,9 @@ class ComputeSessionManager(KernelVerbs):
                 f"Session {session.name} is {session.status}, so it cannot be restarted now.",
                 session=session.name,
             )
-        self._open_parts().memory.deaths.pop(session_id, None)
+        memory = self._open_parts().memory
+        memory.deaths.pop(session_id, None)
+        memory.expected_exits.discard(session_id)
         await self._wish_restart(session)
         settled = await self.settled(session_id, timeout)
         if settled.status.is_final:

@@ -176,7 +176,12 @@ class Steps:
     async def _note_exit(
         self, step: decide.NoteExit, session: ComputeSession, _place: Place | None
     ) -> None:
-        self._parts.memory.note_death(session.id)
+        memory = self._parts.memory
+        if session.id in memory.expected_exits:
+            memory.expected_exits.discard(session.id)
+            await self.save(replace(session, kernel_exit=step.exit))
+            return
+        memory.note_death(session.id)
         saved = await self.save(
             replace(session, kernel_exit=step.exit, status_info=step.exit.reason)
         )

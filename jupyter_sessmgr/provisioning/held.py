@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
-from jupyter_sessmgr.model.errors import NotRunning, SessionNotFound, SessmgrError, Standby
-from jupyter_sessmgr.model.naming import new_session_id
-from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError, Standby
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.provisioning.locate import Home
@@ -106,9 +103,14 @@ class Held:
         if self.exit_code() is not None:
             return
         try:
+            self.expect_exit()
             await self.signal(signum)
         except SessmgrError as error:
             self.home.sessions.log.warning("Session %s: signal %d: %s", self.id, signum, error)
+
+    def expect_exit(self) -> None:
+        """Note that Jupyter asked the kernel to end."""
+        self.home.tell(lambda: self.home.sessions.expect_exit(self.id))
 
     async def restart(self, timeout: float) -> None:
         """Have another kernel in the same session, within `timeout` seconds."""
@@ -145,70 +147,7 @@ class Held:
             return
         self._given_back = True
         self.home.managed.discard(self.id)
-        self.home.tell(lambda: self.home.sessions.unkeep(self.id))
-
-
-def find_session(home: Home, kernel_id: str) -> Held | None:
-    """Take the live session of this id, if the home's owner has one.
-
-    Raises
-    ------
-    NotRunning
-        when the session has no kernel, or has ended and a server would confuse the two.
-    """
-    try:
-        session = home.sessions.find(kernel_id, home.owner)
-    except SessionNotFound:
-        return None
-    if session.id != kernel_id:
-        return None  # another session has this UUID as its name
-    if session.is_live:
-        if not session.spec.kernel:
-            raise NotRunning(
-                f"Session {session.name} has no kernel, so no notebook can use it.",
-                session=session.name,
-            )
-        return Held(home, session.id, made=False)
-    if home.is_server:
-        raise NotRunning(
-            f"Session {session.name} has ended. Start a new kernel.", session=session.name
-        )
-    return None
-
-
-async def make_session(home: Home, request: CreateRequest) -> Held:
-    """Create the session of a kernel; whoever is cancelled meanwhile leaves nothing behind."""
-    session_id = _unused_id(home, request.session_id or new_session_id())
-    request = replace(request, session_id=session_id)
-    abandoned = made = False
-
-    async def make() -> None:
-        nonlocal made
-        await home.sessions.create(request, home.owner)
-        made = True
-        if abandoned:
-            await home.sessions.destroy(session_id)
-
-    home.managed.add(session_id)
-    try:
-        await home.finish(make)
-    except BaseException:
-        home.managed.discard(session_id)
-        abandoned = True
-        if made:
-            home.post(lambda: home.sessions.destroy(session_id))
-        raise
-    return Held(home, session_id, made=True)
-
-
-def _unused_id(home: Home, kernel_id: str) -> str:
-    """Choose the session's id: the kernel's.
-
-    Outside a server a kernel manager may start again after its shutdown; the id of the session
-    that ended is used up then.
-    """
-    try:
-        known = home.sessions.find(kernel_id, home.owner).id
-    except SessionNotFound:
-        return kernel_id
-    return new_session_id() if known == kernel_id and not home.is_server else kernel_id
+        try:
+            self.home.tell(lambda: self.home.sessions.unkeep(self.id))
+        except Standby:
+            self.home.sessions.log.debug("Session %s: the manager closed before.", self.id)

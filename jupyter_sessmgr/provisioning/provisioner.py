@@ -15,7 +15,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Float
 
 from jupyter_sessmgr.model.errors import InvalidRequest, NotRunning, SessmgrError
-from jupyter_sessmgr.provisioning.held import UNKNOWN_EXIT, Held, find_session, make_session
+from jupyter_sessmgr.provisioning.held import UNKNOWN_EXIT, Held
 from jupyter_sessmgr.provisioning.launch import (
     KernelWish,
     Surroundings,
@@ -25,7 +25,7 @@ from jupyter_sessmgr.provisioning.launch import (
 )
 from jupyter_sessmgr.provisioning.locate import registered
 from jupyter_sessmgr.provisioning.private import private_home
-from jupyter_sessmgr.provisioning.progress import wait_until_settled
+from jupyter_sessmgr.provisioning.taking import find_session, make_session, wait_until_settled
 
 #: What jupyter_client's factory gives; the rest comes from the kernelspec's ``config``.
 _GIVEN = ("kernel_id", "kernel_spec", "parent")
@@ -90,6 +90,12 @@ class SessionProvisioner(KernelProvisionerBase):
             if not getattr(self.parent, "shutting_down", False):
                 raise
             self.log.debug("Session %s: signal %d: %s", self.held.id, signum, error)
+
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """Note that the kernel was asked to end, so that its end is not told as a death."""
+        _ = restart
+        if self.held is not None and self.held.exit_code() is None:
+            self.held.expect_exit()
 
     async def kill(self, restart: bool = False) -> None:
         """Kill the kernel; its session stays until `cleanup`."""
