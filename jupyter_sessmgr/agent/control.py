@@ -25,6 +25,8 @@ MAX_REQUESTS = 64
 #: How long a connection may take to show the token, TLS included, in seconds.
 AUTH_TIMEOUT = 5.0
 _MAX_FIRST_LINE = 1024
+#: How long what waits to be sent may take when the port closes, in hundredths of a second.
+_GOODBYE = 50
 #: A client that does not read is cut off before this much waits for it.
 _MAX_UNSENT = 16 * 2**20
 
@@ -76,8 +78,10 @@ class Control:
 
     async def close(self) -> None:
         """Stop listening and cut all connections off, after what waits was sent."""
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.close()
+        for _ in range(_GOODBYE):  # only to let the last words out
+            await asyncio.sleep(0.01 if self._connections else 0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -89,15 +93,16 @@ class Control:
     def push(self, message: Mapping[str, Any]) -> None:
         """Tell every authenticated client."""
         line = encode(message)
-        for connection in self._connections:
+        for connection in list(self._connections):
             if connection.authenticated:
                 connection.write(line)
 
-    def own(self, work: Any) -> None:
+    def own(self, work: Any) -> asyncio.Task[None]:
         """Run something in the background until it ends or the port closes."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that ended."""
@@ -116,9 +121,9 @@ class Control:
             if len(self._connections) >= MAX_CONNECTIONS:
                 peer.close()
                 continue
-            connection = Connection(self, peer)
+            connection = Connection(self)
             self._connections.append(connection)
-            self.own(connection.run())
+            connection.shaking = self.own(connection.run(peer))
 
     def _make_room(self) -> None:
         """Let strangers not keep the server out: the oldest of them goes."""
@@ -142,21 +147,22 @@ class Control:
 class Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, control: Control, peer: socket.socket) -> None:
+    def __init__(self, control: Control) -> None:
         self.authenticated = False
+        #: The task that makes its TLS session.
+        self.shaking: asyncio.Task[None] | None = None
         self._control = control
-        self._peer = peer
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._pending = 0
         self._deadline: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
+    async def run(self, peer: socket.socket) -> None:
         """Shake hands; from there on the loop calls."""
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(AUTH_TIMEOUT, self._give_up)
         try:
-            await self._control.handshake(self, self._peer)
+            await self._control.handshake(self, peer)
         except (OSError, asyncio.TimeoutError):
             self.abort()
 
@@ -210,8 +216,8 @@ class Connection(asyncio.Protocol):
             self._deadline.cancel()
         if self._transport is not None:
             self._transport.abort()
-        else:
-            self._peer.close()
+        elif self.shaking is not None:
+            self.shaking.cancel()
         self._control.forget(self)
 
     def _give_up(self) -> None:

@@ -46,7 +46,8 @@ class Kernel:
         self._orders = orders
         self._reaper = reaper
         self._facts: dict[str, Any] = {}
-        self._connection: Mapping[str, Any] = {}
+        self._connection: Mapping[str, Any] = {"transport": ""}
+        self._connection_file = ""
         self._oom_seen = (0.0, self.cgroup.oom_kills(), self.cgroup.oom_kills())
         self.output_end, self._output_start = os.pipe()
         os.set_blocking(self.output_end, False)
@@ -74,9 +75,8 @@ class Kernel:
         encrypted = self._settle_encryption(wanted, spec)
         folder, warning = launch.working_folder(orders, wanted)
         self._connection = wanted["connection"]
-        for path in launch.socket_files(self._connection):
-            launch.remove(path)  # a kernel that was killed left them
-        connection_file = launch.write_connection_file(orders, wanted, encrypted)
+        self.clean()
+        self._connection_file = launch.write_connection_file(orders, wanted, encrypted)
         self._facts.update(
             name=spec.name,
             encrypted=encrypted,
@@ -85,11 +85,11 @@ class Kernel:
             warning=warning,
         )
         self.pid = launch.spawn(
-            spec.command(connection_file),
+            spec.command(self._connection_file),
             launch.make_environ(orders, wanted, spec),
             folder,
             self._output_start,
-            orders.get("limits") or {},
+            orders,
         )
         self.state = "starting"
         self._reaper.watch(self.pid, self._ended)
@@ -130,11 +130,12 @@ class Kernel:
 
     def _ended(self, code: int) -> None:
         self.drain()
+        self.clean()
         verdict = self.verdict or self._judge(code)
         never_bound = self.state == "starting" and not verdict.get("asked")
         self.state = "failed" if never_bound else "exited"
         if never_bound:
-            self._facts["error"] = "The kernel ended before it was ready. " + verdict["reason"]
+            self._facts["error"] = "The kernel never became ready. " + verdict["reason"]
         self._facts["exit"] = {
             "code": code,
             "oom": verdict.get("oom", False),
@@ -144,6 +145,12 @@ class Kernel:
         self.pid = None
         self.verdict = None
         self.changed()
+
+    def clean(self) -> None:
+        """Remove the files of a kernel that ended; one that was killed left them."""
+        for path in [self._connection_file, *launch.socket_files(self._connection)]:
+            if path:
+                launch.remove(path)
 
     def _judge(self, code: int) -> dict[str, Any]:
         """Find out why the kernel ended."""

@@ -18,7 +18,10 @@ CURVE_SINCE = (7, 3)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _PYTHON_WORD = re.compile(r"python[0-9.]*$")
 _MAX_SPEC = 256 * 1024
-_MAX_SPECS = 100
+#: What is told of kernelspecs fits into one line of the protocol, whatever people wrote there.
+_MAX_SPECS = 50
+_MAX_WORDS = 2048
+_MAX_METADATA = 4096
 
 
 class NoKernel(Exception):
@@ -43,12 +46,13 @@ class Spec:
 
     def describe(self) -> dict[str, Any]:
         """Return what the server is told of it."""
+        fits = len(json.dumps(self.metadata)) <= _MAX_METADATA
         return {
-            "display_name": self.display_name,
-            "language": self.language,
-            "argv": self.argv,
-            "metadata": self.metadata,
-            "interrupt_mode": self.interrupt_mode,
+            "display_name": self.display_name[:200],
+            "language": self.language[:64],
+            "argv": self.argv if sum(map(len, self.argv)) <= _MAX_WORDS else self.argv[:1],
+            "metadata": self.metadata if fits else {},
+            "interrupt_mode": self.interrupt_mode[:16],
         }
 
     def command(self, connection_file: str) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 #: The place's own variables that are not the kernel's business.
-_NOT_THE_KERNELS = ("JPY_", "SESSMGR_", "JUPYTERHUB_", "JUPYTER_TOKEN", "KERNEL_ID")
+_NOT_THE_KERNELS = ("JPY_", "JUPYTERHUB_", "JUPYTER_TOKEN", "KERNEL_ID", "PWD", "OLDPWD")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _MIB = 2**20
 
@@ -124,7 +124,7 @@ def spawn(
     environ: Mapping[str, str],
     folder: str,
     output: int,
-    limits: Mapping[str, Any],
+    orders: Mapping[str, Any],
 ) -> int:
     """Start a process as leader of its own session, writing to `output`; returns its pid.
 
@@ -134,7 +134,7 @@ def spawn(
         when the program cannot be run; nothing is left then.
     """
     told, tell = os.pipe()
-    child = _Child(argv, environ, folder, output, limits, tell, os.getpid())
+    child = _Child(argv, environ, folder, output, orders, tell, os.getpid())
     # no signal may meet our handlers in the child: they would wake the agent's loop
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -160,7 +160,7 @@ class _Child:
 
     def become(self) -> None:
         """Turn into the program; never returns."""
-        argv, environ, folder, output, limits, tell, agent = self._plan
+        argv, environ, folder, output, orders, tell, agent = self._plan
         try:
             os.setsid()
             null = os.open(os.devnull, os.O_RDONLY)
@@ -173,7 +173,9 @@ class _Child:
                 prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # no kernel outlives its agent
                 if os.getppid() != agent:
                     os._exit(127)
-            _limit(limits)
+            if orders.get("owns_pids"):
+                _volunteer_for_oom()
+            _limit(orders.get("limits") or {})
             os.chdir(folder)
             os.execvpe(argv[0], list(argv), dict(environ))
         except OSError as error:
@@ -186,8 +188,6 @@ class _Child:
 
 def _limit(limits: Mapping[str, Any]) -> None:
     """Set the limits a process keeps for itself, where the engine has none of its own."""
-    if limits.get("prefer_kernel_in_oom"):
-        _volunteer_for_oom()
     if not limits.get("rlimits"):
         return
     import resource  # noqa: PLC0415 - only the process engine needs it
@@ -197,8 +197,8 @@ def _limit(limits: Mapping[str, Any]) -> None:
         # The watchdog counts what is really used, a moment later; this stops at once what is
         # far over. Private memory may be reserved without being used, hence the room.
         room = 2 * limits["mem"] + 512 * _MIB
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        if hard == resource.RLIM_INFINITY or room < hard:
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if soft == resource.RLIM_INFINITY or room < soft:
             resource.setrlimit(resource.RLIMIT_DATA, (room, hard))
 
 

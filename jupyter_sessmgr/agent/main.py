@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 
 from .kernel import Kernel
 from .launch import PR_SET_CHILD_SUBREAPER, prctl
+from .procs import kill_descendants
 from .reaper import Reaper
 
 TYPE_CHECKING = False
@@ -23,19 +26,37 @@ def run(orders: Mapping[str, Any]) -> int:
     The kernel is started before the rest is imported, because a person waits for it.
     """
     _detach_from_input()
-    # as PID 1 the default would be to ignore these; the loop takes SIGTERM over
+    # as PID 1 the default would be to ignore it; the loop takes it over
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if os.getpid() != 1:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
-    os.makedirs(orders["runtime_dir"], mode=0o700, exist_ok=True)
+    try:
+        os.makedirs(orders["runtime_dir"], mode=0o700, exist_ok=True)
+    except OSError as error:
+        sys.stderr.write("the agent cannot make its folder: %s\n" % error)
+        return 1
     reaper = Reaper()
     kernel = Kernel(orders, reaper)
-    if orders.get("kernel"):
-        kernel.start(orders["kernel"])
-    from .service import serve  # noqa: PLC0415 - asyncio and ssl load while the kernel starts
+    try:
+        if orders.get("kernel"):
+            kernel.start(orders["kernel"])
+        from .service import serve  # noqa: PLC0415 - asyncio and ssl load while the kernel starts
 
-    return serve(orders, kernel, reaper)
+        return serve(orders, kernel, reaper)
+    finally:
+        _end_all(kernel, reaper)
+
+
+def _end_all(kernel: Kernel, reaper: Reaper) -> None:
+    """Leave nothing behind, even when the agent itself failed."""
+    for _ in range(200):
+        left = kill_descendants(os.getpid())
+        if not reaper.reap() or not left:
+            break
+        time.sleep(0.01)
+    kernel.clean()
 
 
 def _detach_from_input() -> None:

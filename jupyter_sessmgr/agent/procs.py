@@ -85,6 +85,6 @@ def kill_descendants(root: int) -> int:
     """Kill everything below `root` that is not dead yet; returns how many."""
     count = 0
     for pid in descendants_by_scan(root):
-        if stat_fields(pid)[:1] not in ([], ["Z"]) and send(pid, signal.SIGKILL):
+        if stat_fields(pid)[:1] not in ([], ["Z"], ["X"]) and send(pid, signal.SIGKILL):
             count += 1
     return count
