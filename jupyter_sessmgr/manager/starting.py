@@ -111,10 +111,9 @@ class Starter:
         await self._made(session.id, place, checkpoint)
 
     async def _made(self, session_id: str, place: Place, checkpoint: Checkpoint) -> None:
-        await self._parts.store.save_place(replace(place, state=PlaceState.MADE))
         session = self._parts.store.get(session_id)
         if session is not None:
-            saved = await self._save(
+            session = await self._save(
                 replace(
                     session,
                     status=_S.CREATING,
@@ -122,7 +121,9 @@ class Starter:
                     endpoints=checkpoint.endpoints,
                 )
             )
-            self._parts.bus.publish(StartProgressed(saved, "booting", "booting", None))
+            self._parts.bus.publish(StartProgressed(session, "booting", "booting", None))
+        # Last, since a place that is made is not started again and must be reachable.
+        await self._parts.store.save_place(replace(place, state=PlaceState.MADE))
 
     async def _note(self, session_id: str, checkpoint: Checkpoint) -> None:
         session = self._parts.store.get(session_id)

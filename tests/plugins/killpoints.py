@@ -1,0 +1,156 @@
+"""A manager that kills itself at a named point; run as a program by tests/faults/test_P1.
+
+Usage: python -m tests.plugins.killpoints STATE_DIR ENGINE POINT SCENARIO
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from jupyter_sessmgr.engines.choose import ENGINES
+from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.store.sqlite import SqliteStore
+
+#: Point -> what has to have happened before it counts.
+CREATE = [
+    "add.after",
+    "place INTENDED.before",
+    "place INTENDED.after",
+    "engine.start.before",
+    "engine.start.creating",
+    "engine.start.booting",
+    "place MADE.after",
+    "facts CREATING endpoints.after",
+    "facts RUNNING.before",
+    "facts RUNNING.after",
+]
+RESTART = [
+    "wish generation.after",
+    "facts RESTARTING.after",
+    "kernel.start.before",
+    "kernel.start.after",
+    "facts RESTARTED.before",
+    "facts RESTARTED.after",
+]
+DESTROY = [
+    "wish STOP.after",
+    "facts TERMINATING.after",
+    "engine.stop.before",
+    "engine.stop.after",
+    "place DOOMED.before",
+    "facts TERMINATED.before",
+]
+POINT = ""
+
+
+def at(point):
+    """Die here, as by `kill -9`, when this is the point."""
+    if point == POINT:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillingStore(SqliteStore):
+    """Dies before or after a write."""
+
+    async def add(self, session, quota):
+        added = await super().add(session, quota)
+        at("add.after")
+        return added
+
+    async def save_place(self, place):
+        at(f"place {place.state}.before")
+        await super().save_place(place)
+        at(f"place {place.state}.after")
+
+    async def save_wish(self, session):
+        name = "STOP" if session.goal == "STOP" else "generation"
+        saved = await super().save_wish(session)
+        at(f"wish {name}.after")
+        return saved
+
+    async def save_facts(self, session):
+        name = str(session.status)
+        if name == "RUNNING" and session.observed_generation > 1:
+            name = "RESTARTED"
+        elif name == "CREATING" and session.endpoints:
+            name = "CREATING endpoints"
+        at(f"facts {name}.before")
+        saved = await super().save_facts(session)
+        at(f"facts {name}.after")
+        return saved
+
+
+def killing(engine_class):
+    """Make an engine class that dies around its calls."""
+
+    class KillingEngine(engine_class):
+        async def start(self, place, spec, boot):
+            at("engine.start.before")
+            async for checkpoint in super().start(place, spec, boot):
+                yield checkpoint
+                at(f"engine.start.{checkpoint.phase}")
+
+        async def stop(self, place, grace):
+            at("engine.stop.before")
+            await super().stop(place, grace)
+            at("engine.stop.after")
+
+    return KillingEngine
+
+
+async def start_kernel(self, *args, **kwargs):
+    """Stand in for `AgentLink.start_kernel`."""
+    at("kernel.start.before")
+    answer = await _start_kernel(self, *args, **kwargs)
+    at("kernel.start.after")
+    return answer
+
+
+_start_kernel = AgentLink.start_kernel
+AgentLink.start_kernel = start_kernel
+
+
+def _engine(name):
+    from traitlets.utils.importstring import import_item
+
+    return killing(import_item(ENGINES[name]))
+
+
+def __getattr__(name):
+    """Give ``Killing_docker`` and ``Killing_process`` to the manager's import path."""
+    if name.startswith("Killing_"):
+        return _engine(name.removeprefix("Killing_"))
+    raise AttributeError(name)
+
+
+async def main(state_dir, engine, scenario):
+    """Run one session through the scenario, telling on stdout what was acknowledged."""
+    manager = ComputeSessionManager(
+        state_dir=state_dir,
+        engine=f"tests.plugins.killpoints.Killing_{engine}",
+        store_class=KillingStore,
+    )
+    await manager.open()
+    session, _ = await manager.create(CreateRequest(name="kill-point"), "me")
+    print("created", session.id, flush=True)
+    await manager.settled(session.id, 60)
+    print("running", flush=True)
+    if scenario == "restart":
+        await manager.restart(session.id, 60)
+        print("restarted", flush=True)
+    if scenario == "destroy":
+        await manager.destroy(session.id)
+        print("destroyed", flush=True)
+
+
+if __name__ == "__main__":
+    # The manager imports this module by name; both copies must know the point.
+    import tests.plugins.killpoints as itself
+
+    itself.POINT = sys.argv[3]
+    asyncio.run(itself.main(sys.argv[1], sys.argv[2], sys.argv[4]))
