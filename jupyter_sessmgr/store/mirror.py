@@ -107,16 +107,17 @@ class Mirror:
 
     def outdated(self, *, before: float, most: int) -> list[str]:
         """Say which ended sessions ended before `before`, or are not among the newest `most`."""
-        ended = sorted(self._ended.values(), key=_ended_at, reverse=True)
+        ended = sorted(self._ended.values(), key=_by_end, reverse=True)
         return [
             session.id
-            for place, session in enumerate(ended)
-            if place >= most or _ended_at(session) < before
+            for rank, session in enumerate(ended)
+            if rank >= most or _by_end(session)[0] < before
         ]
 
 
-def _ended_at(session: ComputeSession) -> float:
-    return session.created_at if session.ended_at is None else session.ended_at
+def _by_end(session: ComputeSession) -> tuple[float, int]:
+    ended_at = session.created_at if session.ended_at is None else session.ended_at
+    return ended_at, session.number
 
 
 class MirroredStore(Store):

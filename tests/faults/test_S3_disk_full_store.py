@@ -16,7 +16,7 @@ MUCH = "x" * 300_000
 
 
 async def test_S3_a_full_disk_is_said_in_words_and_the_store_recovers(tmp_path, request):
-    if not as_root(request.node.nodeid):
+    if not as_root(request, tmp_path):
         return
     with tmpfs(tmp_path / "small") as folder:
         async with open_store(folder) as store:
@@ -46,7 +46,7 @@ async def test_S3_a_full_disk_is_said_in_words_and_the_store_recovers(tmp_path, 
 
 
 async def test_S3_small_changes_go_on_in_the_room_that_is_ours_already(tmp_path, request):
-    if not as_root(request.node.nodeid):
+    if not as_root(request, tmp_path):
         return
     with tmpfs(tmp_path / "small") as folder:
         async with open_store(folder) as store:
@@ -65,7 +65,7 @@ async def test_S3_small_changes_go_on_in_the_room_that_is_ours_already(tmp_path,
 
 
 async def test_S3_writing_until_the_disk_is_full_loses_nothing_acknowledged(tmp_path, request):
-    if not as_root(request.node.nodeid):
+    if not as_root(request, tmp_path):
         return
     with tmpfs(tmp_path / "small") as folder:
         stored = []
@@ -85,7 +85,7 @@ async def test_S3_writing_until_the_disk_is_full_loses_nothing_acknowledged(tmp_
 
 
 async def test_S3_a_store_cannot_be_made_on_a_full_disk(tmp_path, request):
-    if not as_root(request.node.nodeid):
+    if not as_root(request, tmp_path):
         return
     with tmpfs(tmp_path / "small") as folder:
         ballast = fill(folder)

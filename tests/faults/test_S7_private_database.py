@@ -83,22 +83,22 @@ async def test_S7_a_folder_that_is_not_there_is_refused(state_dir):
 
 
 async def test_S7_another_users_file_is_refused(tmp_path, request):
-    if not as_root(request.node.nodeid):
+    if not as_root(request, tmp_path):
         return
     with tmpfs(tmp_path / "disk", "1m") as folder:
         async with open_store(folder):
             pass
         try:
             os.chown(folder / "sessions.db", 12345, -1)
-        except OSError:  # a user namespace knows one user; this file's owner is not in it
-            bind("/etc/hostname", folder / "sessions.db")
+        except OSError:  # a user namespace knows one user; this one has another owner
+            bind("/proc/version", folder / "sessions.db")
         with pytest.raises(StoreRefused, match="belongs to another user"):
             async with open_store(folder):
                 pass
 
 
 async def test_S7_a_read_only_disk_is_refused_and_works_again_later(tmp_path, request):
-    if not as_root(request.node.nodeid):
+    if not as_root(request, tmp_path):
         return
     with tmpfs(tmp_path / "disk", "1m") as folder:
         async with open_store(folder) as store:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_sessmgr.model.mounts import Mount
@@ -55,6 +55,7 @@ def values_of(hint):
     return st.sampled_from(hint)
 
 
+@settings(deadline=None)
 @given(values_of(ComputeSession))
 def test_every_session_comes_back_from_its_row(session):
     session = replace(session, number=abs(session.number))
@@ -64,16 +65,19 @@ def test_every_session_comes_back_from_its_row(session):
     assert rows.session_from_row(row, ReversingCipher()) == session
 
 
+@settings(deadline=None)
 @given(values_of(Place))
 def test_every_place_comes_back_from_its_row(place):
     assert rows.place_from_row(rows.place_row(place)) == place
 
 
+@settings(deadline=None)
 @given(values_of(ComputeSession))
 def test_what_is_storable_is_left_alone(session):
     assert rows.storable(session) is session
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(), st.floats())
 def test_S8_facts_of_any_kind_become_storable(text, number, moment):
     session = a_session(log_tail=text, status_info=text, queries=number, last_active_at=moment)
