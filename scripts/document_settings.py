@@ -70,7 +70,8 @@ def default_of(trait: TraitType) -> str:
         for unit, size in (("g", 2**30), ("m", 2**20), ("k", 2**10)):
             if trait.default_value and trait.default_value % size == 0:
                 return f'"{trait.default_value // size}{unit}"'
-    return str(trait.default_value_repr()).replace("'", '"')
+    text = str(trait.default_value_repr()).replace("'", '"')
+    return text.replace(f'"{sys.executable}"', "sys.executable")
 
 
 def help_of(trait: TraitType) -> str:
@@ -84,6 +85,8 @@ def render_config() -> str:
         "# Every setting of jupyter_sessmgr with its default. Copy what you change into a file of",
         "# this name in one of the folders that `jupyter --paths` lists under config.",
         "# Written by scripts/document_settings.py.",
+        "",
+        "import sys  # noqa: F401 - some defaults below name it",
         "",
         "c = get_config()  # noqa: F821 - given by traitlets",
     ]

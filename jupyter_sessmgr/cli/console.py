@@ -22,12 +22,14 @@ def attach(options: argparse.Namespace) -> Exit:
     with open_sessions(options) as sessions:
         row = sessions.get(options.session)
         info = sessions.connection_info(row)
-        with connection_file(row.id, info) as path:
-            if options.json:
-                print_json({"id": row.id, "name": row.name, "connection": _public(info)})
-                return Exit.OK
-            print_note(f"Attached to {row.name} ({sessions.where}); Ctrl-D leaves it running.")
-            run_console(path)
+        where = sessions.where
+    # The state folder is free again: a server may start while the console is open.
+    if options.json:
+        print_json({"id": row.id, "name": row.name, "connection": _public(info)})
+        return Exit.OK
+    with connection_file(row.id, info) as path:
+        print_note(f"Attached to {row.name} ({where}); Ctrl-D leaves it running.")
+        run_console(path)
     return Exit.OK
 
 
@@ -69,7 +71,9 @@ def run_console(path: Path) -> None:
         when jupyter_console is not installed.
     """
     try:
-        from jupyter_console.app import ZMQTerminalIPythonApp  # noqa: PLC0415 - optional
+        from jupyter_console.app import (  # type: ignore[import-untyped] # noqa: PLC0415 - optional
+            ZMQTerminalIPythonApp,
+        )
     except ImportError as error:
         raise CommandFailed(
             "attach needs jupyter_console; install it with `pip install jupyter_console`."

@@ -114,8 +114,7 @@ def clashes() -> Iterator[Finding]:
 
 def _enabled() -> dict[str, bool]:
     manager = ExtensionConfigManager(read_config_path=jupyter_config_path())
-    extensions: dict[str, bool] = manager.get_jpserver_extensions()
-    return extensions
+    return dict(manager.get_jpserver_extensions())  # type: ignore[no-untyped-call]
 
 
 def _lab_packages() -> Iterator[Path]:

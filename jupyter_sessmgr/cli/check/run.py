@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from jupyter_sessmgr.cli.check.containers import look_at_containers
 from jupyter_sessmgr.cli.check.environment import look_at_environment
 from jupyter_sessmgr.cli.check.findings import Finding, worst
 from jupyter_sessmgr.cli.check.folder import look_at_folder
@@ -42,6 +43,7 @@ def _look(options: argparse.Namespace) -> Iterator[Finding]:
     yield from look_at_folder(config)
     if not options.no_server:
         yield from look_at_servers(options.server)
+    yield from look_at_containers(config)
     yield from look_at_engine(config, smoke=not options.no_smoke)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from typing import cast
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.connect import KernelConnectionInfo
 from traitlets.config import Config
 
 from jupyter_sessmgr.cli.check.findings import Finding
+from jupyter_sessmgr.cli.private import private_manager
 from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
@@ -21,7 +21,6 @@ from jupyter_sessmgr.model.requests import CreateRequest, Health
 #: Seconds that the start may take, and the line.
 START_TIMEOUT, EXECUTE_TIMEOUT = 90.0, 30.0
 _CODE, _EXPECTED = "print(6 * 7)", "42"
-_QUIET = logging.getLogger("jupyter_sessmgr.check")
 
 
 def look_at_engine(config: Config, *, smoke: bool) -> Iterator[Finding]:
@@ -30,8 +29,6 @@ def look_at_engine(config: Config, *, smoke: bool) -> Iterator[Finding]:
     A private manager does it, with a folder of its own that is removed: the real state folder,
     whoever holds it, is not touched.
     """
-    _QUIET.addHandler(logging.NullHandler())
-    _QUIET.propagate = False
     yield from asyncio.run(_look(config, smoke=smoke))
 
 
@@ -51,28 +48,14 @@ async def _look(config: Config, *, smoke: bool) -> list[Finding]:
     return findings
 
 
-@asynccontextmanager
-async def private_manager(config: Config) -> AsyncIterator[ComputeSessionManager]:
-    """Have a manager that shares nothing with a server's; its sessions end with it."""
-    with tempfile.TemporaryDirectory(prefix="sessmgr-check-") as folder:
-        own = Config(config)
-        own.ComputeSessionManager.state_dir = folder
-        own.ComputeSessionManager.store_class = "jupyter_sessmgr.store.memory.MemoryStore"
-        sessions = ComputeSessionManager(config=own, log=_QUIET)
-        await sessions.open()
-        try:
-            yield sessions
-        finally:
-            await sessions.close()
-
-
 def describe_engine(health: Health) -> Iterator[Finding]:
     """Say which engine it is, why, and what it does not enforce."""
+    why, *others = health.notes or ("",)
     if health.available:
-        yield Finding("ok", "engine", health.engine)
+        yield Finding("ok", "engine", f"{health.engine}. {why}".strip())
     else:
-        yield Finding("fail", "engine", f"{health.engine or 'none'}: {health.reason}")
-    for note in health.notes:
+        yield Finding("fail", "engine", f"{health.engine or 'none'}: {health.reason}", why)
+    for note in others:
         yield Finding("warn", "engine", note)
 
 
@@ -123,7 +106,8 @@ async def try_one(sessions: ComputeSessionManager) -> Finding:
 async def _run(sessions: ComputeSessionManager, session_id: str) -> str:
     """Run the line in the session's kernel and return what it printed."""
     client = AsyncKernelClient()
-    client.load_connection_info(sessions.connection_info(session_id))
+    info = sessions.connection_info(session_id)
+    client.load_connection_info(cast("KernelConnectionInfo", info))
     client.start_channels()
     printed: list[str] = []
 
