@@ -199,12 +199,8 @@ async def test_C1_a_kernel_that_ran_out_of_memory_says_so(tmp_path, engine_name)
         manager.subscribe(
             lambda event: (told.append(event), died.set()) if hasattr(event, "exit") else None
         )
-        task = asyncio.create_task(
-            run_code(
-                manager.connection_info(session.id),
-                "x = bytearray(900 << 20)\nx[::4096] = b'1' * len(x[::4096])",
-            )
-        )
+        code = "import time\nx = [bytes([n]) * (8 << 20) for n in range(64)]\ntime.sleep(60)"
+        task = asyncio.create_task(run_code(manager.connection_info(session.id), code))
         await asyncio.wait_for(died.wait(), 30)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
