@@ -56,6 +56,9 @@ class View:
     hidden: tuple[str, ...] = ()
     #: The same for files.
     masked: tuple[str, ...] = ()
+    #: What of ``/proc`` nobody may write, and what nobody may read.
+    sealed: tuple[str, ...] = ()
+    blanked: tuple[str, ...] = ()
     #: The place's own folders, writable, at the same place inside.
     own: tuple[str, ...] = ()
     #: Folder of the host that is ``/tmp`` inside.
@@ -111,8 +114,14 @@ def _system(sandbox: Sandbox, view: View) -> list[str]:
     def in_memory(path: str, size: int) -> list[str]:
         return [*(["--size", str(size)] if sandbox.sizes else []), "--tmpfs", path]
 
+    proc = ["--proc", "/proc"]
+    for path in view.sealed:
+        proc += ["--ro-bind", path, path]
+    for path in view.blanked:
+        proc += ["--ro-bind", "/dev/null", path]
     return [
-        *("--proc", "/proc", "--dev", "/dev"),
+        *proc,
+        *("--dev", "/dev"),
         *in_memory("/dev/shm", view.shmem),  # noqa: S108 - inside the sandbox
         *("--ro-bind-try", "/sys/devices/system", "/sys/devices/system"),
         *in_memory("/run", _RUN_BYTES),
@@ -200,6 +209,25 @@ def system_links() -> tuple[tuple[str, str], ...]:
     """List the links among them, as ``/bin`` is one where ``/usr`` is merged. Looks at files."""
     links = (path for path in SYSTEM if Path(path).is_symlink())
     return tuple((str(Path(path).readlink()), path) for path in links)
+
+
+def system_knobs() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """List what of ``/proc`` is to be sealed, and what to be blanked. Looks at files.
+
+    Where the server runs as root, its sessions own what is in there, and the system asks for no
+    more than that: ``/proc/sys/kernel/core_pattern`` alone is the whole machine. The sandbox
+    program seals only what it finds writable at the top.
+    """
+    sealed, blanked = [], []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() or entry.is_symlink():
+            continue
+        mode = entry.stat().st_mode
+        if entry.is_dir() or mode & stat.S_IWUSR:
+            sealed.append(entry.path)
+        elif not mode & stat.S_IROTH:
+            blanked.append(entry.path)
+    return tuple(sorted(sealed)), tuple(sorted(blanked))
 
 
 def unreadable_by_others(root: str = "/etc") -> Iterator[str]:

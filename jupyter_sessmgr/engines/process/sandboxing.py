@@ -74,12 +74,15 @@ def view(
         if not any(Path(path).is_relative_to(folder) for folder in shown)
     )
     mounts = (*spec.mounts, *_user_packages(environment, place))
+    sealed, blanked = bubblewrap.system_knobs()
     return View(
         visible=shown,
         links=links,
         mounts=mounts,
         hidden=hidden,
         masked=masked,
+        sealed=sealed,
+        blanked=blanked,
         own=tuple(map(str, own)),
         tmp=str(place.tmp),
         shmem=spec.resources.shmem,
