@@ -36,6 +36,7 @@ from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
 from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
+from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.events import EventBridge
 from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.routes import routes
@@ -53,7 +54,7 @@ class Opener:
     on_open : callable
         Called when it is open.
     log : logging.Logger
-        Gets one line when it is open, and one for each new reason why it is not.
+        Gets one line for each new reason why it cannot be opened.
     """
 
     def __init__(
@@ -117,10 +118,8 @@ class Opener:
             self._tell(f"No remote kernels: {error.message}")
             return error
         self._open = True
-        health = self._sessions.health()
-        if not health.standby:
+        if not self._sessions.health().standby:
             self._on_open()
-            self._log.info("Compute sessions run on: %s", health.engine)
         return None
 
     def _tell(self, words: str) -> None:
@@ -221,6 +220,7 @@ class SessMgrApp(ExtensionApp):
             owners=Owners(self.owner, server.identity_provider),
             ready=self.opener.ready,
             trouble=self.opener.trouble,
+            endings=Endings(),
             statuses=MappingProxyType(
                 {
                     InvalidRequest: self.invalid_parameters_status,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from jupyter_sessmgr.model.events import Event, StatusChanged
@@ -40,6 +41,8 @@ class KernelAdopter:
         self._home = home
         self._log = home.sessions.log
         self._due: asyncio.Queue[str] = asyncio.Queue()
+        #: Held while one session is looked at.
+        self._looking = asyncio.Lock()
         self._probes: set[asyncio.Task[None]] = set()
         self._unsubscribe = home.sessions.subscribe(self._on_event)
         self._worker = home.loop.create_task(self._work(), name="sessmgr-adopt")
@@ -52,6 +55,10 @@ class KernelAdopter:
     async def close(self) -> None:
         """Stop; let durable sessions go on without Jupyter, and end the other kernels of ours."""
         self._unsubscribe()
+        # A kernel that is left half shut down keeps jupyter_server from ending.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_TIMEOUT), self._looking:
+                self._worker.cancel()
         tasks = [self._worker, *self._probes]
         for task in tasks:
             task.cancel()
@@ -78,7 +85,8 @@ class KernelAdopter:
         while True:
             session_id = await self._due.get()
             try:
-                await self._look(self._home.sessions.find(session_id, self._home.owner))
+                async with self._looking:
+                    await self._look(self._home.sessions.find(session_id, self._home.owner))
             except Exception as error:  # noqa: BLE001 - one session must not stop the others
                 self._log.warning("Session %s is not listed as a kernel: %s", session_id, error)
 

@@ -16,6 +16,7 @@ from tornado.web import HTTPError
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.rest.bodies import MAX_BODY, SMALL_BODY, read_object
+from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.errors import Problem, problem_of
 from jupyter_sessmgr.rest.owners import Owners
 
@@ -37,6 +38,7 @@ class Rest:
     ready: Callable[[], Awaitable[None]]
     #: Says why the manager is not open; "" when it is.
     trouble: Callable[[], Awaitable[str]]
+    endings: Endings
     #: Status codes of the Backend.AI dialect that an admin may choose.
     statuses: Mapping[type[SessmgrError], int]
 
@@ -155,11 +157,11 @@ class SessionsHandler(APIHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log an expected error in one line, an unexpected one with its trace.
+        """Log an unexpected error with its trace; an expected one is for the client.
 
         The words may quote the client, so they are escaped (THREATS E11).
         """
         if isinstance(value, SessmgrError):
-            self.log.info("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
+            self.log.debug("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
             return
         super().log_exception(typ, value, tb)

@@ -144,3 +144,12 @@ def test_a_state_folder_that_others_may_read_is_refused_with_words(servers, tmp_
     assert server.ask("GET", "api/kernelspecs").status_code == 200
     folder.chmod(0o700)
     assert server.ask("GET", "sessmgr/session").status_code == 200
+
+
+def test_a_server_stops_at_once_after_a_destroy(servers):
+    server = servers.start()
+    made = server.create(name="short-lived")
+    server.until_listed(made["sessionId"])
+    assert server.ask("DELETE", "sessmgr/session/short-lived").status_code == 204
+    server.stop()
+    assert troubles(server) == []

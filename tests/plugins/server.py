@@ -23,6 +23,8 @@ from websockets.sync.client import connect
 from tests.plugins.people import People
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Extensions that may be installed here; without them a server is up at once.
+OTHERS = ("jupyterlab", "notebook", "notebook_shim", "jupyter_lsp", "jupyter_server_terminals")
 #: The sessions' database inside a state folder.
 DATABASE = "sessions.sqlite"
 #: Seconds for a server to listen, on a busy machine.
@@ -94,6 +96,7 @@ class Client:
         url = f"ws{self.url.removeprefix('http')}api/kernels/{kernel_id}/channels"
         headers = {"Authorization": f"token {self.token}"}
         text = ""
+        self.until_listed(kernel_id)
         with connect(url, additional_headers=headers, max_size=2**24) as socket:
             socket.send(json.dumps(message))
             deadline = time.monotonic() + timeout
@@ -106,6 +109,14 @@ class Client:
                 text += "\n".join(content.get("traceback", []))
                 if content.get("execution_state") == "idle":
                     return text
+
+    def until_listed(self, kernel_id, timeout=10):
+        """Wait until Jupyter knows a session's kernel."""
+        deadline = time.monotonic() + timeout
+        while self.ask("GET", f"api/kernels/{kernel_id}").status_code != 200:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"kernel {kernel_id} is not listed within {timeout} s")
+            time.sleep(0.02)
 
     def sessions(self, ended=False):
         """List the sessions."""
@@ -200,40 +211,59 @@ class Servers:
         full = merge(self._defaults(folder, engine, token, state_dir), config or {})
         path = folder / "config" / "jupyter_server_config.json"
         path.write_text(json.dumps(full), encoding="utf-8")
-        log_path = folder / "server.log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(
+        server = Server(
+            folder,
+            self._launch(folder, environ or {}),
+            folder / "server.log",
+            "",
+            full["IdentityProvider"]["token"],
+            full,
+        )
+        self._started.append(server)
+        if wait:
+            self.wait(server, environ or {})
+        return server
+
+    def _launch(self, folder, environ):
+        with (folder / "server.log").open("wb") as log:
+            return subprocess.Popen(
                 [sys.executable, "-m", "jupyter_server"],
                 cwd=folder / "root",
-                env=self._environ(folder, environ or {}),
+                env=self._environ(folder, environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        server = Server(folder, process, log_path, "", full["IdentityProvider"]["token"], full)
-        self._started.append(server)
-        if wait:
-            self.wait(server)
-        return server
 
-    def wait(self, server):
-        """Wait until a server listens."""
-        info = server.folder / "run" / f"jpserver-{server.pid}.json"
+    def wait(self, server, environ):
+        """Wait until a server listens.
+
+        It chooses its port a moment before it listens, so another program may be quicker; then it
+        is started again.
+        """
         deadline = time.monotonic() + START
-        while not server.url:
-            if not server.alive or time.monotonic() > deadline:
+        while True:
+            if time.monotonic() > deadline:
                 raise AssertionError(f"the server does not listen:\n{server.log()}")
+            if not server.alive:
+                if "no available port" not in server.log():
+                    raise AssertionError(f"the server has ended:\n{server.log()}")
+                server.process = self._launch(server.folder, environ)
             try:
+                info = server.folder / "run" / f"jpserver-{server.pid}.json"
                 server.url = json.loads(info.read_text(encoding="utf-8"))["url"]
-            except (OSError, ValueError):
-                time.sleep(0.05)
+                if server.ask("GET", "api/status", timeout=START).status_code == 200:
+                    return
+            except (OSError, ValueError, requests.RequestException):
+                server.url = ""
+            time.sleep(0.02)
 
     def _defaults(self, folder, engine, token, state_dir):
         state_dir = state_dir or self._tmp_path / f"state{len(self._started)}"
         return {
             "ServerApp": {
-                "jpserver_extensions": {"jupyter_sessmgr": True},
+                "jpserver_extensions": {"jupyter_sessmgr": True, **dict.fromkeys(OTHERS, False)},
                 "ip": "127.0.0.1",
                 "port": 0,
                 "open_browser": False,

@@ -6,13 +6,12 @@ import time
 from http import HTTPStatus
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
-from jupyter_server.base.handlers import APIHandler
 from tornado.web import authenticated
 
 from jupyter_sessmgr import __version__
 from jupyter_sessmgr.model.errors import InvalidRequest, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.rest.backendai import wire
 from jupyter_sessmgr.rest.backendai.params import CreateCall, parse_create
 from jupyter_sessmgr.rest.base import SessionsHandler
@@ -26,17 +25,6 @@ PAGE, MAX_PAGE = 100, 1000
 def absent(reference: str) -> SessionNotFound:
     """Say what the manager says of a session that never was."""
     return SessionNotFound(f"There is no session {reference!r:.80}.")
-
-
-class VersionHandler(APIHandler):
-    """Answers ``GET {root}``: says which API this is. The one open route."""
-
-    _track_activity = False
-
-    @allow_unauthenticated
-    def get(self) -> None:
-        """Answer the version probe, which clients send before they have credentials."""
-        self.finish(wire.render_version(__version__))
 
 
 class BackendAIHandler(SessionsHandler):
@@ -62,6 +50,18 @@ class BackendAIHandler(SessionsHandler):
         if not short or int(text) > highest:
             raise InvalidRequest(f"{name}: not a number up to {highest}.", field=name)
         return int(text)
+
+
+class VersionHandler(BackendAIHandler):
+    """Answers ``GET {root}``: says which API this is. The one open route."""
+
+    needs_sessions = False
+    _track_activity = False
+
+    @allow_unauthenticated
+    def get(self) -> None:
+        """Answer the version probe, which clients send before they have credentials."""
+        self.reply(wire.render_version(__version__))
 
 
 class CreateHandler(BackendAIHandler):
@@ -128,10 +128,10 @@ class SessionHandler(BackendAIHandler):
         session = self._find_live(reference)
         forced = self.flag("forced")
         wants_stats = self._wants_stats()
-        usage = await last_usage(self.sessions, session) if wants_stats else None
-        too_late = self._find_live(reference).goal is Goal.STOP
-        ended = await self.sessions.destroy(session.id, forced=forced)
-        if too_late:
+        with self.rest.endings.claim(session) as is_mine:
+            usage = await last_usage(self.sessions, session) if wants_stats else None
+            ended = await self.sessions.destroy(session.id, forced=forced)
+        if not is_mine:
             raise absent(reference)
         if wants_stats:
             self.reply(wire.render_stats(ended, usage))
