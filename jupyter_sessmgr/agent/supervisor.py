@@ -125,11 +125,17 @@ class Supervisor:
         deadline = asyncio.get_running_loop().time() + self._start_deadline
         while kernel.generation == generation and kernel.look():
             if asyncio.get_running_loop().time() > deadline:
-                reason = "It did not open its ports within %g s." % self._start_deadline
-                kernel.verdict = {"reason": reason}
-                self.send(signal.SIGKILL)
+                await self._give_up(generation)
                 return
             await asyncio.sleep(_LOOK)
+
+    async def _give_up(self, generation: int) -> None:
+        """End a kernel that takes too long to start."""
+        async with self._lock:
+            if self.kernel.generation == generation and self.kernel.state == "starting":
+                reason = "It did not open its ports within %g s." % self._start_deadline
+                self.kernel.verdict = {"reason": reason}
+                await self._stop(0)
 
     async def _watch_memory(self, limit: int) -> None:
         """Do what a control group would do, a moment later: kill a kernel that is too big."""
