@@ -26,7 +26,8 @@ class StoreHealth:
     #: No rows were ever written here. Not a proof of a fresh installation: an emptied file looks
     #: the same (FAULTS S5), so nothing that exists may be removed on this word.
     is_new: bool
-    #: Where a damaged file was moved to; "" when there was none.
+    #: Where a damaged file was copied or moved to; "" when there was none. Rows that it held may
+    #: be missing now, so nothing that exists may be removed for want of one.
     corrupt_copy: str = ""
 
 
@@ -87,6 +88,8 @@ class Store(ConfigurableABC):
             which. The database itself sees to it.
         LimitExceeded
             when the quota is used up, counted in the same transaction.
+        InvalidRequest
+            when the id was used before, or a value cannot be stored (FAULTS S8).
         """
 
     @abstractmethod
@@ -94,6 +97,15 @@ class Store(ConfigurableABC):
         """Write the wish columns: goal, generation, forced, name, tag.
 
         Returns the row as it is now: `session`'s wishes with the stored facts.
+
+        Raises
+        ------
+        SessionNotFound
+            when there is no such row (any more).
+        NameTaken
+            when another live session of the owner has the new name.
+        InvalidRequest
+            when a value cannot be stored.
         """
 
     @abstractmethod
@@ -101,7 +113,13 @@ class Store(ConfigurableABC):
         """Write every column that is neither a wish nor fixed at creation.
 
         Returns the row as it is now: `session`'s facts with the stored wishes. When the new
-        status is final, the name is free again.
+        status is final, the name is free again, and sessions that ended long ago are forgotten.
+        Texts and numbers that cannot be stored are mended (FAULTS S8).
+
+        Raises
+        ------
+        SessionNotFound
+            when there is no such row (any more).
         """
 
     @abstractmethod

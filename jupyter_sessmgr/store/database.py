@@ -68,6 +68,8 @@ class Database:
         self._lock_wait = lock_wait
         self._restore = restore
         self._log = log
+        #: A file that was written anew lies here for a moment, whole.
+        self._fresh = path.with_name(f"{path.name}.new")
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
@@ -82,6 +84,8 @@ class Database:
             when the disk is full, or another program holds the file for too long.
         """
         with in_words(self._path, opening=True):
+            if self._fresh.exists():
+                self._put_in_place()
             try:
                 return self._open(load)
             except Damaged as damage:
@@ -166,21 +170,28 @@ class Database:
         return found.st_ino != self._inode or found.st_size == 0
 
     def _write_anew(self, what: str) -> None:
-        """Put a whole new file in the place of the old one, in one step."""
-        fresh = self._path.with_name(f"{self._path.name}.new")
+        """Put a whole new file in the place of the old one; a kill at any point loses nothing."""
+        part = self._path.with_name(f"{self._path.name}.part")
         for suffix in ("", *SIDE_FILES):
-            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
-        secure_file(fresh, self._log)
-        with closing(connect(fresh, self._lock_wait)) as connection:
-            prepare(connection, fresh)
+            Path(f"{part}{suffix}").unlink(missing_ok=True)
+        secure_file(part, self._log)
+        with closing(connect(part, self._lock_wait)) as connection:
+            prepare(connection, part)
             transact(connection, self._restore)
-        self.close()
-        copy = self._set_aside()
-        fresh.replace(self._path)
+        part.replace(self._fresh)
         sync_folder(self._path.parent)
+        self.close()
+        copy = self._put_in_place()
         self._connect()
         text = "%s It was written anew from memory; what still lay there is now %s."
         self._log.error(text, what, copy)
+
+    def _put_in_place(self) -> Path:
+        """Let the whole new file be the file. What lay there is moved to the path returned."""
+        copy = self._set_aside()
+        self._fresh.replace(self._path)
+        sync_folder(self._path.parent)
+        return copy
 
     def keep_copy(self) -> Path:
         """Copy the file as it is, before rows that cannot be read are deleted from it."""

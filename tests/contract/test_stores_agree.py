@@ -185,4 +185,4 @@ class Agreement(RuleBasedStateMachine):
 
 
 TestAgreement = Agreement.TestCase
-TestAgreement.settings = settings(deadline=None, max_examples=40, stateful_step_count=40)
+TestAgreement.settings = settings(deadline=None, max_examples=25, stateful_step_count=30)

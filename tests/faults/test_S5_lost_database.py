@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -101,6 +104,52 @@ async def test_S5_a_file_lost_under_a_running_store_is_written_anew(state_dir, l
         assert (await store.add(a_session(), PLENTY)).number == forgotten.number + 1
     assert file.stat().st_mode & 0o777 == 0o600
     assert not (state_dir / "sessions.db.new").exists()
+
+
+#: Loses the file and is killed before the nth rename of the repair.
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from tests.plugins.stores import PLENTY, a_place, a_session, open_store
+
+async def main(folder, lose, survived):
+    async with open_store(folder) as store:
+        for _ in range(3):
+            await store.add(a_session(), PLENTY)
+        file = folder / "sessions.db"
+        file.unlink() if lose == "unlink" else file.write_bytes(b"")
+        rename, done = Path.replace, []
+        def replace(self, target):
+            if len(done) == survived:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done.append(target)
+            return rename(self, target)
+        Path.replace = replace
+        await store.save_place(a_place())
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("lose", ["unlink", "truncate"])
+async def test_S5_a_kill_while_the_file_is_written_anew_loses_nothing(tmp_path, lose):
+    ended, survived = -signal.SIGKILL, 0
+    while ended == -signal.SIGKILL:
+        survived += 1
+        folder = tmp_path / str(survived)
+        folder.mkdir(mode=0o700)
+        ended = run(sys.executable, "-c", KILLED, folder, lose, survived)
+        async with open_store(folder) as store:
+            assert [one.number for one in store.sessions()] == [3, 2, 1]
+            assert len(store.places()) == (ended == 0)
+            assert not (folder / "sessions.db.new").exists()
+            assert (await store.add(a_session(), PLENTY)).number == 4
+    assert ended == 0
+    assert survived >= 3, "it was killed at least twice"
+
+
+def run(*command):
+    return subprocess.run([str(word) for word in command], check=False).returncode
 
 
 async def test_S5_a_file_damaged_under_a_running_store_is_written_anew(state_dir, caplog):

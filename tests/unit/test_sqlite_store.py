@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from jupyter_sessmgr.model.errors import StoreError
+from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.model.errors import StoreError, StoreRefused
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.store.dbfile import connect, prepare
 from jupyter_sessmgr.store.sqlite import SqliteStore
@@ -168,6 +169,18 @@ async def test_wishes_of_another_process_survive_our_facts(state_dir):
         known = await store.save_facts(replace(session, status=SessionStatus.RUNNING))
         assert (known.goal, known.status, known.revision) == ("STOP", SessionStatus.RUNNING, 3)
         assert store.get(session.id) == known
+
+
+async def test_the_installations_own_secrets_seal_the_rows(state_dir):
+    secrets = InstallationSecrets(bytes(32), "here")
+    async with open_store(state_dir, cipher=secrets) as store:
+        session = await store.add(a_full_session(), PLENTY)
+        assert not any("héllo".encode() in path.read_bytes() for path in state_dir.iterdir())
+    async with open_store(state_dir, cipher=secrets) as store:
+        assert store.get(session.id) == session
+    with pytest.raises(StoreRefused, match="another installation"):
+        async with open_store(state_dir, cipher=InstallationSecrets(bytes(31) + b"1", "here")):
+            pass
 
 
 async def test_secrets_and_sql_are_not_logged(state_dir, caplog):
