@@ -152,7 +152,7 @@ class FakeEngine(Engine):
             self.made[place.id] = made
         made.kernel = replace(_STATELESS, generation=1, name=spec.kernel, state=self.kernel_becomes)
         await self._moment(self.after, "start")
-        yield Checkpoint(phase="booting", key=place.id, endpoints=self._endpoints(place.id))
+        yield Checkpoint(phase="booting", key=place.id, endpoints=_endpoints(place.id))
 
     async def stop(self, place: Place, grace: float) -> None:
         """Remove a place."""
@@ -199,13 +199,9 @@ class FakeEngine(Engine):
             running=made.running,
             paused=made.paused,
             exit_code=made.exit_code,
-            endpoints=self._endpoints(place_id),
+            endpoints=_endpoints(place_id),
             key=place_id,
         )
-
-    def _endpoints(self, place_id: str) -> tuple[Endpoint, ...]:
-        names = (AGENT, *KERNEL_CHANNELS)
-        return tuple(Endpoint(name, place_id, port) for port, name in enumerate(names, 1))
 
     def _name(self, place_id: str) -> str:
         return place_name(self._signer.install_id if self._signer else "", place_id)
@@ -216,6 +212,11 @@ class FakeEngine(Engine):
         answer = wanted() if wanted is not None else None
         if inspect.isawaitable(answer):
             await answer
+
+
+def _endpoints(place_id: str) -> tuple[Endpoint, ...]:
+    names = (AGENT, *KERNEL_CHANNELS)
+    return tuple(Endpoint(name, place_id, port) for port, name in enumerate(names, 1))
 
 
 class FakeLinks(AgentLinks):

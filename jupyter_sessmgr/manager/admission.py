@@ -167,13 +167,7 @@ class AdmissionControl(LoggingConfigurable):
         preset = self._preset_of(request)
         image = await self._image_of(request, preset, engine)
         can = engine.capabilities
-        if preset.network not in can.networks:
-            raise LimitExceeded(
-                f"The preset {preset.name!r} wants an isolated network, which the {engine.name} "
-                "engine cannot give here.",
-                limit=sorted(can.networks),
-                asked=preset.network,
-            )
+        _check_network(preset, engine)
         self._check_size(request, can.max_cluster_size)
         slots = {**preset.resources, **request.resources}
         resources = size(slots, request.shmem, image, engine, self._limits())
@@ -264,6 +258,16 @@ class AdmissionControl(LoggingConfigurable):
                 field="encryption",
             )
         return encryption
+
+
+def _check_network(preset: Preset, engine: Engine) -> None:
+    if preset.network not in engine.capabilities.networks:
+        raise LimitExceeded(
+            f"The preset {preset.name!r} wants an isolated network, which the {engine.name} "
+            "engine cannot give here.",
+            limit=sorted(engine.capabilities.networks),
+            asked=preset.network,
+        )
 
 
 def _folders(

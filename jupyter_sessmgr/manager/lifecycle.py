@@ -7,7 +7,6 @@ import contextlib
 import secrets as random
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Type, Unicode, default
 from traitlets.config import LoggingConfigurable
 
-from jupyter_sessmgr.engines.base import Engine, Signer
 from jupyter_sessmgr.engines.choose import choose_engine
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.bus import Listener
@@ -23,12 +21,14 @@ from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.model.errors import SessionNotFound, Standby, StoreError
+from jupyter_sessmgr.manager.wishes import Wishes
+from jupyter_sessmgr.model.errors import SessionNotFound, Standby
 from jupyter_sessmgr.model.events import EngineHealthChanged, Event
 from jupyter_sessmgr.model.presets import Offer
 from jupyter_sessmgr.model.requests import Health
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.model.status import Goal
+
+NOT_OPEN = "The session manager is not open (yet); try again soon."
 
 
 class Lifecycle(LoggingConfigurable):
@@ -80,6 +80,7 @@ class Lifecycle(LoggingConfigurable):
         self._opening: Opening | None = None
         self._board: OfferBoard | None = None
         self._reconciler: SessionReconciler | None = None
+        self._wishes: Wishes | None = None
         self._standby = ""
         self._unavailable = ""
         self._opens = asyncio.Lock()
@@ -124,23 +125,19 @@ class Lifecycle(LoggingConfigurable):
                 folder=folder,
             ),
             on_change=self._place_changed,
-            autorestart=self._wish_restart,
+            autorestart=self._autorestart,
             log=self.log,
         )
         self._parts = parts = opening.parts
         parts.bus.subscribe(self._on_event)
         self._reconciler = SessionReconciler(parts, parent=self)
         self._reconciler.start()
+        self._wishes = Wishes(parts, self._reconciler)
         self._board = OfferBoard(self.admission, parts.engine, self.log)
         await self._board.start()
         for session in parts.store.sessions():
             if not session.spec.durable and session.server_id != self.server_id:
-                await self._wish_stop(session, forced=True)
-
-    async def _choose(self, signer: Signer) -> Engine:
-        allowed = self.admission.image_patterns()
-        folder = Path(self.state_dir)
-        return await choose_engine(self.engine, allowed, self, signer=signer, folder=folder)
+                await self._wishes.stop(session, forced=True)
 
     async def close(self) -> None:
         """End what is not durable, and let go of the rest. Harmless when closed."""
@@ -151,13 +148,13 @@ class Lifecycle(LoggingConfigurable):
             mine = [one for one in live if not one.spec.durable]
             with contextlib.suppress(TimeoutError):  # the next server ends what is left
                 async with asyncio.timeout(self.close_timeout):
-                    await self._end_all(mine)
+                    await self._open_wishes().stop_all(mine)
             if self._board is not None:
                 await self._board.stop()
             await self._reconciler.stop()
             self._parts = None
             await self._opening.close()
-            self._opening = self._reconciler = None
+            self._opening = self._reconciler = self._wishes = None
 
     def health(self) -> Health:
         """Say how the whole is; from memory. Called by the health route and ``check``."""
@@ -181,7 +178,7 @@ class Lifecycle(LoggingConfigurable):
 
     def _open_parts(self) -> Parts:
         if self._parts is None:
-            raise Standby(self._standby or "The session manager is not open (yet); try again.")
+            raise Standby(self._standby or NOT_OPEN)
         return self._parts
 
     def _session(self, session_id: str) -> ComputeSession:
@@ -192,43 +189,18 @@ class Lifecycle(LoggingConfigurable):
             raise SessionNotFound(f"There is no session {session_id}.", session=session_id)
         return session
 
-    def _poke(self, session_id: str) -> None:
-        if self._reconciler is not None:
-            self._reconciler.poke(session_id)
+    def _open_wishes(self) -> Wishes:
+        if self._wishes is None:
+            raise Standby(self._standby or NOT_OPEN)
+        return self._wishes
 
-    async def _wish_stop(self, session: ComputeSession, *, forced: bool) -> None:
-        """Wish for a session's end. A wish that cannot be stored travels in memory."""
-        parts = self._open_parts()
-        wish = replace(session, goal=Goal.STOP, forced=forced or session.forced)
-        try:
-            await parts.store.save_wish(wish)
-        except StoreError as error:
-            self.log.warning("The end of session %s is not written yet: %s", session.name, error)
-            parts.memory.unsaved_stops[session.id] = wish.forced
-        if self._reconciler is not None:
-            self._reconciler.interrupt_start(session.id)
-        self._poke(session.id)
-
-    async def _wish_restart(self, session: ComputeSession) -> None:
-        """Wish for another kernel: a number, so a wish that is repeated does no harm."""
-        current = self._session(session.id)
-        wish = replace(current, generation=current.generation + 1)
-        await self._open_parts().store.save_wish(wish)
-        self._poke(session.id)
-
-    async def _end_all(self, sessions: list[ComputeSession]) -> None:
-        """End these and wait until they are gone."""
-        for session in sessions:
-            await self._wish_stop(session, forced=False)
-        ids = [session.id for session in sessions]
-        await self._open_parts().bus.until(
-            lambda: all(self._session(one).status.is_final for one in ids)
-        )
+    async def _autorestart(self, session: ComputeSession) -> None:
+        await self._open_wishes().restart(session)
 
     def _place_changed(self, place_id: str) -> None:
         place = self._parts.store.place(place_id) if self._parts is not None else None
-        if place is not None and place.session_id is not None:
-            self._poke(place.session_id)
+        if place is not None and place.session_id is not None and self._reconciler is not None:
+            self._reconciler.poke(place.session_id)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, EngineHealthChanged):

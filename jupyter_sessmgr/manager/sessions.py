@@ -83,7 +83,7 @@ class ComputeSessionManager(KernelVerbs):
         parts.bus.publish(StatusChanged(session, None))
         for remark in ("queued", *admitted.remarks):
             parts.bus.publish(StartProgressed(session, "queued", remark))
-        self._poke(session.id)
+        self._open_wishes().made(session)
         return session, True
 
     def _reusable(self, request: CreateRequest, owner: str, name: str) -> ComputeSession | None:
@@ -153,7 +153,7 @@ class ComputeSessionManager(KernelVerbs):
         session = self._session(session_id)
         if session.status.is_final:
             return session
-        await self._wish_stop(session, forced=forced)
+        await self._open_wishes().stop(session, forced=forced)
         try:
             async with asyncio.timeout(self.destroy_timeout):
                 await self._open_parts().bus.until(
@@ -186,7 +186,7 @@ class ComputeSessionManager(KernelVerbs):
         memory = self._open_parts().memory
         memory.deaths.pop(session_id, None)
         memory.expected_exits.discard(session_id)
-        await self._wish_restart(session)
+        await self._open_wishes().restart(session)
         settled = await self.settled(session_id, timeout)
         if settled.status.is_final:
             raise StartFailed(

@@ -1,0 +1,60 @@
+"""Writes facts down, and tells them. Nothing else writes a session's facts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.model.events import StatusChanged
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.status import TRANSITIONS, SessionStatus
+
+
+class Facts:
+    """The pen of the reconciler. Used by its steps, for one session at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def save(self, session: ComputeSession) -> ComputeSession:
+        """Write facts; when the status is another, say so to all."""
+        before = self._parts.store.get(session.id)
+        saved = await self._parts.store.save_facts(session)
+        self._tell(before, saved)
+        return saved
+
+    async def save_end(self, ended: ComputeSession) -> None:
+        """Write the end of a session that could not be written when it came."""
+        await self._parts.store.save_facts(ended)
+        self._parts.memory.unsaved_ends.pop(ended.id, None)
+        self._parts.memory.forget(ended.id)
+
+    def _tell(self, before: ComputeSession | None, session: ComputeSession) -> None:
+        if before is not None and before.status is session.status:
+            return
+        was = before.status if before is not None else None
+        if was is not None and session.status not in TRANSITIONS[was]:
+            self._parts.log.error("Session %s went from %s to %s", session.id, was, session.status)
+        why = session.failure or session.status_info
+        self._parts.log.info(
+            "Session %s (%s): %s%s",
+            session.name,
+            session.id,
+            session.status,
+            f": {why}" * bool(why),
+        )
+        self._parts.bus.publish(StatusChanged(session, was))
+
+    async def give_up(self, session: ComputeSession, failure: str) -> None:
+        """Write down why a session failed; its end follows from that."""
+        current = self._parts.store.get(session.id) or session
+        await self.save(replace(current, failure=failure, status_info=failure))
+
+    def end_in_memory(self, session: ComputeSession) -> None:
+        """Tell of an end that cannot be written down yet; the reconciler tries again."""
+        status = SessionStatus.ERROR if session.failure else SessionStatus.TERMINATED
+        ended = replace(session, status=status, place_id="", endpoints=(), ended_at=time.time())
+        if session.id not in self._parts.memory.unsaved_ends:
+            self._parts.memory.unsaved_ends[session.id] = ended
+            self._parts.bus.publish(StatusChanged(ended, session.status))
