@@ -141,6 +141,14 @@ class Held:
         else:
             self.give_back()
 
+    def forgotten(self) -> None:
+        """Let go when the kernel manager was dropped without a word, from whichever thread.
+
+        jupyter_client does so when a start fails or is cancelled after the kernel was launched.
+        """
+        if not self._given_back and not self.home.loop.is_closed():
+            self.home.post(self.abandon)
+
     def give_back(self) -> None:
         """End the hold; the session goes on under the manager's own care."""
         if self._given_back:

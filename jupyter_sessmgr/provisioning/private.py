@@ -72,7 +72,7 @@ def _live(config: Config, log: Any, ready: Future[Home]) -> None:
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             ready.set_exception(error)
             return
-        _call_at_exit(lambda: _end(home))
+        _call_at_exit(end_private_home)
         ready.set_result(home)
         loop.run_forever()
 
@@ -116,8 +116,12 @@ def read_config(over: Config) -> Config:
     return merged
 
 
-def _end(home: Home) -> None:
-    """End all sessions of this process. Called when the program ends, on its main thread."""
+def end_private_home() -> None:
+    """End all sessions of this process. Called when the program ends; harmless without any."""
+    ready = _private.pop(os.getpid(), None)
+    if ready is None or not ready.done() or ready.exception() is not None:
+        return
+    home = ready.result()
     ending = asyncio.run_coroutine_threadsafe(home.sessions.close(), home.loop)
     try:
         ending.result(EXIT_TIMEOUT)

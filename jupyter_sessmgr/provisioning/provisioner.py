@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,7 @@ class SessionProvisioner(KernelProvisionerBase):
         try:
             if self.held is None:
                 self.held = await self._take_session(wish, kwargs)
+                weakref.finalize(self, self.held.forgotten).atexit = False
             else:
                 await self.held.restart(self.launch_timeout)
         except BaseException:
