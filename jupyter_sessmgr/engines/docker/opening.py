@@ -1,0 +1,279 @@
+"""Connects to an engine, and learns what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_sessmgr.engines.base import Capabilities, Capacity, Signer
+from jupyter_sessmgr.engines.docker.client import DockerClient
+from jupyter_sessmgr.engines.docker.container import (
+    INSTALL,
+    PLACE,
+    Hardening,
+    is_ours,
+    item_labels,
+    item_name,
+)
+from jupyter_sessmgr.engines.docker.containers import Containers, Timeouts, agent_arguments
+from jupyter_sessmgr.engines.docker.events import Events
+from jupyter_sessmgr.engines.docker.facts import (
+    Facts,
+    Nearness,
+    count_gpus,
+    judge_nearness,
+    make_notes,
+    read_facts,
+)
+from jupyter_sessmgr.engines.docker.firewall import Firewall, advice
+from jupyter_sessmgr.engines.docker.images import Images
+from jupyter_sessmgr.engines.docker.networks import Networks, bridge_name, network_name
+from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable
+
+_GPU = "cuda.device"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the administrator says; see the traits of `DockerEngine`."""
+
+    host: str
+    reach: str
+    #: None: judge.
+    host_mounts: bool | None
+    #: "" means the server's own, or 1000:1000 when that is root.
+    user: tuple[int, int]
+    #: The user was not chosen by the administrator.
+    default_user: bool
+    hardening: Mapping[str, Any]
+    network_prefix: str
+    firewall: str
+    may_pull: bool
+    timeouts: Timeouts
+    pull_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """An engine that answers, and everything that talks to it."""
+
+    client: DockerClient
+    facts: Facts
+    nearness: Nearness
+    signer: Signer
+    images: Images
+    networks: Networks
+    firewall: Firewall
+    containers: Containers
+    events: Events
+    timeouts: Timeouts
+    capabilities: Capabilities
+    capacity: Capacity
+    notes: Sequence[str]
+
+    async def confirm(self) -> None:
+        """Make sure that it is still the same engine that answers.
+
+        Raises
+        ------
+        EngineUnavailable
+            when another one does: what it says is about other containers.
+        """
+        facts = await _ask_facts(self.client, self.timeouts.inspect)
+        if facts.engine_id != self.facts.engine_id:
+            raise EngineUnavailable(
+                f"Another engine answers at {self.client.host} than before; nothing is known of "
+                "the sessions of the first one. Start it again, or restart the server."
+            )
+        self.client.doubtful = False
+
+    async def confirm_if_doubtful(self) -> None:
+        """Do the same when an answer failed to come since the last time."""
+        if self.client.doubtful:
+            await self.confirm()
+
+    async def list_own(self) -> dict[str, Mapping[str, Any]]:
+        """List the containers that are provably ours, by place id."""
+        items = await self.containers.list(own=True)
+        return {
+            item_labels(item)[PLACE]: item
+            for item in items
+            if is_ours(self.signer, item_name(item), item_labels(item))
+        }
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self.events.close()
+        await self.containers.close()
+        await self.networks.close()
+        await self.client.close()
+
+
+async def connect(
+    settings: Settings,
+    signer: Signer,
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+) -> Connected:
+    """Connect to the engine that the settings name.
+
+    Raises
+    ------
+    EngineUnavailable
+        when none answers, or its containers could not be reached; with the remedy.
+    """
+    client = DockerClient(settings.host)
+    try:
+        await client.open(settings.timeouts.inspect)
+        await asyncio.to_thread(agent_arguments)
+        return await _assemble(client, settings, signer, log)
+    except BaseException:
+        await client.close()
+        raise
+
+
+async def _assemble(
+    client: DockerClient,
+    settings: Settings,
+    signer: Signer,
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+) -> Connected:
+    timeouts = settings.timeouts
+    facts, listed = await asyncio.gather(
+        _ask_facts(client, timeouts.inspect), _list_networks(client, timeouts.inspect)
+    )
+    nearness = await _judge(client, facts, listed, settings)
+    images = Images(client, log, timeout=timeouts.inspect, pull_timeout=settings.pull_timeout)
+    firewall = Firewall(settings.firewall, log, local=nearness.local_network)
+    networks = Networks(
+        client,
+        signer,
+        firewall,
+        prefix=settings.network_prefix,
+        timeout=timeouts.create,
+    )
+    await networks.adopt(listed)
+    user = (0, 0) if facts.rootless and settings.default_user else settings.user
+    hardening = Hardening(user=user, podman=facts.podman, **settings.hardening)
+    gpus = await asyncio.to_thread(count_gpus, facts, local=nearness.same_files)
+    client.doubtful = False
+    return Connected(
+        client=client,
+        facts=facts,
+        nearness=nearness,
+        signer=signer,
+        images=images,
+        networks=networks,
+        firewall=firewall,
+        containers=Containers(
+            client,
+            signer,
+            images,
+            networks,
+            hardening=hardening,
+            published=not nearness.by_address,
+            gpus=facts.gpu_names,
+            timeouts=timeouts,
+        ),
+        events=Events(f"{INSTALL}={signer.install_id}", PLACE),
+        timeouts=timeouts,
+        capabilities=_capabilities(facts, nearness, user, gpus, may_pull=settings.may_pull),
+        capacity=Capacity(cpu=facts.cpus, mem=facts.mem, devices={_GPU: gpus} if gpus else {}),
+        notes=make_notes(
+            facts,
+            nearness,
+            host=client.host,
+            shut=firewall.active,
+            advice=advice(
+                bridge_name(network_name(settings.network_prefix, signer.install_id, "egress"))
+            ),
+        ),
+    )
+
+
+async def _judge(
+    client: DockerClient, facts: Facts, listed: Sequence[Mapping[str, Any]], settings: Settings
+) -> Nearness:
+    if not facts.engine_id:
+        raise EngineUnavailable(f"The engine at {client.host} does not say which one it is.")
+    nearness = await asyncio.to_thread(
+        judge_nearness,
+        client.host,
+        facts,
+        listed,
+        settings.reach,
+        forced_files=settings.host_mounts,
+    )
+    if not nearness.by_address and not nearness.near:
+        raise EngineUnavailable(
+            f"The engine at {client.host} is on another machine, and this one does not reach its "
+            "containers. If it does, set DockerEngine.reach to 'address'."
+        )
+    return nearness
+
+
+def _capabilities(
+    facts: Facts, nearness: Nearness, user: tuple[int, int], gpus: int, *, may_pull: bool
+) -> Capabilities:
+    return Capabilities(
+        images=True,
+        pull=may_pull,
+        hard_memory=facts.hard_memory,
+        hard_cpu=facts.hard_cpu,
+        pids=facts.pids,
+        shmem=True,
+        devices=frozenset({_GPU} if gpus else ()),
+        networks=frozenset({"egress", "isolated"} if nearness.by_address else {"egress"}),
+        isolation=True,
+        host_mounts=nearness.same_files,
+        suspend=True,
+        runs_as=user,
+        kernel_transport="tcp",
+    )
+
+
+async def _ask_facts(client: DockerClient, timeout: float) -> Facts:
+    info, version = await asyncio.gather(
+        client.call("say what it is", lambda api: api.info(), timeout=timeout),
+        client.call("say its version", lambda api: api.version(), timeout=timeout),
+    )
+    try:
+        return read_facts(info, version)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise EngineUnavailable(f"The engine at {client.host} makes no sense: {error}") from error
+
+
+async def _list_networks(client: DockerClient, timeout: float) -> Sequence[Mapping[str, Any]]:
+    return await client.call(
+        "list networks", lambda api: api.networks(filters={"driver": "bridge"}), timeout=timeout
+    )
+
+
+def require(connected: Connected | None) -> Connected:
+    """Return what is connected.
+
+    Raises
+    ------
+    EngineUnavailable
+        when nothing is.
+    """
+    if connected is None:
+        raise EngineUnavailable("The Docker engine does not answer yet; it is tried again.")
+    return connected
+
+
+def checked(hardening: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what loosens the hardening, unless it would loosen all of it.
+
+    Raises
+    ------
+    EngineError
+        naming what cannot be had.
+    """
+    if any(cap.upper() in ("ALL", "CAP_ALL") for cap in hardening["cap_add"]):
+        raise EngineError("DockerEngine.cap_add cannot be ALL: name the capabilities needed.")
+    if hardening["seccomp"].strip() == "unconfined":
+        raise EngineError("DockerEngine.seccomp cannot be unconfined: give a profile.")
+    return hardening
