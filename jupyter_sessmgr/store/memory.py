@@ -44,13 +44,15 @@ class MemoryStore(MirroredStore):
 
     async def save_wish(self, session: ComputeSession) -> ComputeSession:
         """Remember the wishes."""
-        changed = rows.with_wishes(self._stored(session.id), rows.storable(session))
+        session = rows.storable(session)
+        changed = rows.with_wishes(self._stored(session.id), session)
         self._check_name(changed)
         return self._mirror.put(changed)
 
     async def save_facts(self, session: ComputeSession) -> ComputeSession:
         """Remember the facts."""
-        changed = rows.with_facts(self._stored(session.id), rows.storable(session))
+        session = rows.storable(session)
+        changed = rows.with_facts(self._stored(session.id), session)
         self._check_name(changed)
         outdated = [] if changed.is_live else self.outdated(but=changed.id)
         for session_id in outdated:
