@@ -171,7 +171,7 @@ class Engine(ConfigurableABC):
     name: str
     #: Which engine this is; see `Place`. "" until `open` succeeded.
     engine_id: str = ""
-    #: Why it was chosen, a sentence for people; set by `choose_engine`, the first of the `notes`.
+    #: Why it was chosen, a sentence for people; set by `choose_engine`.
     why: str = ""
 
     @abstractmethod

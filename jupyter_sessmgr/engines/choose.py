@@ -71,9 +71,9 @@ async def _judge_docker(
 ) -> tuple[Engine | None, str]:
     """Return docker, open, when it is to be used; and why, or why not."""
     local = "so sessions run as local processes."
-    docker = await _make("docker", parent)
-    chosen = False
+    docker, chosen = None, False
     try:
+        docker = await _make("docker", parent)
         async with asyncio.timeout(ANSWER_TIMEOUT):
             await docker.open(signer, folder)
             images = await docker.images()
@@ -84,7 +84,7 @@ async def _judge_docker(
     except EngineError as error:
         return None, f"There is no container engine to use, {local} {error.message}"
     finally:
-        if not chosen:
+        if docker is not None and not chosen:
             await docker.close()
     if not chosen:
         return None, (

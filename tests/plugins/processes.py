@@ -168,6 +168,15 @@ def agent_pid(folder, place_id):
 
 
 async def kill_from_outside(folder, place_id, signum=signal.SIGKILL):
-    os.kill(agent_pid(folder, place_id), signum)
+    pid = agent_pid(folder, place_id)
+    os.kill(pid, signum)
     if signum == signal.SIGKILL:
-        await eventually(lambda: not Path(f"/proc/{agent_pid(folder, place_id)}/exe").exists())
+        await eventually(lambda: state_of(pid) in ("", "Z"))
+
+
+def state_of(pid):
+    """Return the letter of a process's state; "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""

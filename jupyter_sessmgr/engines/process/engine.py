@@ -162,8 +162,8 @@ class ProcessEngine(Engine):
             await asyncio.sleep(_LOOK)
         words = await shop.run(spawn.last_words, shop.keeper.book.folder(place_id).log)
         raise EngineError(
-            f"The session's agent did not listen within {self.start_timeout:.0f} seconds. "
-            f"Raise ProcessEngine.start_timeout if the machine is slow. {words}"
+            f"The session's agent did not listen within {self.start_timeout:g} seconds. "
+            f"Raise c.ProcessEngine.start_timeout if the machine is slow. {words}".strip()
         )
 
     async def stop(self, place: Place, grace: float) -> None:
@@ -234,4 +234,4 @@ class ProcessEngine(Engine):
                 "Sessions are not isolated: they see all files and processes of this user, the "
                 f"server's secrets included. {shop.isolation.reason}"
             )
-        return tuple(filter(None, (self.why, isolation, limits)))
+        return tuple(filter(None, (isolation, limits)))
