@@ -42,6 +42,16 @@ def merge(*configs):
     return merged
 
 
+def _execute_request(code):
+    return {
+        "channel": "shell",
+        "header": {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3"},
+        "parent_header": {},
+        "metadata": {},
+        "content": {"code": code, "silent": False},
+    }
+
+
 class Client:
     """Asks one server, with its token."""
 
@@ -86,18 +96,10 @@ class Client:
 
     def execute(self, kernel_id, code, timeout=60):
         """Run code in a kernel over its websocket; return what it printed, or showed as result."""
-        message = {
-            "channel": "shell",
-            "header": {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3"},
-            "parent_header": {},
-            "metadata": {},
-            "content": {"code": code, "silent": False},
-        }
-        url = f"ws{self.url.removeprefix('http')}api/kernels/{kernel_id}/channels"
-        headers = {"Authorization": f"token {self.token}"}
-        text = ""
         self.until_listed(kernel_id)
-        with connect(url, additional_headers=headers, max_size=2**24) as socket:
+        message = _execute_request(code)
+        text = ""
+        with self._channels(kernel_id) as socket:
             socket.send(json.dumps(message))
             deadline = time.monotonic() + timeout
             while True:
@@ -109,6 +111,20 @@ class Client:
                 text += "\n".join(content.get("traceback", []))
                 if content.get("execution_state") == "idle":
                     return text
+
+    def tell(self, kernel_id, code):
+        """Have a kernel run code that it will not answer, such as its own end."""
+        self.until_listed(kernel_id)
+        message = _execute_request(code)
+        with self._channels(kernel_id) as socket:
+            socket.send(json.dumps(message))
+            while json.loads(socket.recv(60))["msg_type"] != "status":
+                continue
+
+    def _channels(self, kernel_id):
+        url = f"ws{self.url.removeprefix('http')}api/kernels/{kernel_id}/channels"
+        headers = {"Authorization": f"token {self.token}"}
+        return connect(url, additional_headers=headers, max_size=2**24)
 
     def until_listed(self, kernel_id, timeout=10):
         """Wait until Jupyter knows a session's kernel."""
@@ -445,3 +461,13 @@ def inside_people(inside):
 def inside_log(caplog):
     """Return what the server in this process logged so far, when called."""
     return lambda: caplog.text
+
+
+@pytest.fixture(scope="module")
+def module_servers(tmp_path_factory):
+    """Start real servers for all tests of a module."""
+    made = Servers(tmp_path_factory.mktemp("servers"))
+    try:
+        yield made
+    finally:
+        made.clean()

@@ -1,0 +1,97 @@
+"""The extension's app: opening, and what it does to a server before that has started."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_server.serverapp import ServerApp
+from traitlets.config import Config
+
+from jupyter_sessmgr.app import Opener, kernelspec_manager_class
+from jupyter_sessmgr.model.errors import StoreRefused
+from jupyter_sessmgr.model.requests import Health
+
+LOG = logging.getLogger("tests.app")
+
+
+class Sessions:
+    """Opens as told."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+        self.gate = asyncio.Event()
+        self.attempts = 0
+        self.closed = False
+
+    async def open(self):
+        self.attempts += 1
+        await self.gate.wait()
+        if self.outcomes:
+            raise self.outcomes.pop(0)
+
+    async def close(self):
+        self.closed = True
+
+    def health(self):
+        return Health(engine="process", available=True, reason="")
+
+
+def make(sessions, opened=None):
+    calls = [] if opened is None else opened
+    return Opener(sessions, asyncio.get_running_loop(), lambda: calls.append(1), LOG)
+
+
+async def test_many_who_ask_at_once_open_once():
+    sessions, opened = Sessions(), []
+    opener = make(sessions, opened)
+    waiting = [asyncio.ensure_future(opener.ready()) for _ in range(9)]
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    sessions.gate.set()
+    await asyncio.gather(*waiting[1:])
+    await opener.ready()
+    assert (sessions.attempts, opened, opener.is_open) == (1, [1], True)
+    assert await opener.trouble() == ""
+
+
+async def test_what_could_not_be_opened_is_tried_again_and_told_once(caplog):
+    sessions = Sessions(*(StoreRefused("The folder is open to others.") for _ in range(3)))
+    sessions.gate.set()
+    opener = make(sessions)
+    for _ in range(2):
+        with pytest.raises(StoreRefused, match="open to others"):
+            await opener.ready()
+    assert "open to others" in await opener.trouble()
+    assert caplog.text.count("open to others") == 1
+    await opener.ready()
+    assert sessions.attempts == 4
+
+
+async def test_closing_ends_an_opening_that_hangs():
+    sessions = Sessions()
+    opener = make(sessions)
+    opener.begin()
+    await asyncio.sleep(0)
+    await asyncio.wait_for(opener.close(), 5)
+    assert sessions.closed
+    assert not opener.is_open
+
+
+class Own(KernelSpecManager):
+    """An admin's own class."""
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, KernelSpecManager),
+        ({"ServerApp": {"kernel_spec_manager_class": Own}}, Own),
+        ({"GatewayClient": {"url": "http://gateway.example"}}, None),
+    ],
+)
+def test_the_kernelspec_manager_that_is_extended(config, expected, monkeypatch):
+    monkeypatch.delenv("JUPYTER_GATEWAY_URL", raising=False)
+    assert kernelspec_manager_class(ServerApp(config=Config(config))) is expected
