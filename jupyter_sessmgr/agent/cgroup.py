@@ -64,7 +64,8 @@ def _folders() -> Iterator[tuple[str, str]]:
     """Yield (controller, folder) pairs; the controller of version 2 is ""."""
     mounts = list(_mounts())
     for line in read_text("/proc/self/cgroup").splitlines():
-        _, names, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        names, _, path = rest.partition(":")
         for controller in names.split(","):
             for kind, options, root, point in mounts:
                 fits = controller in options if controller else kind == "cgroup2"
@@ -77,10 +78,11 @@ def _mounts() -> Iterator[tuple[str, list[str], str, str]]:
     """Yield (type, super options, root, mount point) of every cgroup mount."""
     for line in read_text("/proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
+        kind, _, rest = after.partition(" ")
         if kind in ("cgroup", "cgroup2"):
             fields = before.split()
-            yield kind, options.split(","), _plain(fields[3]), _plain(fields[4])
+            options = rest.rpartition(" ")[2].split(",")
+            yield kind, options, _plain(fields[3]), _plain(fields[4])
 
 
 def _plain(text: str) -> str:

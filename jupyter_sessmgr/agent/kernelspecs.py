@@ -118,7 +118,11 @@ def find_all(environ: Mapping[str, str]) -> dict[str, Spec]:
             spec = _read(folder, entry) if entry.lower() not in found else None
             if spec is not None and len(found) < _MAX_SPECS:
                 found[spec.name] = spec
-    if PYTHON not in found and ipykernel_version(environ.get("HOME", "")):
+    if (
+        PYTHON not in found
+        and len(found) < _MAX_SPECS
+        and ipykernel_version(environ.get("HOME", ""))
+    ):
         found[PYTHON] = _plain_python()
     return found
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ class StateFolder:
     def _refuse_loss(self) -> None:
         """Do not take a folder whose secret was lost for a new one: its sessions still run."""
         used = [*self.path.glob(INSTALL_FILE), *self.path.glob("*.sqlite"), *self.path.glob("*.db")]
-        if used:
+        if used and not (self.path / MASTER_FILE).exists():  # another server may be faster
             raise StoreRefused(
                 f"The sessions' secret {self.path / MASTER_FILE} is missing, and {used[0].name} "
                 f"says that there was one. {self._start_over()}"
@@ -273,16 +274,16 @@ def _write_once(path: Path, text: str) -> None:
     """Write a file that nobody has written yet, whole or not at all, and durably."""
     if path.exists():
         return
-    made = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
-        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        with os.fdopen(descriptor, "w") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
         with contextlib.suppress(FileExistsError):  # the first writer wins
             os.link(made, path)
     finally:
-        made.unlink(missing_ok=True)
+        Path(made).unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -115,7 +115,7 @@ async def test_a_restart_is_a_number_that_may_come_twice():
         assert (await link.start_kernel(agent.kernel(generation=2))).pid == state.pid
         async with a_client(agent) as client:
             assert await run(client, "x") == "NameError"
-        assert os.listdir(agent.folder / "run") == ["kernel-3.json"]
+        assert [path.name for path in (agent.folder / "run").iterdir()] == ["kernel-3.json"]
 
 
 async def test_an_interrupt_reaches_the_kernel_and_what_it_runs():
@@ -298,7 +298,7 @@ async def test_no_process_of_a_session_survives(how):
         await agent.gone(timeout=4)
         assert agent.process.returncode == 0
         assert [pid for pid in before if alive(pid)] == []
-        assert os.listdir(agent.folder / "run") == []
+        assert list((agent.folder / "run").iterdir()) == []
         assert not Path(agent.endpoint.host).exists()
 
 

@@ -158,12 +158,7 @@ async def an_agent(*, kernel=None, transport="unix", wrap=(), python=sys.executa
         config[name] = value(folder) if callable(value) else value
     if kernel is not None:
         config["kernel"] = a_kernel(secrets, config["place_id"], folder, **kernel)
-    process = subprocess.Popen(
-        [*wrap, python, *BOOTSTRAP],
-        stdin=subprocess.PIPE,
-        stderr=(folder / "stderr").open("wb"),
-        start_new_session=True,
-    )
+    process = start([*wrap, python, *BOOTSTRAP], folder / "stderr")
     agent = RunningAgent(process, config, endpoint_of(config), secrets, folder)
     try:
         process.stdin.write(make_boot(config))
@@ -178,6 +173,13 @@ async def an_agent(*, kernel=None, transport="unix", wrap=(), python=sys.executa
                 os.kill(pid, signal.SIGKILL)
         process.wait()
         shutil.rmtree(folder)
+
+
+def start(command, errors):
+    with errors.open("wb") as stderr:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=stderr, start_new_session=True
+        )
 
 
 async def until(link, *states, generation=1, timeout=20):

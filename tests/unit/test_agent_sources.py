@@ -1,0 +1,115 @@
+"""The agent runs where nothing but an old Python is."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jupyter_sessmgr.agent
+from jupyter_sessmgr.engines.base import agent_command
+from jupyter_sessmgr.manager.boot import agent_sources, make_boot
+
+FILES = sorted(Path(jupyter_sessmgr.agent.__file__).parent.glob("*.py"))
+#: Modules of the standard library that Python 3.8 does not have, or that 3.13 has no more.
+TOO_NEW_OR_GONE = {
+    "zoneinfo",
+    "graphlib",
+    "tomllib",
+    "cgi",
+    "crypt",
+    "imp",
+    "asyncore",
+    "telnetlib",
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_syntax_is_of_python_3_8(path):
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_annotations_are_never_evaluated(path):
+    """Newer spellings in them are harmless only then."""
+    text = path.read_text(encoding="utf-8")
+    assert "from __future__ import annotations" in text or "def " not in text
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_the_standard_library_is_imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        else:
+            continue
+        for name in names:
+            assert name.partition(".")[0] in sys.stdlib_module_names
+            assert name.partition(".")[0] not in TOO_NEW_OR_GONE
+
+
+def test_all_modules_travel_but_the_bootstrap():
+    sources = json.loads(agent_sources())
+    assert "main" in sources
+    assert "bootstrap" not in sources
+    assert set(sources) == {path.stem for path in FILES} - {"__init__", "bootstrap"}
+
+
+def test_boot_bytes_are_a_line_of_sizes_sources_and_orders():
+    boot = make_boot({"place_id": "ä"})
+    line, _, rest = boot.partition(b"\n")
+    sizes = json.loads(line)
+    assert len(rest) == sizes["sources"] + sizes["config"]
+    assert json.loads(rest[sizes["sources"] :]) == {"place_id": "ä"}
+
+
+def boot_with(main, config):
+    sources = json.dumps({"main": main}).encode()
+    told = json.dumps(config).encode()
+    sizes = json.dumps({"sources": len(sources), "config": len(told)}).encode()
+    return sizes + b"\n" + sources + told
+
+
+def test_the_bootstrap_runs_what_it_reads_and_needs_no_end_of_input():
+    main = "import sys\ndef run(config):\n    print(config['x'], __name__)\n    return 3\n"
+    process = subprocess.Popen(
+        agent_command(sys.executable), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdin.write(boot_with(main, {"x": "ä"}))
+    process.stdin.flush()
+    assert process.wait(timeout=20) == 3
+    assert process.stdout.read().decode().split() == ["ä", "sessmgr_agent.main"]
+    process.stdin.close()
+    process.stdout.close()
+
+
+def test_input_that_makes_no_sense_ends_the_agent_and_is_not_repeated():
+    result = subprocess.run(
+        agent_command(sys.executable),
+        input=b'{"sources": 2, "config": 99}\n{}{"token": "a secret"',
+        capture_output=True,
+        check=False,
+        timeout=20,
+    )
+    assert result.returncode == 1
+    assert b"a secret" not in result.stderr + result.stdout
+
+
+def test_orders_that_make_no_sense_end_the_agent_and_are_not_repeated(tmp_path):
+    config = {"runtime_dir": str(tmp_path), "token": "a secret", "home": str(tmp_path)}
+    result = subprocess.run(
+        agent_command(sys.executable),
+        input=make_boot(config),
+        capture_output=True,
+        check=False,
+        timeout=20,
+    )
+    assert result.returncode == 1
+    assert b"KeyError" in result.stderr
+    assert b"a secret" not in result.stderr + result.stdout
