@@ -10,7 +10,7 @@ import inspect
 import pkgutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from traitlets import TraitType
@@ -31,7 +31,7 @@ ORDER = (
     "SessionProvisioner",
 )
 #: Not importable outside a session, or not ours to configure.
-SKIPPED = ("agent", "testing", "labextension", "tests")
+SKIPPED = ("agent", "cli", "testing", "labextension", "tests")
 
 
 def configurables() -> list[type[Configurable]]:
@@ -42,8 +42,14 @@ def configurables() -> list[type[Configurable]]:
             ours = one.__module__.startswith("jupyter_sessmgr.") and issubclass(one, Configurable)
             if ours and not inspect.isabstract(one) and settings(one):
                 found[one.__name__] = one
+    whole = [one for one in found.values() if not _is_part(one, found.values())]
     rank = {name: place for place, name in enumerate(ORDER)}
-    return sorted(found.values(), key=lambda one: (rank.get(one.__name__, 99), one.__name__))
+    return sorted(whole, key=lambda one: (rank.get(one.__name__, 99), one.__name__))
+
+
+def _is_part(one: type, others: Iterable[type]) -> bool:
+    """Tell whether a class is only there for another to be made from it."""
+    return any(other is not one and issubclass(other, one) for other in others)
 
 
 def _modules() -> Iterator[str]:

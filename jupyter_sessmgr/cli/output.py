@@ -13,7 +13,7 @@ from tqdm import tqdm
 from jupyter_sessmgr.cli.failures import CommandFailed
 
 #: Mark of a finding, and what stands for it where the terminal is not UTF-8.
-MARKS = {"ok": ("✓", "ok  "), "warn": ("!", "warn"), "fail": ("✗", "FAIL")}
+MARKS = {"ok": ("✓", "ok  "), "note": ("·", "note"), "warn": ("!", "warn"), "fail": ("✗", "FAIL")}
 
 
 def print_json(value: object) -> None:

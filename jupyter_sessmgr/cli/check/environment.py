@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 from jupyter_server.extension.config import ExtensionConfigManager
 
-from jupyter_sessmgr import __version__
+from jupyter_sessmgr._version import __version__
 from jupyter_sessmgr.cli.check.findings import Finding
 
 _SERVER_EXTENSION = "jupyter_sessmgr"

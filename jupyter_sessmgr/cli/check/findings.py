@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["ok", "warn", "fail"]
+Level = Literal["ok", "note", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line of the report.
 
-    "warn" is something a person should know though kernels run; "fail" is why they do not.
+    "note" is something to know, whatever it is worth; "warn" is something that a person may want
+    to change though kernels run; "fail" is why they do not.
     """
 
     level: Level
@@ -35,6 +36,6 @@ class Finding:
 
 
 def worst(findings: Iterable[Finding]) -> Level:
-    """Give the gravest level among findings; "ok" when there are none."""
+    """Give the gravest level among findings; notes are as good as "ok"."""
     levels = {finding.level for finding in findings}
     return "fail" if "fail" in levels else "warn" if "warn" in levels else "ok"

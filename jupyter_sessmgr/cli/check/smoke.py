@@ -56,7 +56,7 @@ def describe_engine(health: Health) -> Iterator[Finding]:
     else:
         yield Finding("fail", "engine", f"{health.engine or 'none'}: {health.reason}", why)
     for note in others:
-        yield Finding("warn", "engine", note)
+        yield Finding("note", "engine", note)
 
 
 def describe_offers(sessions: ComputeSessionManager) -> Finding:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado.web import authenticated
 
-from jupyter_sessmgr import __version__
+from jupyter_sessmgr._version import __version__
 from jupyter_sessmgr.model.errors import InvalidRequest, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
