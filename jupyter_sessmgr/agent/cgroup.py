@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from .procs import read_text
+from .procs import count_threads, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Version 1 says "no limit" by a number near 2**63.
 _NO_LIMIT = 2**60
+#: How often threads are counted; some may end between the two counts.
+_LOOKS = 5
 
 
 class Cgroup:
@@ -23,6 +25,7 @@ class Cgroup:
 
     def __init__(self) -> None:
         self._folders = dict(_folders())
+        self._private: bool | None = None
         self.unified = "memory" not in self._folders and "" in self._folders
 
     def file(self, controller: str, name: str) -> str:
@@ -54,10 +57,15 @@ class Cgroup:
     def is_private(self) -> bool:
         """Tell whether the group holds this place and nothing else.
 
-        Processes outside of our PID namespace are listed as 0.
+        It counts all its threads, also those that our PID namespace hides. Looked at once.
         """
-        listed = self.file("memory", "cgroup.procs").split()
-        return str(os.getpid()) in listed and "0" not in listed
+        if self._private is None:
+            self._private = any(self._holds_no_stranger() for _ in range(_LOOKS))
+        return self._private
+
+    def _holds_no_stranger(self) -> bool:
+        counted = self.number("pids", "pids.current")
+        return counted is not None and counted <= count_threads()
 
 
 def _folders() -> Iterator[tuple[str, str]]:

@@ -37,6 +37,7 @@ _NOT_OURS = (
     "What answers at the address of the session's agent is not this session's agent. If it goes "
     "on, destroy the session and make it anew."
 )
+_SILENT = "it takes too long to greet"
 _JUNK = (
     "The session's agent said something that makes no sense ({}). If it goes on, destroy the "
     "session and make it anew."
@@ -89,20 +90,18 @@ class AgentWire:
             when it did not greet within `timeout` seconds, or is not who it should be.
         """
         context = _pinned(secrets.agent_certificate(place_id)[0])
-        problem = "nobody listens there"
         pause = _PAUSE
         try:
             async with asyncio.timeout(timeout):
                 while True:
+                    problem = _SILENT
                     try:
                         async with asyncio.timeout(_ATTEMPT):
                             return await cls._attempt(endpoint, context, place_id, secrets)
                     except ssl.SSLCertVerificationError:
                         raise AgentUnavailable(_NOT_OURS) from None
-                    except TimeoutError:
-                        problem = "it takes too long to greet"
-                    except (OSError, EOFError) as error:
-                        problem = getattr(error, "strerror", None) or type(error).__name__
+                    except (OSError, EOFError) as error:  # a timeout is one, too
+                        problem = _problem(error)
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, _LONGEST_PAUSE)
         except TimeoutError:
@@ -203,11 +202,12 @@ class AgentWire:
         number = message.get("id")
         if type(number) is not int or not 0 < number <= self._last:
             raise Junk("id")
+        failure = read_error(message["error"]) if "error" in message else None
         answer = self._waiting.pop(number, None)
         if answer is None or answer.done():
             return  # its asker did not wait for it
-        if "error" in message:
-            kind, text = read_error(message["error"])
+        if failure is not None:
+            kind, text = failure
             answer.set_exception(NotRunning(text) if kind == "refused" else AgentError(text))
         else:
             answer.set_result(message.get("result"))
@@ -257,6 +257,13 @@ async def _open(
 def _check_identity(hello: AgentHello, place_id: str) -> None:
     if hello.protocol != PROTOCOL or hello.place_id != place_id:
         raise AgentUnavailable(_NOT_OURS)
+
+
+def _problem(error: OSError | EOFError) -> str:
+    """Say in words why an attempt to connect failed."""
+    if isinstance(error, TimeoutError):
+        return _SILENT
+    return getattr(error, "strerror", None) or "the connection was cut"
 
 
 def _encode(message: Mapping[str, object]) -> bytes:

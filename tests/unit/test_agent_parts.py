@@ -294,6 +294,7 @@ def test_numbers_of_requests_are_checked():
 V2 = "29 22 0:26 / {} rw - cgroup2 cgroup2 rw\n"
 V1 = (
     "30 29 0:27 /docker/abc {0}/memory rw - cgroup cgroup rw,memory\n"
+    "32 29 0:29 /docker/abc {0}/pids rw - cgroup cgroup rw,pids\n"
     "31 29 0:28 /docker/abc {0}/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
 )
 
@@ -325,9 +326,8 @@ def test_cgroup_version_2(fake_cgroup):
             "user/one/memory.peak": "5000\n",
             "user/one/memory.stat": "anon 1\ninactive_file 400\n",
             "user/one/cpu.stat": "usage_usec 7000\n",
-            "user/one/pids.current": "3\n",
+            "user/one/pids.current": "1\n",
             "user/one/io.stat": "8:0 rbytes=5 wbytes=6 rios=1\n8:1 rbytes=1 wbytes=1\n",
-            "user/one/cgroup.procs": f"{os.getpid()}\n",
         },
     )
     assert group.oom_kills() == 2
@@ -335,32 +335,33 @@ def test_cgroup_version_2(fake_cgroup):
     assert group.is_private()
     measured = usage.Meter(group, owns_pids=True).read()
     assert measured["cpu_ms"] == 7
-    assert (measured["mem_bytes"], measured["mem_max_bytes"], measured["pids"]) == (600, 5000, 3)
+    assert (measured["mem_bytes"], measured["mem_max_bytes"], measured["pids"]) == (600, 5000, 1)
     assert (measured["io_read_bytes"], measured["io_write_bytes"]) == (6, 7)
 
 
 def test_cgroup_version_1_inside_a_container(fake_cgroup):
     group = fake_cgroup(
         V1,
-        "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n",
+        "5:pids:/docker/abc\n4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n",
         {
             "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
             "memory/memory.limit_in_bytes": "536870912\n",
             "memory/memory.usage_in_bytes": "1000\n",
             "memory/memory.max_usage_in_bytes": "2000\n",
             "memory/memory.stat": "total_inactive_file 100\n",
-            "memory/cgroup.procs": f"{os.getpid()}\n0\n",
+            "pids/pids.current": "99999999\n",
             "cpu,cpuacct/cpuacct.usage": "9000000\n",
         },
     )
     assert group.oom_kills() == 1
     assert group.memory_limit() == 512 << 20
-    assert not group.is_private(), "0 is a process of somebody else"
+    assert not group.is_private(), "some threads cannot be seen from here"
     assert group.table("cpu", "absent") == {}
 
 
 def test_a_group_that_is_shared_is_not_measured(fake_cgroup):
-    group = fake_cgroup(V2, "0::/\n", {"cgroup.procs": f"{os.getpid()}\n0\n", "memory.max": "1\n"})
+    files = {"pids.current": "99999999\n", "memory.current": "1\n"}
+    group = fake_cgroup(V2, "0::/\n", files)
     measured = usage.Meter(group, owns_pids=True).read()
     assert measured["net_rx_bytes"] == 0
     assert measured["mem_bytes"] != 1
