@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import weakref
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from jupyter_sessmgr.provisioning.launch import (
 )
 from jupyter_sessmgr.provisioning.locate import registered
 from jupyter_sessmgr.provisioning.private import private_home
+from jupyter_sessmgr.provisioning.refused import KernelRefused
 from jupyter_sessmgr.provisioning.taking import find_session, make_session, wait_until_settled
 
 #: What jupyter_client's factory gives; the rest comes from the kernelspec's ``config``.
@@ -120,41 +121,35 @@ class SessionProvisioner(KernelProvisionerBase):
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Make or find the session, or wish for another kernel in the one that is there."""
-        if kwargs.pop("extra_arguments", None):
-            raise InvalidRequest(
-                "A remote kernel takes no extra arguments; set its options in the notebook, or in "
-                "IPython's configuration in the session's home folder."
-            )
-        wish = read_config(self._config)
-        try:
+        async with self._undone_on_failure():
+            if kwargs.pop("extra_arguments", None):
+                raise InvalidRequest(
+                    "A remote kernel takes no extra arguments; set its options in the notebook, "
+                    "or in IPython's configuration in the session's home folder."
+                )
+            wish = read_config(self._config)
             if self.held is None:
                 self.held = await self._take_session(wish, kwargs)
                 weakref.finalize(self, self.held.forgotten).atexit = False
             else:
                 await self.held.restart(self.launch_timeout)
-        except BaseException:
-            await self._give_up()
-            raise
-        kwargs.pop("env", None)
-        return {**kwargs, "cmd": ["jupyter-sessmgr", self.held.id]}
+            kwargs.pop("env", None)
+            return {**kwargs, "cmd": ["jupyter-sessmgr", self.held.id]}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Wait for the session, and say how its kernel is reached."""
         _ = cmd, kwargs
-        held = self.held
-        if held is None:
-            raise NotRunning("The kernel's session was not made. Start the kernel again.")
-        try:
+        async with self._undone_on_failure():
+            held = self.held
+            if held is None:
+                raise NotRunning("The kernel's session was not made. Start the kernel again.")
             await wait_until_settled(held, self.launch_timeout)
             info = kernel_connection(held.home.sessions.connection_info(held.id))
             if self.parent is not None and self.connection_info != info:
                 await take_over(self.parent, info)
-        except BaseException:
-            await self._give_up()
-            raise
-        self._exited = False
-        self.connection_info = info
-        return info
+            self._exited = False
+            self.connection_info = info
+            return info
 
     async def post_launch(self, **kwargs: Any) -> None:
         """Ask Jupyter's restarter to say when it gives the kernel up; nobody tells us else."""
@@ -179,6 +174,16 @@ class SessionProvisioner(KernelProvisionerBase):
             encryption=getattr(self.parent, "transport_encryption", "disabled"),
         )
         return await make_session(home, make_request(wish, self.kernel_spec.env, around))
+
+    @contextlib.asynccontextmanager
+    async def _undone_on_failure(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            await self._give_up()
+            if isinstance(error, SessmgrError) and registered(self.parent) is not None:
+                raise KernelRefused(error) from error
+            raise
 
     async def _give_up(self) -> None:
         """Undo a start that failed, and tell those who look at a kernel that did run."""

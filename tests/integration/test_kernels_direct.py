@@ -113,7 +113,7 @@ async def test_what_is_put_into_the_home_is_there_after_a_restart(outside):
         "import os, subprocess, sys, pathlib\n"
         "source = pathlib.Path.home() / 'src'; source.mkdir(exist_ok=True)\n"
         "(source / 'setup.py').write_text("
-        "'from setuptools import setup; setup(name=\"sessmgrprobe\", py_modules=[\"sessmgrprobe\"])')\n"
+        '\'from setuptools import setup; setup(name="sessmgrprobe", py_modules=["sessmgrprobe"])\')\n'
         "(source / 'sessmgrprobe.py').write_text('word = \"kept\"')\n"
         "print(subprocess.run([sys.executable, '-m', 'pip', 'install', '--user', '--quiet',"
         " '--no-build-isolation', '--no-index', '--break-system-packages', str(source)],"
@@ -132,9 +132,15 @@ async def test_what_is_put_into_the_home_is_there_after_a_restart(outside):
         assert status == "ok"
         await manager.restart_kernel()
         await client.wait_for_ready(timeout=60)
-        assert await run(client, "import sessmgrprobe; print(sessmgrprobe.word)") == ("ok", "kept\n")
+        assert await run(client, "import sessmgrprobe; print(sessmgrprobe.word)") == (
+            "ok",
+            "kept\n",
+        )
     async with started(outside) as (_, client):
-        assert await run(client, "import sessmgrprobe; print(sessmgrprobe.word)") == ("ok", "kept\n")
+        assert await run(client, "import sessmgrprobe; print(sessmgrprobe.word)") == (
+            "ok",
+            "kept\n",
+        )
 
 
 async def test_input_and_rich_output(outside):
@@ -206,7 +212,7 @@ async def test_C4_a_kernel_that_ignores_all_signals_is_killed_in_time(outside):
 
 
 async def test_channels_are_encrypted_and_files_are_private(outside):
-    async with started(outside) as (manager, client):
+    async with started(outside) as (manager, _):
         info = json.loads(Path(manager.connection_file).read_text())
         assert len(info["curve_publickey"]) == 40
         assert manager.curve_publickey
@@ -222,7 +228,9 @@ async def test_a_left_over_connection_file_does_no_harm(outside):
         path, kernel_id = Path(manager.connection_file), manager.kernel_id
         left = path.read_text()
     path.write_text(left)
-    manager = AsyncKernelManager(kernel_name=KERNEL, config=outside.config, connection_file=str(path))
+    manager = AsyncKernelManager(
+        kernel_name=KERNEL, config=outside.config, connection_file=str(path)
+    )
     await manager.start_kernel()
     assert manager.kernel_id != kernel_id
     await manager.shutdown_kernel(now=True)

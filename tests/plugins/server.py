@@ -358,6 +358,16 @@ def shared_server(tmp_path_factory):
         made.clean()
 
 
+@pytest.fixture(scope="module")
+def docker_server(tmp_path_factory, reference_image):
+    """Give one real server with the Docker engine to all tests of a module."""
+    made = Servers(tmp_path_factory.mktemp("servers"))
+    try:
+        yield made.start("docker")
+    finally:
+        made.clean()
+
+
 class Inside:
     """A Jupyter server with the extension on the test's own loop."""
 
