@@ -11,6 +11,8 @@ from jupyter_server.utils import JupyterServerAuthWarning
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from jupyter_sessmgr.engines.docker.container import INSTALL
+from jupyter_sessmgr.manager.statefolder import INSTALL_FILE
 from tests.plugins.routes import METHODS, is_probe, our_paths
 from tests.plugins.waiting import eventually
 
@@ -96,6 +98,26 @@ def test_A4_sessions_listen_on_no_address_that_others_reach(servers):
     for name in names:
         assert server.until(name, "RUNNING", "ERROR")["status"] == "RUNNING"
     assert listeners() - before == set()
+
+
+@pytest.mark.docker
+def test_A4_containers_publish_no_ports(docker_server, docker_api):
+    before = listeners()
+    for _ in range(20):
+        docker_server.create(enqueueOnly=True, kernel="")
+    for item in docker_server.sessions():
+        assert docker_server.until(item["sessionId"], "RUNNING", "ERROR")["status"] == "RUNNING"
+    install = (docker_server.state_dir / INSTALL_FILE).read_text().strip()
+    ours = docker_api.containers(filters={"label": f"{INSTALL}={install}"})
+    assert len(ours) == 20
+    for container in ours:
+        inspected = docker_api.inspect_container(container["Id"])
+        assert not inspected["HostConfig"]["PortBindings"]
+        assert not any((inspected["NetworkSettings"]["Ports"] or {}).values())
+        assert inspected["HostConfig"]["NetworkMode"] != "host"
+    assert listeners() - before == set()
+    docker_server.destroy_sessions()
+    assert docker_api.containers(all=True, filters={"label": f"{INSTALL}={install}"}) == []
 
 
 async def test_A5_foreign_and_absent_are_the_same_answer(inside_people):
