@@ -286,6 +286,21 @@ def test_P9_a_folder_that_is_held_by_a_server_one_cannot_ask(servers):
     assert f"process {server.pid}" in err
 
 
+def test_servers_are_found_as_jupyter_finds_them(servers, monkeypatch):
+    from jupyter_server.serverapp import list_running_servers
+
+    from jupyter_sessmgr.cli.servers import running_servers
+
+    server = servers.start()
+    runtime = server.folder / "run"
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(runtime))
+    (runtime / "jpserver-1x.json").write_text("{half")
+    (runtime / "jpserver-2x.json").write_text('{"pid": 4194305, "url": "http://127.0.0.1:1/"}')
+    (info,) = running_servers()
+    assert [info] == list(list_running_servers())
+    assert (info["pid"], info["url"]) == (server.pid, server.url)
+
+
 def test_traits_are_for_the_state_folder_only(beside_a_server):
     _out, err = beside_a_server.run("list", "--AdmissionControl.max_cpu=1", code=2)
     assert "--no-server" in err
@@ -363,16 +378,25 @@ def test_it_is_a_command_of_jupyter():
     assert done.stdout == f"{__version__}\n"
 
 
-def test_help_is_quick_to_come():
-    """It must not import the server, the manager, or a Docker client."""
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["--help"], {"docker", "tornado", "jupyter_server", "zmq", "cryptography"}),
+        (["list"], {"docker", "jupyter_server", "jupyter_events", "jsonschema"}),
+    ],
+)
+def test_answers_are_quick_to_come(words, heavy, server):
+    """Imports are most of a short command's time."""
     code = (
         "import sys; from jupyter_sessmgr.cli.main import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "bad = {'docker', 'tornado', 'jupyter_server', 'zmq', 'cryptography'} & set(sys.modules)\n"
+        f"try: print('code', main({words!r}))\n"
+        "except SystemExit as end: print('code', end.code)\n"
+        f"bad = {heavy!r} & set(sys.modules)\n"
         "sys.exit(str(bad) if bad else 0)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
-    )
+        [sys.executable, "-c", code], env=environ_of(server.folder), check=False,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "code 0" in done.stdout, done.stderr

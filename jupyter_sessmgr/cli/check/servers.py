@@ -8,11 +8,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from jupyter_server.serverapp import list_running_servers
-
 from jupyter_sessmgr.cli.check.findings import Finding
 from jupyter_sessmgr.cli.failures import CommandFailed
-from jupyter_sessmgr.cli.servers import Server, find_server, has_extension, request
+from jupyter_sessmgr.cli.servers import Server, find_server, has_extension, request, running_servers
 
 _RELOAD = (
     "Start it again, from this environment; `jupyter server extension list` says what it loads."
@@ -30,7 +28,7 @@ def look_at_servers(url: str | None) -> Iterator[Finding]:
         if named is not None:
             yield health_of(named)
         return
-    infos = list(list_running_servers())
+    infos = running_servers()
     if not infos:
         yield Finding("ok", "server", "none runs at the moment")
     for info in infos:
