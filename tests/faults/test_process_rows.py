@@ -125,6 +125,19 @@ async def test_P1_killed_in_the_midst_of_a_start(state_dir, isolation, where):
         nothing_left(state_dir, place.id)
 
 
+async def test_P1_the_next_server_finds_an_agent_that_is_about_to_end(state_dir, isolation):
+    async with an_engine(state_dir, isolation) as engine:
+        place = a_place(engine)
+        server = run_server(state_dir, isolation, place, "before its orders")
+        await asyncio.to_thread(server.wait, 30)
+        server.stdout.close()
+        (*_, last) = await begin(engine, state_dir, place, a_spec())
+        assert (await engine.look([place]))[place.id].running
+        assert last.key == str(agent_pid(state_dir, place.id))
+        await engine.stop(place, 3.0)
+        nothing_left(state_dir, place.id)
+
+
 @pytest.mark.parametrize("when", ["running", "in the middle of its end"])
 async def test_P1_killed_in_the_midst_of_a_stop(state_dir, isolation, when):
     async with an_engine(state_dir, isolation) as engine:

@@ -16,6 +16,7 @@ import pytest
 from jupyter_core.paths import jupyter_runtime_dir
 
 from jupyter_sessmgr.model.errors import EngineError
+from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.resources import Resources
 from tests.plugins.processes import (
@@ -91,6 +92,28 @@ async def test_secrets_in_a_mounted_folder_are_covered(state_dir):
         spec = a_spec(mounts=(notebook(folder, "/work"),))
         said = await read_inside(engine, state_dir, spec, "/work/data.csv", "/work/state")
         assert said == {"/work/data.csv": "1,2", "/work/state": []}
+
+
+async def test_an_environment_in_a_home_shows_without_the_home(state_dir, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "venv", "--without-pip", home / "venv"],
+        check=True,
+    )
+    (home / "diary").write_text("dear diary")
+    (home / "venv/etc/jupyter").mkdir(parents=True)
+    (home / "venv/etc/jupyter/jupyter_server_config.py").write_text("c.token = 'token'")
+    monkeypatch.setenv("HOME", str(home))
+    environments = {REFERENCE_IMAGE: str(home / "venv/bin/python")}
+    async with an_engine(state_dir, environments=environments) as engine:
+        paths = (home, home / "diary", home / "venv/etc/jupyter")
+        said = await read_inside(engine, state_dir, a_spec(), *paths)
+        assert said == {
+            str(home): ["venv"],
+            str(home / "diary"): "FileNotFoundError",
+            str(home / "venv/etc/jupyter"): [],
+        }
 
 
 async def test_other_processes_are_not_seen_and_not_signalled(state_dir):

@@ -73,12 +73,15 @@ def test_nonsense_is_refused_when_it_is_configured(environments):
         ProcessEngine(environments=environments)
 
 
-def test_a_private_folder_on_the_path_is_not_shown():
-    environment = Environments({REFERENCE_IMAGE: sys.executable}).get(REFERENCE_IMAGE)
+def test_what_an_environment_lies_in_is_not_shown(empty_venv):
+    environment = Environments({"team/x": str(empty_venv / "bin" / "python")}).get("team/x")
     shown = environment.folders(())
-    assert sys.prefix in shown
+    assert str(empty_venv) in shown
     assert sys.base_prefix in shown
-    assert sys.prefix not in environment.folders((sys.prefix + "/etc/jupyter/secret",))
+    shown = environment.folders((str(empty_venv / "Documents"),))
+    assert str(empty_venv) not in shown
+    assert str(empty_venv / "bin") in shown
+    assert str(empty_venv / "pyvenv.cfg") in shown
 
 
 def test_a_virtual_environment_is_told_to_look_at_home():

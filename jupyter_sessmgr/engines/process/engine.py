@@ -142,13 +142,19 @@ class ProcessEngine(Engine):
         digest = (await self.image(spec.image)).digest
         yield Checkpoint(phase="creating", image_digest=digest)
         launch = await shop.run(shop.launch, place, spec, boot)
-        running = await shop.run(shop.keeper.start, place.id, launch)
-        key = str(running.agent.pid)
-        yield Checkpoint(phase="booting", key=key, image_digest=digest)
-        await self._until_ready(place.id)
+        running, is_new = await shop.run(shop.keeper.start, place.id, launch)
+        yield Checkpoint(phase="booting", key=str(running.agent.pid), image_digest=digest)
+        try:
+            await self._until_ready(place.id)
+        except EngineError:
+            if is_new:
+                raise
+            # Found as it ended: its server was killed before it had all its orders.
+            running, _ = await shop.run(shop.keeper.start, place.id, launch)
+            await self._until_ready(place.id)
         yield Checkpoint(
             phase="booting",
-            key=key,
+            key=str(running.agent.pid),
             image_digest=digest,
             endpoints=shop.keeper.book.endpoints(place.id),
         )
@@ -189,12 +195,13 @@ class ProcessEngine(Engine):
 
     async def watch(self) -> AsyncIterator[str]:
         """Yield the ids of places that came, went or died since the last look."""
-        before = {one.place_id: one.running for one in await self.survey()}
+        before = {one.place_id: one for one in await self.survey()}
         while True:
             await asyncio.sleep(self.poll_interval)
-            now = {one.place_id: one.running for one in await self.survey()}
-            for place_id, _ in now.items() ^ before.items():
-                yield place_id
+            now = {one.place_id: one for one in await self.survey()}
+            for place_id in before | now:
+                if before.get(place_id) != now.get(place_id):
+                    yield place_id
             before = now
 
     async def logs(self, place: Place, tail: int) -> bytes:

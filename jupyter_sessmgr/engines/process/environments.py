@@ -17,6 +17,8 @@ from jupyter_sessmgr.model.images import Image, with_tag
 #: Seconds that an interpreter may take to say what it is.
 _TIMEOUT = 10.0
 _OLDEST = (3, 8)
+#: What an environment consists of, when the folder it is in has other things too.
+_PARTS = ("bin", "lib", "lib64", "libexec", "share", "include", "pyvenv.cfg")
 #: Runs in the environment; any Python 3 can.
 _QUESTION = """
 import json, sys
@@ -70,11 +72,15 @@ class Environment:
     def folders(self, private: tuple[str, ...]) -> tuple[str, ...]:
         """List the folders that must be seen for it to work. Looks at files.
 
-        A folder on its path that holds one of `private` is left out: a path entry is not worth
-        showing a home folder.
+        A folder that holds one of `private` is not shown as a whole: of a prefix only its parts
+        are, and a path entry is not worth it.
         """
+        wanted = list(self.path)
+        for prefix in self.prefixes:
+            parts = [str(Path(prefix, part)) for part in _PARTS]
+            wanted += parts if _holds(prefix, private) else [prefix]
         found: dict[str, None] = {}
-        for folder in (*self.prefixes, *self.path):
+        for folder in wanted:
             for spelled in (folder, os.path.realpath(folder)):
                 if Path(spelled).exists() and not _holds(spelled, private):
                     found.setdefault(spelled)

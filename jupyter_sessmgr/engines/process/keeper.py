@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +25,8 @@ from jupyter_sessmgr.model.naming import place_name
 
 #: Seconds that SIGKILL may take; a disk that does not answer can hold a process up.
 _KILL_DEADLINE = 10.0
+#: Some places share a lock; then one waits for the other a little.
+_LOCKS = 64
 _LOOK = 0.005
 
 
@@ -47,10 +48,10 @@ class Keeper:
     def __init__(self, book: Book) -> None:
         self.book = book
         self._children = spawn.Children()
-        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
-    def start(self, place_id: str, launch: Launch) -> Running:
-        """Start a place's agent, unless it runs already; returns its processes.
+    def start(self, place_id: str, launch: Launch) -> tuple[Running, bool]:
+        """Start a place's agent, unless it runs already; returns it, and whether it is new.
 
         Raises
         ------
@@ -59,15 +60,15 @@ class Keeper:
         EngineUnavailable
             when a place of this id was made elsewhere, or the folder cannot be written.
         """
-        with self._locks[place_id], unknown_when_unreadable(self.book.root):
+        with self._lock(place_id), unknown_when_unreadable(self.book.root):
             running = self._alive(place_id)
             if running is not None:
-                return running
+                return running, False
             self._kill(place_id)
             self.book.remove(place_id)
             self.book.make(place_id, isolated=launch.isolated)
             try:
-                return self._launch(place_id, launch)
+                return self._launch(place_id, launch), True
             except spawn.SpawnFailed as failure:
                 words = spawn.last_words(self.book.folder(place_id).log)
                 raise EngineError(
@@ -135,7 +136,7 @@ class Keeper:
 
     def ask_to_end(self, place_id: str) -> bool:
         """Ask a place's agent to end; False when there is nobody to wait for."""
-        with self._locks[place_id], unknown_when_unreadable(self.book.root):
+        with self._lock(place_id), unknown_when_unreadable(self.book.root):
             running = self._alive(place_id)
             if running is None:
                 return False
@@ -157,11 +158,13 @@ class Keeper:
         EngineUnavailable
             when something withstands being killed; nothing is removed then.
         """
-        with self._locks[place_id], unknown_when_unreadable(self.book.root):
+        with self._lock(place_id), unknown_when_unreadable(self.book.root):
             self._kill(place_id)
             self.book.remove(place_id)
             self._children.forget(place_id)
-        self._locks.pop(place_id, None)
+
+    def _lock(self, place_id: str) -> threading.Lock:
+        return self._locks[hash(place_id) % _LOCKS]
 
     def _alive(self, place_id: str) -> Running | None:
         record = self.book.record(place_id)
@@ -192,6 +195,7 @@ class Keeper:
                 )
             time.sleep(_LOOK)
             roots |= left
+        self._children.collect()
 
     def _observe(self, place_id: str) -> Observation:
         record = self.book.record(place_id)

@@ -22,6 +22,7 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +38,11 @@ KERNEL_PREFIX = "kernel"
 
 _RECORD, _PROCESS = "place.json", "process.json"
 _NEW, _GONE = ".new-", ".gone-"
+#: Seconds after which work that was begun on a folder counts as broken off: tools share the
+#: folder with the server.
+_BROKEN_OFF = 60.0
+#: How often a removal is begun again when somebody else removes the same.
+_ATTEMPTS = 5
 #: A record is small; what is larger was not written here.
 _MOST_BYTES = 16 * 1024
 
@@ -136,7 +142,7 @@ def prepare(root: Path) -> None:
     """Make the folder of all places, and clear away what broken-off work left there."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     for entry in root.iterdir():
-        if entry.name.startswith((_NEW, _GONE)):
+        if entry.name.startswith((_NEW, _GONE)) and _age(entry) > _BROKEN_OFF:
             _remove(entry)
 
 
@@ -213,18 +219,36 @@ def _read(path: Path) -> dict[str, Any] | None:
     return words
 
 
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_ctime
+    except FileNotFoundError:
+        return 0.0
+
+
 def _remove(path: Path) -> None:
     """Remove a folder and all in it, however its rights were set; links are not followed."""
-    if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
-        return
+    for attempt in range(_ATTEMPTS):
+        try:
+            if path.is_dir() and not path.is_symlink():
+                _open_up(path)
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
+def _open_up(path: Path) -> None:
     path.chmod(0o700)
     for folder, names, _ in os.walk(path):
         for name in names:
             inner = Path(folder, name)
             if not inner.is_symlink():
                 inner.chmod(0o700)
-    shutil.rmtree(path)
 
 
 def _remove_empty(path: Path) -> None:

@@ -65,8 +65,10 @@ def view(
         What no session may see, besides what is Jupyter's.
     """
     hidden, masked = _private(environment, secrets)
-    homes = (str(Path.home()), *hidden)
-    folders = (*bubblewrap.system_folders(), *environment.folders(homes))
+    # What lies in an environment and is private is covered; what an environment lies in is not
+    # shown for its sake.
+    around = (str(Path.home()), *map(str, secrets))
+    folders = (*bubblewrap.system_folders(), *environment.folders(around))
     shown = tuple(dict.fromkeys(folders))
     links = tuple(
         (target, path)

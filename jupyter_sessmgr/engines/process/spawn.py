@@ -22,6 +22,7 @@ INHERITED_PREFIX = "LC_"
 #: Seconds that the sandbox may take to make a process, and the agent to read its orders.
 _DEADLINE = 10.0
 _LOOK = 0.002
+_LAST_MOMENT = 1.0
 #: A log that grew over the first is cut to the last of it, in bytes.
 _LOG_MOST, _LOG_KEPT = 2**20, 2**18
 
@@ -192,7 +193,15 @@ class Children:
                 self._codes[place_id] = os.waitstatus_to_exitcode(status)
 
     def code(self, place_id: str) -> int | None:
-        """Return how a place's agent ended (negative: by this signal); None when unknown."""
+        """Return how a place's agent ended (negative: by this signal); None when unknown.
+
+        Call it when the agent has ended. A sandbox ends a moment after it, which is waited for.
+        """
+        deadline = time.monotonic() + _LAST_MOMENT
+        self.collect()
+        while place_id in self._places.values() and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+            self.collect()
         return self._codes.get(place_id)
 
     def forget(self, place_id: str) -> None:
