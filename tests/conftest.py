@@ -9,6 +9,8 @@ pytest_plugins = [
     "pytest_jupyter.jupyter_server",
     "tests.plugins.server",  # before browser, which imports it
     "tests.plugins.browser",
+    "tests.plugins.docker",
+    "tests.plugins.faultproxy",
     "tests.plugins.kernels",
     "tests.plugins.managers",
     "tests.plugins.packaging",

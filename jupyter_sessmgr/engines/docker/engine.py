@@ -309,7 +309,8 @@ class DockerEngine(Engine):
 
     def notes(self) -> Sequence[str]:
         """Say which engine it is, and what it does not prevent."""
-        return self._connected.notes if self._connected is not None else ()
+        notes = self._connected.notes if self._connected is not None else ()
+        return tuple(filter(None, (self.why, *notes)))
 
 
 def _settings(engine: DockerEngine) -> Settings:

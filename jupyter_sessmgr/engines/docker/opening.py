@@ -124,7 +124,7 @@ async def connect(
     EngineUnavailable
         when none answers, or its containers could not be reached; with the remedy.
     """
-    client = DockerClient(settings.host)
+    client = await asyncio.to_thread(DockerClient, settings.host)  # may read certificates
     try:
         await client.open(settings.timeouts.inspect)
         await asyncio.to_thread(agent_arguments)
@@ -146,7 +146,9 @@ async def _assemble(
     )
     nearness = await _judge(client, facts, listed, settings)
     images = Images(client, log, timeout=timeouts.inspect, pull_timeout=settings.pull_timeout)
-    firewall = Firewall(settings.firewall, log, local=nearness.local_network)
+    firewall = await asyncio.to_thread(
+        Firewall, settings.firewall, log, local=nearness.local_network
+    )
     networks = Networks(
         client,
         signer,
