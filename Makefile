@@ -48,8 +48,12 @@ test: check ## Run every check and test, installing what they need (ARGS="-k nam
 	@scripts/test-needs.sh
 	@scripts/with-engine.sh scripts/test.sh "$(VENV)" $(ARGS)
 
-bench: $(VENV)/.test ## Measure, against the bars of the project
-	$(BIN)/python -m bench $(ARGS)
+$(VENV)/.bench: $(VENV)/.test
+	@scripts/install.sh "$(VENV)" lab,test,bench
+	@touch $@
+
+bench: $(VENV)/.bench ## Measure, against the bars of the project (ARGS="kernel_start")
+	@scripts/with-engine.sh $(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/.test ## Write the reference pages that are made from the code
 	$(BIN)/python scripts/document_settings.py

@@ -77,7 +77,9 @@ def write_kernelspec(folder: Path) -> str:
     name = "bench-gateway"
     target = folder / "kernels" / name
     target.mkdir(parents=True)
-    launcher = resources.files("gateway_provisioners") / "kernel-launchers/docker/scripts/launch_docker.py"
+    launcher = (
+        resources.files("gateway_provisioners") / "kernel-launchers/docker/scripts/launch_docker.py"
+    )
     spec = {
         "argv": [
             sys.executable,

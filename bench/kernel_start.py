@@ -28,7 +28,9 @@ async def start_once(kernel_name):
     client = manager.client()
     client.start_channels()
     try:
-        await client.wait_for_ready(timeout=60)
+        client.kernel_info()
+        reply = await client.get_shell_msg(timeout=60)
+        assert reply["msg_type"] == "kernel_info_reply", reply["msg_type"]
         return time.perf_counter() - begin
     finally:
         client.stop_channels()
