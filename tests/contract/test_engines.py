@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from jupyter_sessmgr.engines.base import MISSING
+from jupyter_sessmgr.engines.docker.engine import DockerEngine
 from jupyter_sessmgr.engines.process import ProcessEngine
 from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.manager.boot import make_boot
@@ -26,7 +27,6 @@ from jupyter_sessmgr.model.naming import new_place_id, place_name
 from jupyter_sessmgr.model.ports import AGENT, KERNEL_CHANNELS
 from jupyter_sessmgr.model.session import Place, SessionSpec
 from jupyter_sessmgr.testing import FAKE_IMAGE, FakeEngine
-from tests.plugins.docker import DockerEngine, agent_arguments
 from tests.plugins.processes import agent_pid, orders_for, secrets_of
 from tests.plugins.waiting import eventually
 
@@ -83,7 +83,6 @@ def process_case(request, folder):
 def docker_case(request, folder):
     host, api = request.getfixturevalue("docker_host"), request.getfixturevalue("docker_api")
     image = request.getfixturevalue("reference_image")
-    agent_arguments()  # reads a file
 
     async def kill(_engine, place):
         name = place_name(secrets_of(folder).install_id, place.id)

@@ -50,7 +50,8 @@ class FaultProxy:
     """Passes requests to a unix socket on, each on a connection of its own.
 
     Modes: ``reset_before`` (the engine never hears of it), ``reset_after`` (it does, and the reply
-    is lost), ``delay:SECONDS``, ``hang``, ``http500``, ``trunc:BYTES`` of the reply's body.
+    is lost), ``delay:SECONDS``, ``hang``, ``http500``, ``trunc:BYTES`` of the reply's body,
+    ``swap:THIS=THAT`` in the reply's body (of the same length).
     """
 
     def __init__(self, upstream):
@@ -59,6 +60,7 @@ class FaultProxy:
         self.path = self.folder / "docker.sock"
         #: Verbs as they came.
         self.calls = []
+        self.swap = None
         self._faults = []
         self._lock = threading.Lock()
         self._live = set()
@@ -141,7 +143,8 @@ class FaultProxy:
             return
         if mode == "delay":
             self._ending.wait(float(number))
-        limit = {"trunc": int(number or 0) if mode == "trunc" else None, "reset_after": 0}.get(mode)
+        limit = int(number) if mode == "trunc" else None
+        self.swap = tuple(number.encode().split(b"=")) if mode == "swap" else None
         self._pass_on(client, head, rest, limit, lost=mode == "reset_after")
 
     def _fault(self, verb):
@@ -179,6 +182,8 @@ class FaultProxy:
         head, body = _read_head(engine)
         client.sendall(head)
         while True:
+            if self.swap:
+                body = body.replace(*self.swap)
             if limit is not None:
                 body = body[:limit]
                 limit -= len(body)
