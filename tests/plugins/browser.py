@@ -46,17 +46,17 @@ def chromium():
 
 @pytest.fixture
 def page(chromium):
-    """Open a fresh window; fail when the page raised an error nobody caught."""
+    """Open a fresh window; fail when code of ours raised an error nobody caught."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
     try:
         yield page
     finally:
         context.close()
-    assert errors == []
+    assert [error for error in errors if "jupyter-sessmgr" in error] == []
 
 
 @pytest.fixture
@@ -89,6 +89,16 @@ def labs(servers, tmp_path):
     return start
 
 
+def remote_kernelspecs(server):
+    """Return the kernelspecs of ours by name, once there is one."""
+
+    def remote():
+        specs = server.ask("GET", "api/kernelspecs").json()["kernelspecs"]
+        return {name: one["spec"] for name, one in specs.items() if name.startswith("sessmgr-")}
+
+    return until(remote, what="a remote kernelspec")
+
+
 class Lab:
     """What a person does in JupyterLab."""
 
@@ -118,9 +128,18 @@ class Lab:
         return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
     def wait_ready(self):
-        """Wait until the notebook in front has a kernel that is idle."""
+        """Wait until the notebook in front has a kernel that is idle.
+
+        JupyterLab says "idle" also before there is one, and would start a second one for a cell
+        that is run then.
+        """
+        until(self._connected, what="the browser is connected to an idle kernel")
         indicator = self.notebook.locator(".jp-Notebook-ExecutionIndicator")
         expect(indicator).to_have_attribute("data-status", "idle", timeout=PATIENCE)
+
+    def _connected(self):
+        kernels = self.server.ask("GET", "api/kernels").json()
+        return any(one["connections"] and one["execution_state"] == "idle" for one in kernels)
 
     def run(self, code):
         """Type code into the last cell and run it; return that cell's outputs."""
@@ -140,10 +159,14 @@ class Lab:
         """Say yes in the dialog."""
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
 
-    def choose(self, menu, item):
-        """Choose from the menu bar."""
+    def choose(self, menu, *items):
+        """Choose from the menu bar, through submenus; items are regular expressions."""
         self.page.get_by_role("menuitem", name=menu, exact=True).click()
-        self.page.get_by_role("menuitem", name=re.compile(item)).first.click()
+        for depth, item in enumerate(items):
+            shown = self.page.locator(".lm-Menu").nth(depth)
+            shown.locator(".lm-Menu-item").filter(
+                has=self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(item))
+            ).first.click()
 
     def picture(self, name):
         """Take a picture for the documents, when they are being made."""
