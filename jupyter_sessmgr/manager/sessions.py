@@ -135,12 +135,19 @@ class ComputeSessionManager(KernelVerbs):
         if session is None:
             raise SessionNotFound(f"There is no session {reference!r:.80}.")
         session = parts.memory.unsaved_ends.get(session.id, session)
+        if session.status.is_final and session.name == reference:
+            raise SessionNotFound(f"There is no session {reference!r:.80}.")  # names find live ones
         unknown = parts.memory.unknown.get(session.id)
         return replace(session, status_info=unknown) if unknown else session
 
     def list(self, owner: str, live: bool = True) -> Sequence[ComputeSession]:
         """List an owner's sessions, newest first; from memory."""
-        return self._open_parts().store.sessions(owner=owner, live=live)
+        parts = self._open_parts()
+        rows = parts.store.sessions(owner=owner, live=live)
+        if not parts.memory.unsaved_ends:
+            return rows
+        found = [parts.memory.unsaved_ends.get(row.id, row) for row in rows]
+        return [session for session in found if session.is_live or not live]
 
     async def destroy(self, session_id: str, forced: bool = False) -> ComputeSession:
         """End a session, and return it after its removal. Harmless when it ended already.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -153,3 +155,46 @@ def test_a_server_stops_at_once_after_a_destroy(servers):
     assert server.ask("DELETE", "sessmgr/session/short-lived").status_code == 204
     server.stop()
     assert troubles(server) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Give a folder on a disk of its own, small enough to be filled."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder):
+    """Write until there is no room for one more byte."""
+    with (folder / "ballast").open("wb", buffering=0) as ballast:
+        for size in (2**16, 1):
+            with contextlib.suppress(OSError):
+                while ballast.write(b"x" * size):
+                    continue
+
+
+def test_S3_a_full_disk_stops_creates_and_nothing_else(small_disk, servers):
+    server = servers.start(state_dir=small_disk)
+    server.create(name="before")
+    fill(small_disk)
+    for _ in range(2):
+        reply = server.ask("POST", "sessmgr/session", json={"name": "after"})
+        assert reply.status_code == 503, reply.text
+        assert int(reply.headers["Retry-After"]) > 0
+        assert reply.json()["retryable"]
+    assert server.ask("GET", "sessmgr/session/after").status_code == 404
+    assert server.info("before")["status"] == "RUNNING"
+    assert server.ask("DELETE", "sessmgr/session/before").status_code == 204
+    assert server.ask("GET", "sessmgr/session/before").status_code == 404
+    assert server.sessions() == []
+    (small_disk / "ballast").unlink()
+    assert server.create(name="after")["status"] == "RUNNING"
+    server.destroy_sessions()
+    server.stop()
