@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import shutil
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import ptyprocess
 import pytest
 
 from tests.plugins.server import ROOT
@@ -368,6 +371,31 @@ def processes_with(word):
     return found
 
 
+@pytest.mark.docker
+def test_the_same_with_containers(beside_nobody):
+    engine = ("--ComputeSessionManager.engine=docker",)
+    containers = Terminal(beside_nobody.environ, *engine)
+    out, err = containers.run("create", "--name", "contained", "--mem", "512m")
+    try:
+        assert out == "contained\n", err
+        (row,) = containers.json("list")
+        assert row["resources"]["mem"] == 512 * 2**20
+        code = "import socket; print('on', socket.gethostname())\n"
+        out, _err = containers.run("attach", "contained", text=code)
+        host = re.search(r"on ([0-9a-f]{12})\b", out)[1]
+        assert docker("inspect", "--format", "{{.State.Running}}", host) == "true"
+    finally:
+        containers.run("stop", "--all", "--yes", "--forced")
+    assert docker("ps", "--all", "--quiet", "--filter", f"id={host}") == ""
+
+
+def docker(*words):
+    done = subprocess.run(
+        ["docker", *words], check=True, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
 def test_it_is_a_command_of_jupyter():
     program = Path(sys.executable).with_name("jupyter")
     done = subprocess.run(
@@ -376,6 +404,53 @@ def test_it_is_a_command_of_jupyter():
     from jupyter_sessmgr import __version__
 
     assert done.stdout == f"{__version__}\n"
+
+
+class Screen:
+    """A real terminal in front of a command."""
+
+    def __init__(self, terminal, *words):
+        self.pty = ptyprocess.PtyProcessUnicode.spawn(
+            [sys.executable, "-m", "jupyter_sessmgr.cli", *words],
+            env={**terminal.environ, "TERM": "xterm"}, dimensions=(30, 100),
+        )  # fmt: skip
+        self.seen = ""
+
+    def until(self, words):
+        """Read on until the screen has shown these words."""
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.seen:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self.pty.fd], [], [], max(left, 0))
+            assert ready, f"no {words!r}: {self.seen[-1000:]!r}"
+            # Colours come in the middle of words.
+            self.seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen + self.pty.read(4096))
+        self.seen = self.seen[self.seen.index(words) + len(words) :]
+
+    def close(self):
+        self.pty.close(force=True)
+
+
+def test_a_person_at_the_console_interrupts_and_leaves(beside_nobody):
+    """jupyter's own console can do neither with a kernel like this: it is encrypted, and not
+    started by it."""
+    beside_nobody.run("create", "--name", "console")
+    screen = Screen(beside_nobody, "attach", "console")
+    try:
+        screen.until("In [1]")
+        screen.pty.write("import time; a = 7; print('sleeping' + '...'); time.sleep(600)\r")
+        screen.until("sleeping...")
+        screen.pty.sendintr()
+        screen.until("KeyboardInterrupt")
+        screen.until("In [2]")
+        screen.pty.sendeof()
+        screen.until("exit")
+        screen.pty.write("y\r")
+        screen.until("keeping kernel alive")
+        assert screen.pty.wait() == 0
+    finally:
+        screen.close()
+    assert "42" in beside_nobody.run("attach", "console", text="a * 6\n")[0]
 
 
 @pytest.mark.parametrize(
