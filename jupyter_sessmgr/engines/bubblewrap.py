@@ -20,7 +20,12 @@ from jupyter_sessmgr.model.mounts import Mount
 #: A private folder in memory, for what must never be on a disk.
 INSIDE_RUN = "/run/sessmgr"
 
+#: What it says when a mount below a folder came or went while that was shown.
+MOVED = "Can't bind mount"
+
 _PROBE_TIMEOUT = 10.0
+#: Which field of a line of mountinfo is the mount point.
+_POINT = 4
 _RUN_BYTES = 16 * 2**20
 #: What every attempt has in common. `--die-with-parent` is absent on purpose: a session
 #: outlives the server that started it.
@@ -190,19 +195,42 @@ def _try(sandbox: Sandbox, *, network: bool) -> str:
 
 #: Where systems keep programs, libraries and their settings.
 SYSTEM = (
-    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt"),
-    *("/nix/store", "/gnu/store", "/snap"),
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"),
+    *("/nix/store", "/gnu/store"),
 )
+#: Where other programs are, each in a folder of its own.
+_OTHERS = Path("/opt")
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 def system_folders() -> tuple[str, ...]:
     """List the folders of the system that sessions see. Looks at files."""
     folders = [path for path in SYSTEM if Path(path).is_dir() and not Path(path).is_symlink()]
+    points = _mount_points()
+    if _OTHERS.is_dir():
+        folders += [str(path) for path in sorted(_OTHERS.iterdir()) if _is_program(path, points)]
     # Name resolution is often a link out of /etc.
     resolver = os.path.realpath("/etc/resolv.conf")
     if not resolver.startswith("/etc/") and Path(resolver).is_file():
         folders.append(resolver)
     return tuple(folders)
+
+
+def _is_program(path: Path, points: Sequence[PurePosixPath]) -> bool:
+    """Tell a program's folder from one where something keeps its data, as container engines do."""
+    seen = path.lstat()
+    open_to_all = stat.S_IROTH | stat.S_IXOTH
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_mode & open_to_all != open_to_all:
+        return False
+    return not any(point.is_relative_to(path) for point in points)
+
+
+def _mount_points() -> list[PurePosixPath]:
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    return [PurePosixPath(line.split(" ")[_POINT].replace("\\040", " ")) for line in lines]
 
 
 def system_links() -> tuple[tuple[str, str], ...]:

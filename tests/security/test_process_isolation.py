@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from jupyter_core.paths import jupyter_runtime_dir
 
+from jupyter_sessmgr.engines import bubblewrap
 from jupyter_sessmgr.model.errors import EngineError
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.mounts import Mount
@@ -329,6 +330,33 @@ async def test_a_sandbox_that_does_not_work_is_told_with_its_words(
     async with an_engine(state_dir) as engine:
         assert not engine.capabilities.isolation
         assert "No permissions to create new namespace" in " ".join(engine.notes())
+
+
+async def test_a_mount_that_moves_meanwhile_does_not_fail_a_start(state_dir, tmp_path, monkeypatch):
+    program, tried = tmp_path / "bwrap", tmp_path / "tried"
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *sessmgr_agent*) if ! [ -e {tried} ]; then\n'
+        f'touch {tried}; echo "bwrap: Can\'t bind mount /oldroot/x on /newroot/x" >&2; exit 1; fi;;\n'
+        f'esac\nexec {shutil.which("bwrap")} "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    async with an_engine(state_dir) as engine:
+        await begin(engine, state_dir, a_place(engine), a_spec(), act=IDLE)
+    assert tried.exists()
+
+
+def test_folders_where_something_keeps_its_data_are_not_shown(tmp_path, monkeypatch):
+    for name, mode in {"program": 0o755, "data": 0o755, "private": 0o710}.items():
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "link").symlink_to("program")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"26 1 0:1 / {tmp_path}/data/inner rw - overlay overlay rw\n")
+    monkeypatch.setattr(bubblewrap, "_OTHERS", tmp_path)
+    monkeypatch.setattr(bubblewrap, "_MOUNTS", mounts)
+    shown = [path for path in bubblewrap.system_folders() if path.startswith(str(tmp_path))]
+    assert shown == [str(tmp_path / "program")]
 
 
 async def test_required_isolation_refuses_to_start_without(state_dir, monkeypatch):

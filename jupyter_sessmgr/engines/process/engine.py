@@ -24,7 +24,7 @@ from jupyter_sessmgr.engines.base import (
 )
 from jupyter_sessmgr.engines.process import spawn
 from jupyter_sessmgr.engines.process.book import unknown_when_unreadable
-from jupyter_sessmgr.engines.process.workshop import Workshop, open_workshop
+from jupyter_sessmgr.engines.process.workshop import LOOK, Workshop, open_workshop
 from jupyter_sessmgr.model.errors import (
     EngineError,
     EngineUnavailable,
@@ -33,9 +33,6 @@ from jupyter_sessmgr.model.errors import (
 )
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE, Image, check_reference
 from jupyter_sessmgr.model.session import Place, SessionSpec
-
-#: How often a starting or ending agent is looked at, in seconds.
-_LOOK = 0.01
 
 
 class ProcessEngine(Engine):
@@ -145,31 +142,18 @@ class ProcessEngine(Engine):
         running, is_new = await shop.run(shop.keeper.start, place.id, launch)
         yield Checkpoint(phase="booting", key=str(running.agent.pid), image_digest=digest)
         try:
-            await self._until_ready(place.id)
+            await shop.until_ready(place.id, self.start_timeout)
         except EngineError:
             if is_new:
                 raise
             # Found as it ended: its server was killed before it had all its orders.
             running, _ = await shop.run(shop.keeper.start, place.id, launch)
-            await self._until_ready(place.id)
+            await shop.until_ready(place.id, self.start_timeout)
         yield Checkpoint(
             phase="booting",
             key=str(running.agent.pid),
             image_digest=digest,
             endpoints=shop.keeper.book.endpoints(place.id),
-        )
-
-    async def _until_ready(self, place_id: str) -> None:
-        shop = self._workshop
-        deadline = asyncio.get_running_loop().time() + self.start_timeout
-        while asyncio.get_running_loop().time() < deadline:
-            if await shop.run(shop.keeper.is_ready, place_id):
-                return
-            await asyncio.sleep(_LOOK)
-        words = await shop.run(spawn.last_words, shop.keeper.book.folder(place_id).log)
-        raise EngineError(
-            f"The session's agent did not listen within {self.start_timeout:g} seconds. "
-            f"Raise c.ProcessEngine.start_timeout if the machine is slow. {words}".strip()
         )
 
     async def stop(self, place: Place, grace: float) -> None:
@@ -180,7 +164,7 @@ class ProcessEngine(Engine):
             while not await shop.run(shop.keeper.has_ended, place.id):
                 if asyncio.get_running_loop().time() > deadline:
                     break
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(LOOK)
         await shop.run(shop.keeper.end, place.id)
 
     async def look(self, places: Sequence[Place]) -> Mapping[str, Observation]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jupyter_sessmgr.engines import bubblewrap
 from jupyter_sessmgr.engines.base import MISSING, Found, Observation
 from jupyter_sessmgr.engines.process import processes, records, spawn
 from jupyter_sessmgr.engines.process.book import Book, unknown_when_unreadable
@@ -27,6 +28,7 @@ from jupyter_sessmgr.model.naming import place_name
 _KILL_DEADLINE = 10.0
 #: Some places share a lock; then one waits for the other a little.
 _LOCKS = 64
+_ATTEMPTS = 5
 _LOOK = 0.005
 
 
@@ -67,13 +69,21 @@ class Keeper:
             self._kill(place_id)
             self.book.remove(place_id)
             self.book.make(place_id, isolated=launch.isolated)
+            return self._launch_again(place_id, launch), True
+
+    def _launch_again(self, place_id: str, launch: Launch) -> Running:
+        """Launch, once more when the machine's mounts changed in that moment."""
+        for attempt in range(_ATTEMPTS):
             try:
-                return self._launch(place_id, launch), True
+                return self._launch(place_id, launch)
             except spawn.SpawnFailed as failure:
                 words = spawn.last_words(self.book.folder(place_id).log)
+                if attempt < _ATTEMPTS - 1 and bubblewrap.MOVED in words:
+                    continue
                 raise EngineError(
                     f"The session's agent did not start: {failure}{': ' if words else ''}{words}."
                 ) from failure
+        raise AssertionError
 
     def _launch(self, place_id: str, launch: Launch) -> Running:
         folder = self.book.folder(place_id)

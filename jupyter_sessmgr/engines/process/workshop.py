@@ -25,6 +25,8 @@ from jupyter_sessmgr.model.session import Network, Place, SessionSpec
 
 T = TypeVar("T")
 _THREADS = 8
+#: How often a starting or ending agent is looked at, in seconds.
+LOOK = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,25 @@ class Workshop:
             environ=environ,
             isolated=sandboxed,
             orders=orders,
+        )
+
+    async def until_ready(self, place_id: str, timeout: float) -> None:
+        """Wait until a place's agent listens.
+
+        Raises
+        ------
+        EngineError
+            when it ended, or did not listen within `timeout` seconds.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout
+        while asyncio.get_running_loop().time() < deadline:
+            if await self.run(self.keeper.is_ready, place_id):
+                return
+            await asyncio.sleep(LOOK)
+        words = await self.run(spawn.last_words, self.keeper.book.folder(place_id).log)
+        raise EngineError(
+            f"The session's agent did not listen within {timeout:g} seconds. "
+            f"Raise c.ProcessEngine.start_timeout if the machine is slow. {words}".strip()
         )
 
     def _command(
