@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -223,8 +226,8 @@ async def test_a_kernel_that_ends_before_it_listens_failed():
         link = await agent.link()
         await link.start_kernel(agent.kernel(name="broken"))
         state = await until(link, "failed")
-        assert "never became ready" in state.error
-        assert "exit code 7" in state.error
+        assert state.error == state.exit.reason
+        assert "never became ready. The kernel ended with exit code 7" in state.error
         assert state.exit.tail == "no such module\n"
 
 
@@ -300,6 +303,51 @@ async def test_no_process_of_a_session_survives(how):
         assert [pid for pid in before if alive(pid)] == []
         assert list((agent.folder / "run").iterdir()) == []
         assert not Path(agent.endpoint.host).exists()
+
+
+async def test_a_place_that_is_to_end_does_not_wait_for_a_slow_restart():
+    async with an_agent(kernel={}) as agent:
+        link = await agent.link()
+        await until(link, "bound")
+        async with a_client(agent) as client:
+            await run(client, STUBBORN)
+        restart = asyncio.create_task(link.start_kernel(agent.kernel(generation=2), grace=60))
+        await link.ping()
+        agent.process.send_signal(signal.SIGTERM)
+        await agent.gone(timeout=5)
+        (outcome,) = await asyncio.gather(restart, return_exceptions=True)
+        assert isinstance(outcome, AgentError) or outcome.generation == 1
+
+
+def pythons():
+    """Find every Python from 3.8 on that this machine has."""
+    found = {sys.executable}
+    for minor in range(8, 20):
+        found.add(shutil.which(f"python3.{minor}"))
+        found.update(map(str, Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")))
+    return sorted(path for path in found - {None} if runs(path))
+
+
+def runs(path):
+    return subprocess.run([path, "-c", ""], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("python", pythons())
+async def test_any_python_from_3_8_on_will_do(python):
+    kernel = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    async with an_agent(python=python) as agent:
+        kernelspec(agent.folder, "p", *kernel, metadata={"supported_encryption": ["curve"]})
+        link = await agent.link()
+        await link.start_kernel(agent.kernel(name="p"))
+        assert (await until(link, "bound")).encrypted
+        async with a_client(agent, agent.kernel()) as client:
+            assert await run(client, "print(1)") == "1"
+        assert (await link.usage()).pids == 1
+        assert (await link.stop_kernel(grace=1)).exit.code == -15
+        await link.shutdown()
+        await agent.gone()
+        assert agent.process.returncode == 0
+        assert (agent.folder / "stderr").read_text() == ""
 
 
 async def test_orphans_are_collected():

@@ -85,6 +85,7 @@ async def test_blocking_code_and_child_processes_are_interrupted(outside):
 async def test_the_notebooks_folder_is_the_working_folder_and_writable(outside, tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
+    folder.chmod(0o777)  # sessions of a server that runs as root run as somebody else
     (folder / "data.csv").write_text("1,2")
     async with started(outside, cwd=str(folder)) as (_, client):
         assert await run(client, "print(open('data.csv').read())") == ("ok", "1,2\n")
