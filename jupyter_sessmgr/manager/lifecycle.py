@@ -165,10 +165,12 @@ class Lifecycle(LoggingConfigurable):
             f"{name} is left alone: {why}." for name, why in self._parts.memory.quarantine.items()
         ]
         engine = self._parts.engine
+        available = bool(engine.engine_id) and not self._unavailable
+        silent = f"The {engine.name} engine has not answered yet; it is asked again and again."
         return Health(
             engine=engine.name,
-            available=bool(engine.engine_id) and not self._unavailable,
-            reason=self._unavailable,
+            available=available,
+            reason="" if available else self._unavailable or silent,
             notes=(*remarks(engine), *strangers),
         )
 

@@ -105,7 +105,8 @@ async def open_engine(
             async with asyncio.timeout(OPEN_TIMEOUT):
                 await engine.open(secrets, path)
     except (EngineUnavailable, TimeoutError) as error:
-        log.warning("The %s engine does not answer: %s", engine.name, error or "no reply in time")
+        why = str(error) or f"no reply within {OPEN_TIMEOUT:.0f} s."
+        log.warning("The %s engine does not answer: %s", engine.name, why)
         return
     for remark in remarks(engine):
         log.info("%s", remark)

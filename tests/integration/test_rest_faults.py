@@ -198,3 +198,19 @@ def test_S3_a_full_disk_stops_creates_and_nothing_else(small_disk, servers):
     assert server.create(name="after")["status"] == "RUNNING"
     server.destroy_sessions()
     server.stop()
+
+
+@pytest.mark.slow
+def test_an_engine_that_never_answers_does_not_keep_the_server_from_starting(servers, tmp_path):
+    path = tmp_path / "hangs.sock"
+    with socket.socket(socket.AF_UNIX) as hangs:
+        hangs.bind(str(path))
+        hangs.listen(64)
+        server = servers.start("docker", environ={"DOCKER_HOST": f"unix://{path}"})
+        assert server.ask("GET", "api/kernelspecs", timeout=3).status_code == 200
+        reply = server.ask("POST", "sessmgr/session", timeout=30)
+        assert reply.status_code == 503, reply.text
+        health = server.ask("GET", "sessmgr/api/health").json()
+        assert not health["available"]
+        assert "docker engine" in health["reason"]
+        server.stop()
