@@ -134,12 +134,13 @@ class Kernel:
         verdict = self.verdict or self._judge(code)
         never_bound = self.state == "starting" and not verdict.get("asked")
         self.state = "failed" if never_bound else "exited"
+        reason = verdict["reason"]
         if never_bound:
-            self._facts["error"] = "The kernel never became ready. " + verdict["reason"]
+            reason = self._facts["error"] = "The kernel never became ready. " + reason
         self._facts["exit"] = {
             "code": code,
             "oom": verdict.get("oom", False),
-            "reason": verdict["reason"],
+            "reason": reason,
             "tail": self.output.tail(min(TAIL_BYTES, self.output.written - self._written_before)),
         }
         self.pid = None

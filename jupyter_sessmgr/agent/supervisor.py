@@ -51,6 +51,7 @@ class Supervisor:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closing = False
+        self._last_moment = float("inf")
 
     def open(self) -> None:
         """Take over a kernel that was started before the loop, and begin to watch."""
@@ -68,8 +69,9 @@ class Supervisor:
             if self.kernel.generation >= wanted["generation"] or self.closing:
                 return
             await self._stop(grace)
-            self.kernel.start(wanted)
-        self._own(self._until_bound())
+            if not self.closing:  # it may have begun meanwhile
+                self.kernel.start(wanted)
+                self._own(self._until_bound())
 
     async def stop(self, grace: float) -> None:
         """End the kernel and all that it started: ask, wait `grace` seconds, kill."""
@@ -79,6 +81,8 @@ class Supervisor:
     async def close(self, grace: float) -> None:
         """End everything below the agent, for good."""
         self.closing = True
+        # a change that is under way may have been given more time than there is now
+        self._last_moment = asyncio.get_running_loop().time() + grace
         try:
             await self.stop(grace)
         finally:
@@ -101,9 +105,10 @@ class Supervisor:
         await self._sweep()
 
     async def _until_gone(self, timeout: float) -> None:
-        deadline = asyncio.get_running_loop().time() + timeout
-        while self.kernel.pid is not None and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)  # SIGCHLD ends the wait; this only bounds it
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while self.kernel.pid is not None and loop.time() < min(deadline, self._last_moment):
+            await asyncio.sleep(0.01)
             self._reaper.reap()
 
     async def _sweep(self) -> None:

@@ -27,7 +27,7 @@ from jupyter_sessmgr.model.ports import Endpoint
 #: How long an agent may take to answer what needs no waiting, in seconds.
 ANSWER_TIMEOUT = 10.0
 #: The first and the longest pause between attempts to connect, in seconds.
-_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
+_PAUSE, _LONGEST_PAUSE = 0.005, 0.02
 #: How long one attempt may take, in seconds: a lost packet is sent again after one.
 _ATTEMPT = 3.0
 #: How long a connection that was cut may take to be gone, in seconds.
