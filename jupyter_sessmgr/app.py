@@ -117,6 +117,10 @@ class Opener:
         except SessmgrError as error:
             self._tell(f"No remote kernels: {error.message}")
             return error
+        except Exception:
+            # Whatever breaks here must not take local kernels along, and has to be seen.
+            self._log.exception("No remote kernels: the session manager could not be opened.")
+            return SessmgrError("The session manager could not be opened; see the server's log.")
         self._open = True
         if not self._sessions.health().standby:
             self._on_open()

@@ -11,7 +11,7 @@ from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
 from jupyter_sessmgr.app import Opener, kernelspec_manager_class
-from jupyter_sessmgr.model.errors import StoreRefused
+from jupyter_sessmgr.model.errors import SessmgrError, StoreRefused
 from jupyter_sessmgr.model.requests import Health
 
 LOG = logging.getLogger("tests.app")
@@ -68,6 +68,17 @@ async def test_what_could_not_be_opened_is_tried_again_and_told_once(caplog):
     assert caplog.text.count("open to others") == 1
     await opener.ready()
     assert sessions.attempts == 4
+
+
+async def test_a_bug_is_logged_and_told_without_its_words(caplog):
+    sessions = Sessions(ValueError("hunter2"))
+    sessions.gate.set()
+    opener = make(sessions)
+    with pytest.raises(SessmgrError, match="see the server's log") as told:
+        await opener.ready()
+    assert "hunter2" not in str(told.value)
+    assert "ValueError: hunter2" in caplog.text
+    await opener.ready()
 
 
 async def test_closing_ends_an_opening_that_hangs():
