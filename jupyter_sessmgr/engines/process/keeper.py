@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jupyter_sessmgr.engines import bubblewrap
 from jupyter_sessmgr.engines.base import MISSING, Found, Observation
@@ -214,31 +215,15 @@ class Keeper:
         running = self.book.running(place_id)
         seen = None if running is None else processes.sight(running.agent.pid)
         if running is None or seen is None or seen.ended or seen.process != running.agent:
-            return MISSING if record is None else self._ended(record, running)
+            if record is None:
+                return MISSING
+            return _ended(record, running, self._children, self.book.folder(place_id).log)
         spawn.bound(self.book.folder(place_id).log)
         return Observation(
             exists=True,
             running=True,
             paused=seen.paused,
             endpoints=self.book.endpoints(place_id),
-            key=str(running.agent.pid),
-        )
-
-    def _ended(self, record: Record, running: Running | None) -> Observation:
-        if running is None:
-            return Observation(exists=True, reason="The session's start was broken off.")
-        code = self._children.code(record.place_id)
-        signum = 0 if code is None else spawn.signal_of(code, in_sandbox=record.isolated)
-        words = spawn.last_words(self.book.folder(record.place_id).log)
-        reason = "The session's process is gone"
-        if signum:
-            reason = f"The session's process was killed from outside ({_name(signum)})"
-        elif code is not None:
-            reason = f"The session's process ended with exit code {code}"
-        return Observation(
-            exists=True,
-            exit_code=-signum if signum else code,
-            reason=f"{reason}{': ' if words else ''}{words}.",
             key=str(running.agent.pid),
         )
 
@@ -266,6 +251,28 @@ class Keeper:
             running=is_running,
             created_at=record.created_at,
         )
+
+
+def _ended(
+    record: Record, running: Running | None, children: spawn.Children, log: Path
+) -> Observation:
+    """Say of a place that does not run what is known of its end."""
+    if running is None:
+        return Observation(exists=True, reason="The session's start was broken off.")
+    code = children.code(record.place_id)
+    signum = 0 if code is None else spawn.signal_of(code, in_sandbox=record.isolated)
+    words = spawn.last_words(log)
+    reason = "The session's process is gone"
+    if signum:
+        reason = f"The session's process was killed from outside ({_name(signum)})"
+    elif code is not None:
+        reason = f"The session's process ended with exit code {code}"
+    return Observation(
+        exists=True,
+        exit_code=-signum if signum else code,
+        reason=f"{reason}{': ' if words else ''}{words}.",
+        key=str(running.agent.pid),
+    )
 
 
 def _kill_all(doomed: Iterable[Process]) -> set[Process]:
