@@ -10,7 +10,12 @@ FILE_LINES, CLASS_METHODS, FUNCTION_LINES = 400, 15, 40
 
 #: What may be larger, and why. A line that is no longer needed fails, too.
 EXCEPTIONS: dict[str, str] = {
-    "jupyter_sessmgr/store/base.py:Store": "the promise of a store, one abstract method per row kind and verb",
+    "jupyter_sessmgr/provisioning/provisioner.py:SessionProvisioner": (
+        "eleven are jupyter_client's contract, and the rest share its state"
+    ),
+    "jupyter_sessmgr/engines/docker/opening.py:_assemble": (
+        "one flat list of what an open engine is made of, in the order of need"
+    ),
 }
 
 
@@ -42,7 +47,7 @@ def docstring_lines(node):
 def test_budgets():
     over = dict(item for path in package_sources() for item in measure(path))
     assert {where: what for where, what in over.items() if where not in EXCEPTIONS} == {}
-    assert {where for where in EXCEPTIONS if where not in over} == set(), "no longer needed"
+    assert set(EXCEPTIONS) - set(over) == set(), "no longer needed"
 
 
 def test_the_measure_sees_what_is_too_large(tmp_path, monkeypatch):

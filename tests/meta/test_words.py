@@ -66,7 +66,9 @@ def test_only_known_hosts_are_named():
 
 
 def test_no_index_is_configured():
-    pattern = re.compile(r"^\s*(?:--(?:extra-)?index-url|index-url\s*=|registry\s*=)", re.MULTILINE)
+    pattern = re.compile(
+        r"^\s*(?:--(?:extra-)?index-url|index-url\s*=|registry\s*=\s*\S*://)", re.MULTILINE
+    )
     assert [str(p.relative_to(ROOT)) for p, text in texts_of() if pattern.search(text)] == []
 
 
