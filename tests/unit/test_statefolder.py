@@ -153,7 +153,23 @@ def test_the_longest_and_latest_mount_counts(path, kind):
 
 @pytest.mark.parametrize(
     "kind",
-    ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "lustre", "afs", "beegfs", "fuse.sshfs", "fuse.s3fs", "fuse.rclone", "fuse.ceph-fuse", "fuse.glusterfs"],
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "9p",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "afs",
+        "beegfs",
+        "fuse.sshfs",
+        "fuse.s3fs",
+        "fuse.rclone",
+        "fuse.ceph-fuse",
+        "fuse.glusterfs",
+    ],
 )
 def test_network_file_systems(kind):
     assert is_network_type(kind)
