@@ -117,7 +117,7 @@ class Opener:
         except SessmgrError as error:
             self._tell(f"No remote kernels: {error.message}")
             return error
-        except Exception:
+        except Exception:  # noqa: BLE001 - see below
             # Whatever breaks here must not take local kernels along, and has to be seen.
             self._log.exception("No remote kernels: the session manager could not be opened.")
             return SessmgrError("The session manager could not be opened; see the server's log.")
