@@ -57,7 +57,7 @@ class Row:
 
 def row_of(session: ComputeSession, now: float) -> Row:
     """Show a session that this program's own manager holds."""
-    resources: dict[str, object] = {}
+    resources: dict[str, object] = {"shmem": session.spec.resources.shmem}
     if session.spec.resources.cpu is not None:
         resources["cpu"] = str(session.spec.resources.cpu)
     if session.spec.resources.mem is not None:

@@ -114,6 +114,7 @@ def test_a_session_from_its_creation_to_its_end(terminal):
     assert "my-session is RUNNING" in err
     (row,) = terminal.json("list")
     assert (row["name"], row["status"], row["resources"]["mem"]) == ("my-session", "RUNNING", 2**30)
+    assert row["resources"].keys() == {"mem", "shmem"}
     assert row["image"] == "jupyter-sessmgr/python:latest"
     assert row["durable"] is True
     assert 0 < row["age"] < PATIENCE

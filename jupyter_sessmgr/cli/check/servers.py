@@ -45,10 +45,11 @@ def _look_at(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "server address",
-            f"{server.url} listens on {info.get('hostname') or 'all addresses'}, so code in "
-            "sessions with network access can connect to it (it still needs its token)",
-            "Start it with --ServerApp.ip=127.0.0.1, or let a firewall drop new connections from "
-            "the sessions' bridge: see docs/how-to/security.md.",
+            f"{server.url} listens on {info.get('hostname') or 'all addresses'}, so other machines "
+            "can connect to it, and so can code in sessions where no packet filter prevents it "
+            "(all still need its token)",
+            "Start it with --ServerApp.ip=127.0.0.1 unless that is wanted; see "
+            "docs/how-to/security.md.",
         )
 
 
