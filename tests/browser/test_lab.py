@@ -13,10 +13,10 @@ from tests.plugins.browser import PATIENCE, remote_kernelspecs, until
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PLOT = """\
-%matplotlib inline
-import matplotlib.pyplot as plt, numpy as np, socket
+import matplotlib.pyplot as plt, numpy as np
 x = np.linspace(0, 4 * np.pi, 400)
-plt.figure(figsize=(7, 2.6)); plt.plot(x, np.sin(x) * np.exp(-x / 8)); plt.title(socket.gethostname());"""
+plt.figure(figsize=(7, 2.6))
+plt.plot(x, np.sin(x) * np.exp(-x / 8));"""
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -31,7 +31,7 @@ def test_a_remote_kernel_is_picked_used_shared_and_shut_down(started, lab):
     person.card(_title(server)).click()
     person.wait_ready()
 
-    host = person.run("import socket; print('on', socket.gethostname())")
+    host = person.run("import socket\nprint('on', socket.gethostname())")
     expect(host).to_have_text(re.compile(r"^on \S+"), timeout=PATIENCE)
     if engine == "docker":
         assert host.inner_text() != f"on {socket.gethostname()}"

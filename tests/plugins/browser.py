@@ -47,7 +47,7 @@ def chromium():
 @pytest.fixture
 def page(chromium):
     """Open a fresh window; fail when code of ours raised an error nobody caught."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context = chromium.new_context(viewport={"width": 1200, "height": 680})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     errors = []
@@ -66,11 +66,7 @@ def labs(servers, tmp_path):
     built = ROOT / "jupyter_sessmgr" / "labextension"
     assert (built / "package.json").is_file(), "build the browser's part first: make check"
     shutil.copytree(built, folder / "jupyter-sessmgr")
-    front = {
-        "extra_labextensions_path": [str(folder)],
-        "news_url": None,
-        "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-    }
+    front = {"extra_labextensions_path": [str(folder)]}
     wanted = {
         "ServerApp": {"jpserver_extensions": {"jupyterlab": True, "notebook": True}},
         "LabApp": front,
@@ -84,7 +80,12 @@ def labs(servers, tmp_path):
             **wanted["ServerApp"]["jpserver_extensions"],
             **full["ServerApp"]["jpserver_extensions"],
         }
-        return servers.start(engine, config=full)
+        server = servers.start(engine, config=full)
+        # Jupyter's news would ask for consent in the corner where our notices are.
+        settings = "lab/api/settings/@jupyterlab/apputils-extension:notification"
+        reply = server.ask("PUT", settings, json={"raw": '{"fetchNews": "false"}'})
+        assert reply.status_code == 204, reply.text
+        return server
 
     return start
 
