@@ -372,6 +372,13 @@ def processes_with(word):
     return found
 
 
+def test_an_image_needs_an_engine_and_a_recipe(beside_nobody):
+    """`make lab` goes on without containers when the exit code says that no engine answers."""
+    beside_nobody.environ["DOCKER_HOST"] = "unix:///nobody/here.sock"
+    assert "No Docker engine" in beside_nobody.run("image", "build", code=4)[1]
+    assert "no image recipe" in beside_nobody.run("image", "build", "nonsense", code=2)[1]
+
+
 @pytest.mark.docker
 def test_the_same_with_containers(beside_nobody):
     engine = ("--ComputeSessionManager.engine=docker",)
