@@ -135,10 +135,12 @@ class Steps:
         kernel = self._parts.links.kernel(place.id) if place is not None else None
         if kernel is None:
             return session
+        # Where no kernel is wished for, a wish for another one is fulfilled at once.
+        reached = kernel.generation if session.spec.kernel else session.generation
         return replace(
             session,
             status_info=session.status_info or kernel.warning,
-            observed_generation=max(kernel.generation, session.observed_generation),
+            observed_generation=max(reached, session.observed_generation),
             encrypted=kernel.encrypted,
             language=kernel.language or session.language,
             started_at=session.started_at or time.time(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError, Standby
+from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError, Standby, StartFailed
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.provisioning.locate import Home
@@ -113,8 +113,21 @@ class Held:
         self.home.tell(lambda: self.home.sessions.expect_exit(self.id))
 
     async def restart(self, timeout: float) -> None:
-        """Have another kernel in the same session, within `timeout` seconds."""
-        await self.home.call(lambda: self.home.sessions.restart(self.id, timeout=timeout))
+        """Have another kernel in the same session.
+
+        Raises
+        ------
+        StartFailed
+            when it was not ready within `timeout` seconds.
+        """
+        try:
+            await self.home.call(lambda: self.home.sessions.restart(self.id, timeout=timeout))
+        except TimeoutError:
+            raise StartFailed(
+                f"The kernel did not restart within {timeout:g} s. Start it anew; if the engine "
+                "is slow, raise SessionProvisioner.launch_timeout.",
+                session=self.id,
+            ) from None
 
     async def destroy(self) -> None:
         """End the session, and return when nothing is left of it or after `DESTROY_TIMEOUT`.

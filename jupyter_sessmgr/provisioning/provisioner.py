@@ -187,7 +187,7 @@ class SessionProvisioner(KernelProvisionerBase):
 
     async def _give_up(self) -> None:
         """Undo a start that failed, and tell those who look at a kernel that did run."""
-        held, self.held = self.held, None
+        held = self.held
         if held is None:
             return
         await held.abandon()
@@ -195,12 +195,15 @@ class SessionProvisioner(KernelProvisionerBase):
         if self.connection_info and restarter is not None:
             # jupyter_client stopped it before the restart, and would leave everybody waiting.
             restarter._fire_callbacks("dead")  # noqa: SLF001 - there is no public way
+        self.held = None
 
     def _on_dead(self) -> None:
-        """End the session of a kernel that Jupyter no longer tries to start."""
-        held, self.held = self.held, None
-        if held is not None:
-            held.home.post(held.abandon)
+        """End the session of a kernel that Jupyter no longer tries to start.
+
+        It is held on to, so that whoever is told next can say why the kernel died.
+        """
+        if self.held is not None:
+            self.held.home.post(self.held.abandon)
 
 
 async def take_over(manager: Any, info: KernelConnectionInfo) -> None:

@@ -36,8 +36,8 @@ class Outside:
         self.folder = folder
         self.state = Path(os.environ["JUPYTER_DATA_DIR"]) / "sessmgr" / socket.gethostname()
         self.config = Config({"ComputeSessionManager": {"engine": engine}})
-        path = Path(os.environ["JUPYTER_CONFIG_DIR"]) / "jupyter_sessmgr_config.json"
-        path.write_text(json.dumps(self.config), encoding="utf-8")
+        self.config_path = Path(os.environ["JUPYTER_CONFIG_DIR"]) / "jupyter_sessmgr_config.json"
+        self.config_path.write_text(json.dumps(self.config), encoding="utf-8")
         self.runtime = runtime
         install_kernelspecs([OFFER], user=True)
 

@@ -1,0 +1,188 @@
+"""How remote kernels end, or do not: culled, given up, with their server, by other doors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+
+import pytest
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from tornado.httpclient import HTTPRequest
+from tornado.web import HTTPError
+from tornado.websocket import websocket_connect
+
+from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.model.status import SessionStatus
+from tests.plugins.kernels import KERNEL
+from tests.plugins.notebooks import Notebook, is_status
+from tests.plugins.waiting import eventually
+
+
+def wait_for(condition, timeout=20.0):
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s"
+        time.sleep(0.05)
+    return answer
+
+
+def start(server):
+    reply = server.ask("POST", "api/kernels", json={"name": KERNEL})
+    assert reply.status_code == 201, reply.text
+    return reply.json()["id"]
+
+
+def kernel_ids(server):
+    return {kernel["id"] for kernel in server.ask("GET", "api/kernels").json()}
+
+
+def test_a_kernel_that_dies_too_often_is_given_up_and_its_session_ends(servers):
+    restarter = {"time_to_dead": 0.2, "restart_limit": 0}
+    server = servers.start(config={"AsyncIOLoopKernelRestarter": restarter})
+    kernel_id = start(server)
+    with Notebook(server, kernel_id) as notebook:
+        deadly = notebook.ask("import os; os._exit(3)")
+        notebook.hear(lambda m: is_status(m, "dead"))
+        assert "exit code 3" in notebook.output(deadly)
+        assert "not started again" in notebook.output(deadly)
+    wait_for(lambda: server.info(kernel_id)["status"] in {"TERMINATED", "ERROR"})
+    assert kernel_id not in kernel_ids(server)
+
+
+def test_an_idle_kernel_is_culled_with_its_session(servers):
+    cull = {"cull_idle_timeout": 1, "cull_interval": 1, "cull_connected": True}
+    server = servers.start(config={"MappingKernelManager": cull})
+    kernel_id = start(server)
+    wait_for(lambda: server.info(kernel_id)["status"] == "TERMINATED", timeout=30)
+    assert kernel_id not in kernel_ids(server)
+
+
+def test_P4_a_stopped_server_ends_picked_kernels_and_lets_durable_sessions_go_on(servers):
+    first = servers.start()
+    picked = start(first)
+    durable = first.create(clientSessionToken="durable", image="jupyter-sessmgr/python")[
+        "sessionId"
+    ]
+    wait_for(lambda: durable in kernel_ids(first))
+    with Notebook(first, durable) as notebook:
+        notebook.run("x = 41")
+    first.stop()
+    assert "goes on without this server" in first.log()
+    assert "Traceback" not in first.log()
+    second = servers.start(state_dir=first.state_dir)
+    assert second.info(picked)["status"] == "TERMINATED"
+    assert second.info(durable)["status"] == "RUNNING"
+    wait_for(lambda: durable in kernel_ids(second))
+    with Notebook(second, durable) as notebook:
+        assert notebook.run("print(x + 1)") == "42\n"
+
+
+def test_a_kernel_that_is_busy_when_it_is_listed_is_not_culled(servers):
+    first = servers.start()
+    made = first.create(clientSessionToken="busy", image="jupyter-sessmgr/python")["sessionId"]
+    wait_for(lambda: made in kernel_ids(first))
+    with Notebook(first, made) as notebook:
+        running = notebook.ask("import time; print('on', flush=True); time.sleep(6); y = 7")
+        notebook.hear(lambda m: "on" in notebook.output(running))
+        first.stop()
+    cull = {"cull_idle_timeout": 1, "cull_interval": 1}
+    second = servers.start(state_dir=first.state_dir, config={"MappingKernelManager": cull})
+    wait_for(lambda: made in kernel_ids(second))
+    time.sleep(2.5)  # two rounds of the culler
+    kernel = second.ask("GET", f"api/kernels/{made}")
+    assert kernel.json()["execution_state"] == "busy"
+    assert second.info(made)["status"] == "RUNNING"
+
+
+def test_a_blocking_kernel_manager_is_refused_in_words(servers):
+    server = servers.start(
+        config={
+            "ServerApp": {
+                "kernel_manager_class": "jupyter_server.services.kernels.kernelmanager.MappingKernelManager"
+            }
+        }
+    )
+    reply = server.ask("POST", "api/kernels", json={"name": KERNEL})
+    assert reply.status_code == 403
+    assert "AsyncMappingKernelManager" in reply.json()["message"]
+    assert server.sessions() == []
+
+
+@pytest.fixture
+def one(inside):
+    """Give a server on the test's own loop."""
+    return inside()
+
+
+async def running(sessions, owner, **wish):
+    session, _ = await sessions.create(CreateRequest(**wish), owner)
+    settled = await sessions.settled(session.id, timeout=60)
+    assert settled.status is SessionStatus.RUNNING
+    return settled
+
+
+async def test_E1_another_owners_session_cannot_be_reached_by_its_id(one):
+    await one.extension.opener.ready()
+    foreign = await running(one.sessions, "somebody-else")
+    listed = await running(one.sessions, one.extension.owner)
+    await eventually(lambda: listed.id in one.app.kernel_manager)
+    assert foreign.id not in one.app.kernel_manager
+    body = {"name": KERNEL, "kernel_id": foreign.id}
+    reply = await one.ask("POST", "api/kernels", body=body)
+    assert reply.code in {400, 403, 500}, reply.body
+    assert foreign.id not in one.app.kernel_manager
+    assert one.sessions.find(foreign.id, "somebody-else").status is SessionStatus.RUNNING
+    assert one.sessions.kernel_exit(foreign.id) is None
+
+
+async def test_sessions_without_a_kernel_are_not_listed_and_refused_in_words(one):
+    await one.extension.opener.ready()
+    owner = one.extension.owner
+    bare = await running(one.sessions, owner, kernel="")
+    listed = await running(one.sessions, owner)
+    await eventually(lambda: listed.id in one.app.kernel_manager)
+    assert bare.id not in one.app.kernel_manager
+    reply = await one.ask("POST", "api/kernels", body={"name": KERNEL, "kernel_id": bare.id})
+    assert reply.code == 500
+    assert "no kernel" in json.loads(reply.body)["message"]
+    assert one.sessions.find(bare.id, owner).status is SessionStatus.RUNNING
+
+
+async def test_small_messages_leave_the_server_at_once(one):
+    await one.extension.opener.ready()
+    reply = await one.ask("POST", "api/kernels", body={"name": KERNEL})
+    kernel_id = json.loads(reply.body)["id"]
+    url = f"ws{one.base.removeprefix('http')}api/kernels/{kernel_id}/channels?session_id=a"
+    browser = await websocket_connect(HTTPRequest(url, headers=one.token))
+
+    def connection():
+        return next(
+            (c for c in ZMQChannelsWebsocketConnection._open_sockets if c.kernel_id == kernel_id),
+            None,
+        )
+
+    found = await eventually(connection)
+    wire = found.websocket_handler.ws_connection.stream.socket
+    assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    browser.close()
+    await eventually(lambda: connection() is None)
+    assert (await one.ask("DELETE", f"api/kernels/{kernel_id}")).code == 204
+
+
+async def test_a_failed_restart_tells_everybody_that_the_kernel_is_dead(one):
+    await one.extension.opener.ready()
+    kernel_id = json.loads((await one.ask("POST", "api/kernels", body={"name": KERNEL})).body)["id"]
+    manager = one.app.kernel_manager.get_kernel(kernel_id)
+    dead = []
+    manager.add_restart_callback(lambda: dead.append(1), "dead")
+    manager.provisioner.launch_timeout = 0.001
+    with pytest.raises(HTTPError, match="restart"):
+        await manager.restart_kernel(now=True)
+    assert dead
+    await eventually(lambda: kernel_id not in one.app.kernel_manager)
+    await eventually(
+        lambda: one.sessions.find(kernel_id, one.extension.owner).status.is_final, timeout=20
+    )
+    await asyncio.sleep(0)
