@@ -60,7 +60,6 @@ class FaultProxy:
         self.path = self.folder / "docker.sock"
         #: Verbs as they came.
         self.calls = []
-        self.swap = None
         self._faults = []
         self._lock = threading.Lock()
         self._live = set()
@@ -144,8 +143,8 @@ class FaultProxy:
         if mode == "delay":
             self._ending.wait(float(number))
         limit = int(number) if mode == "trunc" else None
-        self.swap = tuple(number.encode().split(b"=")) if mode == "swap" else None
-        self._pass_on(client, head, rest, limit, lost=mode == "reset_after")
+        swap = number.encode().split(b"=") if mode == "swap" else (b"", b"")
+        self._pass_on(client, head, rest, limit, swap, lost=mode == "reset_after")
 
     def _fault(self, verb):
         with self._lock:
@@ -155,7 +154,7 @@ class FaultProxy:
                     return fault.mode
         return ""
 
-    def _pass_on(self, client, head, rest, limit, *, lost):
+    def _pass_on(self, client, head, rest, limit, swap, *, lost):
         engine = socket.socket(socket.AF_UNIX)
         try:
             engine.connect(self.upstream)
@@ -172,18 +171,18 @@ class FaultProxy:
                 if upgrade or b"chunked" not in reply:
                     time.sleep(0.05)  # the engine has answered, so it has done it
                 return
-            self._relay(engine, client, limit)
+            self._relay(engine, client, limit, *swap)
         finally:
             self._live.discard(engine)
             _shut(engine)
             engine.close()
 
-    def _relay(self, engine, client, limit):
+    def _relay(self, engine, client, limit, this, that):
         head, body = _read_head(engine)
         client.sendall(head)
         while True:
-            if self.swap:
-                body = body.replace(*self.swap)
+            if this:
+                body = body.replace(this, that)
             if limit is not None:
                 body = body[:limit]
                 limit -= len(body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ from jupyter_sessmgr.engines.docker.container import (
     needs_inspection,
     observation,
 )
-from jupyter_sessmgr.engines.docker.containers import Timeouts
-from jupyter_sessmgr.engines.docker.opening import Connected, Settings, checked, connect, require
+from jupyter_sessmgr.engines.docker.opening import Connected, connect, require
+from jupyter_sessmgr.engines.docker.settings import read_settings
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable
 from jupyter_sessmgr.model.images import Image
 from jupyter_sessmgr.model.naming import place_name
@@ -39,7 +38,8 @@ from jupyter_sessmgr.traits import ByteSize
 _NOT_FOUND = 404
 #: Lines of a container's log that are fetched at most; the log itself is cut by the engine.
 _LOG_LINES = 5000
-_ORDINARY_USER = (1000, 1000)
+#: Seconds between looks at what is being created.
+_MOMENT = 0.05
 
 
 class DockerEngine(Engine):
@@ -203,7 +203,7 @@ class DockerEngine(Engine):
         if self._connected is not None:
             await self._connected.close()
             self._connected = None
-        self._connected = connected = await connect(_settings(self), signer, self.log)
+        self._connected = connected = await connect(read_settings(self), signer, self.log)
         self.capabilities = connected.capabilities
         self.engine_id = connected.facts.engine_id
 
@@ -241,8 +241,13 @@ class DockerEngine(Engine):
         connected = require(self._connected)
         _refuse_foreign(place, self.engine_id)
         await connected.confirm_if_doubtful()
-        if not await connected.containers.stop(place, grace):
+        while not await connected.containers.stop(place, grace):
+            # Gone, or on another engine, or being created at this very moment by a request that
+            # was given up: then it is listed before it can be removed (FAULTS D3).
             await connected.confirm()
+            if place.id not in await connected.list_own():
+                return
+            await asyncio.sleep(_MOMENT)
 
     async def suspend(self, place: Place) -> None:
         """Freeze a container. Harmless when it is frozen."""
@@ -311,52 +316,6 @@ class DockerEngine(Engine):
         """Say which engine it is, and what it does not prevent."""
         notes = self._connected.notes if self._connected is not None else ()
         return tuple(filter(None, (self.why, *notes)))
-
-
-def _settings(engine: DockerEngine) -> Settings:
-    hardening: dict[str, Any] = {
-        "tmp_size": engine.tmp_size,
-        "home_size": engine.home_size,
-        "nofile": engine.nofile,
-        "core_size": engine.core_size,
-        "log_max_size": engine.log_max_size,
-        "log_max_files": engine.log_max_files,
-        "cap_add": tuple(engine.cap_add),
-        "read_only_root": engine.read_only_root,
-        "no_new_privileges": engine.no_new_privileges,
-        "swap": engine.swap,
-        "seccomp": engine.seccomp,
-        "runtime": engine.runtime,
-    }
-    return Settings(
-        host=engine.docker_host,
-        reach=engine.reach,
-        host_mounts={"yes": True, "no": False}.get(engine.host_mounts),
-        user=_user(engine.user),
-        default_user=not engine.user,
-        hardening=checked(hardening),
-        network_prefix=engine.network_prefix,
-        firewall=engine.firewall,
-        may_pull=engine.pull != "never",
-        timeouts=Timeouts(
-            create=engine.create_timeout,
-            start=engine.start_timeout,
-            inspect=engine.inspect_timeout,
-            remove=engine.create_timeout,
-        ),
-        pull_timeout=engine.pull_timeout,
-    )
-
-
-def _user(text: str) -> tuple[int, int]:
-    if not text:
-        return (os.getuid(), os.getgid()) if os.getuid() else _ORDINARY_USER
-    uid, _, gid = text.partition(":")
-    if not uid.isdecimal() or not (gid or "0").isdecimal():
-        raise EngineError(
-            f"DockerEngine.user is {text!r}; write numbers of a user and a group, as 1000:1000."
-        )
-    return int(uid), int(gid or uid)
 
 
 def _refuse_foreign(place: Place, engine_id: str) -> None:

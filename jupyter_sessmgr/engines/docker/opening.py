@@ -31,29 +31,10 @@ from jupyter_sessmgr.engines.docker.facts import (
 from jupyter_sessmgr.engines.docker.firewall import Firewall, advice
 from jupyter_sessmgr.engines.docker.images import Images
 from jupyter_sessmgr.engines.docker.networks import Networks, bridge_name, network_name
-from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable
+from jupyter_sessmgr.engines.docker.settings import Settings
+from jupyter_sessmgr.model.errors import EngineUnavailable
 
 _GPU = "cuda.device"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the administrator says; see the traits of `DockerEngine`."""
-
-    host: str
-    reach: str
-    #: None: judge.
-    host_mounts: bool | None
-    #: "" means the server's own, or 1000:1000 when that is root.
-    user: tuple[int, int]
-    #: The user was not chosen by the administrator.
-    default_user: bool
-    hardening: Mapping[str, Any]
-    network_prefix: str
-    firewall: str
-    may_pull: bool
-    timeouts: Timeouts
-    pull_timeout: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,18 +245,3 @@ def require(connected: Connected | None) -> Connected:
     if connected is None:
         raise EngineUnavailable("The Docker engine does not answer yet; it is tried again.")
     return connected
-
-
-def checked(hardening: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what loosens the hardening, unless it would loosen all of it.
-
-    Raises
-    ------
-    EngineError
-        naming what cannot be had.
-    """
-    if any(cap.upper() in ("ALL", "CAP_ALL") for cap in hardening["cap_add"]):
-        raise EngineError("DockerEngine.cap_add cannot be ALL: name the capabilities needed.")
-    if hardening["seccomp"].strip() == "unconfined":
-        raise EngineError("DockerEngine.seccomp cannot be unconfined: give a profile.")
-    return hardening
