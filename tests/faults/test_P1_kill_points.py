@@ -92,7 +92,7 @@ async def _check(manager, told, scenario):
 
 
 @pytest.mark.parametrize(("scenario", "point"), CASES)
-async def test_P1_killed_as_a_process_engine_session_is_made(tmp_path, scenario, point):
+async def test_P1_P3_I1_I2_I3_I4_killed_as_a_process_is_made_a_session(tmp_path, scenario, point):
     state = tmp_path / "s"
     told = await asyncio.to_thread(run_until_killed, state, "process", point, scenario)
     await recover(state, "process", told, scenario)
@@ -102,7 +102,7 @@ async def test_P1_killed_as_a_process_engine_session_is_made(tmp_path, scenario,
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(3))
 @pytest.mark.parametrize(("scenario", "point"), CASES)
-async def test_P1_killed_as_a_container_session_is_made(
+async def test_P1_P3_I1_I2_I3_I4_killed_as_a_container_is_made_a_session(
     tmp_path, scenario, point, attempt, reference_image
 ):
     state = tmp_path / "s"

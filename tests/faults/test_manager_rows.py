@@ -24,7 +24,7 @@ S = SessionStatus
 ROOT = Path(__file__).parents[2]
 
 
-async def test_S3_on_a_full_disk_nothing_is_made_and_destroy_still_works(tmp_path, request):
+async def test_S3_I8_on_a_full_disk_nothing_is_made_and_destroy_still_works(tmp_path, request):
     if not as_root(request, tmp_path):
         return
     with tmpfs(tmp_path / "s", "4m") as state:

@@ -1,0 +1,103 @@
+"""Every acceptance row that this release promises has a test named after it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+FAULTS = [
+    "I1",
+    "I2",
+    "I3",
+    "I4",
+    "I5",
+    "I6",
+    "I7",
+    "I8",
+    "I9",
+    "P1",
+    "P3",
+    "P8",
+    "P9",
+    "D1",
+    "D2",
+    "D3",
+    "D6",
+    "D7",
+    "D8",
+    "D9",
+    "D10",
+    "D11",
+    "D14",
+    "C1",
+    "C2",
+    "C3",
+    "C4",
+    "C5",
+    "C6",
+    "C10",
+    "S1",
+    "S2",
+    "S3",
+    "S5",
+    "S7",
+    "S8",
+    "T2",
+    "T3",
+    "T4",
+    "T6",
+]
+THREATS = [
+    "A1",
+    "A2",
+    "A3",
+    "A4",
+    "B1",
+    "B3",
+    "B4",
+    "B5",
+    "E1",
+    "E2",
+    "E3",
+    "E5",
+    "E6",
+    "E7",
+    "E8",
+    "E9",
+    "E10",
+    "F1",
+    "F2",
+    "F3",
+    "F4",
+    "F5",
+    "F6",
+    "F7",
+    "F8",
+    "F9",
+    "F10",
+    "F11",
+]
+
+
+def rows_of(folders):
+    """Collect the rows that tests in these folders are named after."""
+    found = set()
+    for folder in folders:
+        for path in (TESTS / folder).rglob("test_*.py"):
+            names = [path.stem, *re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8"))]
+            for name in names:
+                found.update(
+                    re.findall(
+                        r"(?<![A-Za-z0-9])([A-Z]\d{1,2})(?![A-Za-z0-9])", name.replace("_", " ")
+                    )
+                )
+    return found
+
+
+def test_every_fault_has_its_test():
+    assert set(FAULTS) - rows_of(["faults", "unit", "contract", "integration"]) == set()
+
+
+def test_every_threat_has_its_test():
+    assert set(THREATS) - rows_of(["security"]) == set()
