@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Extensions that may be installed here; without them a server is up at once.
 OTHERS = ("jupyterlab", "notebook", "notebook_shim", "jupyter_lsp", "jupyter_server_terminals")
 #: The sessions' database inside a state folder.
-DATABASE = "sessions.sqlite"
+DATABASE = "sessions.db"
 #: Seconds for a server to listen, on a busy machine.
 START = 60
 #: Seconds for a server to end by itself, before it is killed.
