@@ -102,3 +102,15 @@ async def test_B5_no_page_may_frame_ours(app):
             assert "frame-ancestors 'self'" in policy, path
             assert "default-src 'none'" in policy, path
             assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_B1_jupyters_own_pages_may_write(app):
+    cookie = await app.log_in()
+    page = await app.ask("GET", "login", anonymous=True)
+    xsrf = page.headers.get_list("Set-Cookie")[0].partition(";")[0]
+    assert xsrf.startswith("_xsrf="), xsrf
+    headers = {"Cookie": f"{cookie}; {xsrf}", "X-XSRFToken": xsrf.partition("=")[2]}
+    reply = await app.ask(
+        "POST", "sessmgr/session", body={"enqueueOnly": True}, headers=headers, anonymous=True
+    )
+    assert reply.code == 201, reply.body
