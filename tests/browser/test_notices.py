@@ -108,7 +108,7 @@ def test_notebook_7_runs_a_remote_kernel(labs, page):
     model = {"type": "notebook", "format": "json", "content": notebook}
     assert server.ask("PUT", "api/contents/seven.ipynb", json=model).status_code == 201
     page.goto(f"{server.url}notebooks/seven.ipynb?token={server.token}")
-    Lab(page, server).wait_ready()
+    Lab(page, server).wait_connected()
     page.locator(".jp-CodeCell .cm-content").first.click()
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".jp-OutputArea-output").first).to_have_text("42", timeout=PATIENCE)

@@ -134,13 +134,18 @@ class Lab:
         JupyterLab says "idle" also before there is one, and would start a second one for a cell
         that is run then.
         """
-        until(self._connected, what="the browser is connected to an idle kernel")
+        self.wait_connected()
         indicator = self.notebook.locator(".jp-Notebook-ExecutionIndicator")
         expect(indicator).to_have_attribute("data-status", "idle", timeout=PATIENCE)
 
-    def _connected(self):
-        kernels = self.server.ask("GET", "api/kernels").json()
-        return any(one["connections"] and one["execution_state"] == "idle" for one in kernels)
+    def wait_connected(self):
+        """Wait until the server has an idle kernel to which a browser is connected."""
+
+        def connected():
+            kernels = self.server.ask("GET", "api/kernels").json()
+            return any(one["connections"] and one["execution_state"] == "idle" for one in kernels)
+
+        until(connected, what="the browser is connected to an idle kernel")
 
     def run(self, code):
         """Type code into the last cell and run it; return that cell's outputs."""
