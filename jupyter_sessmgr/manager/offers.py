@@ -118,7 +118,7 @@ def _image_offer(reference: str, image: Image, usual: Preset) -> Offer:
     preset = replace(
         usual,
         image=reference,
-        kernel=_KERNELS.get(image.language, image.language),
+        kernel=_KERNELS.get(image.language.lower(), image.language),
         title=f"{short} (remote)",
     )
     return _offer(reference.removesuffix(":latest"), preset, image)
