@@ -336,3 +336,35 @@ def test_the_blocking_manager_works_too(outside):
     client.stop_channels()
     manager.shutdown_kernel()
     assert outside.live() == []
+
+
+SPEC = (
+    "import json, pathlib, sys\n"
+    "folder = pathlib.Path.home() / '.local/share/jupyter/kernels/polite'\n"
+    "folder.mkdir(parents=True, exist_ok=True)\n"
+    "(folder / 'kernel.json').write_text(json.dumps({\n"
+    "    'argv': [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}'],\n"
+    "    'display_name': 'Polite', 'language': 'python', 'interrupt_mode': 'message',\n"
+    "    'metadata': {'supported_encryption': 'curve'}}))\n"
+)
+
+
+async def test_a_kernel_that_wants_messages_is_interrupted_by_a_message(outside, monkeypatch):
+    async with started(outside) as (_, client):
+        assert (await run(client, SPEC))[0] == "ok"
+    manager = AsyncKernelManager(kernel_name=KERNEL, config=outside.config)
+    config = manager.kernel_spec.metadata["kernel_provisioner"]["config"]
+    config["kernel"] = "polite"
+    await manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    await client.wait_for_ready(timeout=60)
+    sessions = outside.home.sessions
+    assert sessions.interrupt_mode(manager.kernel_id) == "message"
+    monkeypatch.setattr(type(sessions), "interrupt", None)  # would fail if it were asked
+    task = asyncio.create_task(run(client, "import time; time.sleep(600)", timeout=60))
+    await asyncio.sleep(0.5)
+    await manager.interrupt_kernel()
+    await task
+    client.stop_channels()
+    await manager.shutdown_kernel(now=True)
