@@ -158,10 +158,11 @@ async def told(engine, place, timeout=20):
     async def said():
         log = (await engine.logs(place, 1 << 20)).decode(errors="replace")
         assert "Traceback" not in log, log
-        return log if log.endswith("\n") else ""
+        last = (log.splitlines() or [""])[-1]
+        with suppress(ValueError):
+            return [json.loads(last)]
 
-    log = await eventually(said, timeout, what="the place to speak")
-    return json.loads(log.splitlines()[-1])
+    return (await eventually(said, timeout, what="the place to speak"))[0]
 
 
 async def tell(engine, folder, act, spec=None, timeout=20):
@@ -222,7 +223,7 @@ def violations(container):
         "removes itself": host["AutoRemove"],
         "ports for others": [one for one in _bindings(host) if one["HostIp"] != "127.0.0.1"],
         "root": config["User"].split(":")[0] in ("", "0", "root"),
-        "a health check": config["Healthcheck"] != {"Test": ["NONE"]},
+        "a health check": (config.get("Healthcheck") or {}).get("Test") != ["NONE"],
         "a relative entry point": not config["Entrypoint"][0].startswith("/"),
         "environment": [one for one in config["Env"] if one.startswith(("JPY_", "SESSMGR_"))],
     }
