@@ -22,6 +22,8 @@ plt.plot(x, np.sin(x) * np.exp(-x / 8));"""
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
 def started(request, labs):
     """Give a server with JupyterLab on each engine."""
+    if request.param == "docker":
+        request.getfixturevalue("reference_image")
     return labs(request.param), request.param
 
 
