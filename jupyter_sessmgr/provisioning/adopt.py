@@ -9,7 +9,7 @@ from typing import Any
 from jupyter_sessmgr.model.events import Event, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.provisioning.channels import tell_dead
+from jupyter_sessmgr.provisioning.channels import tell_dead, tell_restarted
 from jupyter_sessmgr.provisioning.held import Held
 from jupyter_sessmgr.provisioning.kernelspecs import kernel_name_for
 from jupyter_sessmgr.provisioning.locate import Home, registered
@@ -78,8 +78,14 @@ class KernelAdopter:
         await self._home.settle(SHUTDOWN_TIMEOUT)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, StatusChanged) and event.session.owner == self._home.owner:
-            self._due.put_nowait(event.session.id)
+        if not isinstance(event, StatusChanged) or event.session.owner != self._home.owner:
+            return
+        session = event.session
+        if session.status is SessionStatus.RESTARTING and session.id in self._kernels:
+            held = _held(self._kernels.get_kernel(session.id))
+            if held is not None and not held.restarting:
+                tell_restarted(session.id)  # another door's wish: Jupyter does not know
+        self._due.put_nowait(session.id)
 
     async def _work(self) -> None:
         while True:

@@ -127,12 +127,26 @@ def kernel_end(manager: Any) -> str:
 
 def tell_dead(kernel_id: str) -> None:
     """Tell every browser that looks at a kernel that it is gone for good."""
-    for connection in list(ZMQChannelsWebsocketConnection._open_sockets):  # noqa: SLF001 - the registry
-        if connection.kernel_id == kernel_id:
-            try:
-                connection.on_restart_failed()  # type: ignore[no-untyped-call]
-            except WebSocketClosedError:
-                connection.log.debug("A browser left before it heard that its kernel is gone.")
+    for connection in _connections(kernel_id):
+        _tell(connection.on_restart_failed, connection)
+
+
+def tell_restarted(kernel_id: str) -> None:
+    """Tell every browser that looks at a kernel that another one takes its place."""
+    for connection in _connections(kernel_id):
+        _tell(connection.on_kernel_restarted, connection)
+
+
+def _connections(kernel_id: str) -> list[Any]:
+    everybody = list(ZMQChannelsWebsocketConnection._open_sockets)  # noqa: SLF001 - the registry
+    return [one for one in everybody if one.kernel_id == kernel_id]
+
+
+def _tell(word: Callable[[], None], connection: Any) -> None:
+    try:
+        word()
+    except WebSocketClosedError:
+        connection.log.debug("A browser left before it heard what became of its kernel.")
 
 
 def _execute_header(message: Any) -> dict[str, Any] | None:

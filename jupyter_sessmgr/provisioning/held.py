@@ -37,6 +37,8 @@ class Held:
         self.made = made
         #: Whether Jupyter's restarter was asked to say when it gives up.
         self.watched = False
+        #: Whether it is Jupyter that restarts the kernel just now.
+        self.restarting = False
         self._given_back = False
         home.managed.add(session_id)
         home.tell(lambda: home.sessions.keep(session_id))
@@ -76,7 +78,6 @@ class Held:
         session, ended = self.find(), self.kernel_exit()
         if session is None:
             return ""
-        ended = ended or session.kernel_exit
         return session.failure or (ended.reason if ended is not None else "")
 
     async def interrupt(self, manager: Any) -> None:
@@ -120,6 +121,7 @@ class Held:
         StartFailed
             when it was not ready within `timeout` seconds.
         """
+        self.restarting = True
         try:
             await self.home.call(lambda: self.home.sessions.restart(self.id, timeout=timeout))
         except TimeoutError:
@@ -128,6 +130,8 @@ class Held:
                 "is slow, raise SessionProvisioner.launch_timeout.",
                 session=self.id,
             ) from None
+        finally:
+            self.restarting = False
 
     async def destroy(self) -> None:
         """End the session, and return when nothing is left of it or after `DESTROY_TIMEOUT`.

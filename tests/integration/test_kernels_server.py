@@ -132,8 +132,9 @@ def test_a_session_made_by_REST_can_be_picked(server):
             )
         )
         assert server.execute(session_id, "print(x)") == "5\n"
-        # restarted by the other door, the kernel stays where it is
+        # restarted by the other door, the kernel stays where it is and the browser is told
         assert server.ask("PATCH", "sessmgr/session/made-by-rest").status_code in {200, 204}
+        notebook.hear(lambda m: is_status(m, "restarting"))
         wait_for(lambda: server.execute(session_id, "print('x' in dir())") == "False\n")
         # ended by the other door, the browser is told
         assert server.ask("DELETE", "sessmgr/session/made-by-rest").status_code in {200, 204}
