@@ -13,3 +13,8 @@ def jp_asyncio_loop():
 @pytest.fixture(autouse=True)
 def jp_server_cleanup():
     """Replace pytest-jupyter's: no server runs inside these tests."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop():
+    """Replace the watch over the loop: here it is the driver's, under which the tests run."""

@@ -34,6 +34,8 @@ _SILENCE = 900
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
+_MADE = re.compile(r" ---> ([0-9a-f]{12,64})\s*$")
+
 _ASK = (
     "import json,platform,sys;"
     "print(json.dumps([sys.version_info[:3],platform.libc_ver()[1],platform.machine()]))"
@@ -139,6 +141,7 @@ class ImageBuilder:
         name before (unless something uses it).
         """
         before = self._id(reference)
+        reached = ""
         try:
             with _translated():
                 lines = self._client.build(
@@ -151,7 +154,11 @@ class ImageBuilder:
                     decode=True,
                 )
                 for line in self._until_deadline(lines, f"Building {reference}"):
+                    reached = _image_in(line.get("stream", "")) or reached
                     self._step(line.get("stream", ""))
+        except BaseException:
+            self._remove_unused(reached)
+            raise
         finally:
             self._remove_stages()
         now = self._id(reference)
@@ -215,9 +222,18 @@ class ImageBuilder:
 
     def _remove_unused(self, image_id: str) -> None:
         """Remove an image without a name. Another build or a container may hold it: let it."""
+        if not image_id:
+            return
         with _translated(), contextlib.suppress(APIError):
-            if not self._client.inspect_image(image_id).get("RepoTags"):
+            found = self._client.inspect_image(image_id)
+            if not found.get("RepoTags") and not found.get("RepoDigests"):
                 self._client.remove_image(image_id)
+
+
+def _image_in(text: str) -> str:
+    """Return the image that a step of a build has made, when this line says so."""
+    match = _MADE.match(text)
+    return match[1] if match else ""
 
 
 @contextlib.contextmanager
