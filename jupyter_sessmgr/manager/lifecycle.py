@@ -64,8 +64,8 @@ class Lifecycle(LoggingConfigurable):
     )
     shared = Bool(
         False,
-        help="""Use the state folder's identity beside the server that leads it; for managers
-        that keep nothing (tools without a server).""",
+        help="""Use the state folder's homes beside the server that leads it, under an identity
+        that ends with this process; for managers that keep nothing (tools without a server).""",
     )
 
     @default("state_dir")

@@ -52,7 +52,8 @@ async def open_parts(
     Parameters
     ----------
     shared
-        Do not take the leader's lock: for private managers, which keep nothing.
+        Do not take the leader's lock, and sign with an identity that ends with this process:
+        for private managers, which keep nothing.
 
     Raises
     ------
@@ -65,6 +66,8 @@ async def open_parts(
     await asyncio.to_thread(folder.open, lock=not shared)
     try:
         secrets = await asyncio.to_thread(folder.secrets)
+        if shared:
+            secrets = InstallationSecrets.temporary()
         health = await store.open(path, secrets)
         if health.corrupt_copy:
             log.error(

@@ -51,6 +51,10 @@ class Outside:
         """List the sessions that live."""
         return [] if self.home is None else list(self.home.sessions.list(self.home.owner))
 
+    def end(self):
+        """End the private manager as the end of the program does."""
+        private.end_private_home()
+
     def places(self):
         """List what the process engine has on disk."""
         folder = self.state / "places"
@@ -71,5 +75,5 @@ def outside(engine, jp_environ, tmp_path, jp_runtime_dir, monkeypatch):
     monkeypatch.chdir(folder)
     made = Outside(engine, folder, jp_runtime_dir)
     yield made
-    private.end_private_home()
+    made.end()
     assert made.places() == []
