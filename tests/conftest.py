@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.plugins.browser",
     "tests.plugins.docker",
     "tests.plugins.faultproxy",
+    "tests.plugins.podman",
     "tests.plugins.kernels",
     "tests.plugins.managers",
     "tests.plugins.packaging",

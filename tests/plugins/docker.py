@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import tarfile
@@ -20,6 +21,8 @@ from docker.errors import APIError, DockerException, NotFound
 
 from jupyter_sessmgr.engines.docker.container import INSTALL
 from jupyter_sessmgr.engines.docker.engine import DockerEngine
+from jupyter_sessmgr.engines.docker.firewall import Firewall
+from jupyter_sessmgr.engines.docker.networks import bridge_name
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.naming import new_place_id, place_name
 from jupyter_sessmgr.model.session import Place, SessionSpec
@@ -218,7 +221,7 @@ def violations(container):
         "swap": host["Memory"] != host["MemorySwap"],
         "files without number": not _ulimit(host, "nofile", at_most=65536),
         "core dumps": not _ulimit(host, "core", at_most=0),
-        "an endless log": "max-size" not in host["LogConfig"]["Config"],
+        "an endless log": "max-size" not in (host["LogConfig"]["Config"] or {}),
         "restarts": host["RestartPolicy"]["Name"] not in ("", "no"),
         "removes itself": host["AutoRemove"],
         "ports for others": [one for one in _bindings(host) if one["HostIp"] != "127.0.0.1"],
@@ -352,6 +355,7 @@ def remove_left_over(installs):
     """Remove what is left of installations, and say what it was."""
     host = os.environ.get("SESSMGR_TEST_DOCKER_HOST") or "unix:///var/run/docker.sock"
     api = docker.APIClient(base_url=host, version="auto", timeout=60)
+    firewall = Firewall("auto", logging.getLogger(), local=True)
     left = []
     try:
         for install in installs:
@@ -363,6 +367,8 @@ def remove_left_over(installs):
                 left.append(name)
                 with suppress(APIError):
                     api.remove_network(name)
+                if firewall.active:
+                    firewall._open(bridge_name(name))
     finally:
         api.close()
     return left

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from jupyter_sessmgr.engines.docker import answers as a
 from jupyter_sessmgr.engines.docker import container as c
 from jupyter_sessmgr.engines.docker.breaker import Breaker
 from jupyter_sessmgr.engines.docker.facts import judge_nearness, make_notes, read_facts
@@ -108,7 +109,7 @@ def test_E6_variables_of_the_session_are_not_in_the_containers_words():
 
 def test_only_temporary_folders_are_writable():
     tmpfs = config()["HostConfig"]["Tmpfs"]
-    assert set(tmpfs) == {"/tmp", "/run", "/home/work"}
+    assert set(tmpfs) == {"/tmp", "/run", "/run/sessmgr", "/home/work"}
     assert all("nosuid" in one and "nodev" in one and "size=" in one for one in tmpfs.values())
     assert "uid=1000,gid=1001" in tmpfs["/home/work"]
 
@@ -205,17 +206,17 @@ def test_F7_every_label_is_set():
 
 
 def test_found_says_what_a_stranger_is():
-    ours = c.found(SIGNER, listed())
+    ours = a.found(SIGNER, listed())
     assert (ours.signed, ours.running, ours.place_id, ours.created_at) == (
         True, True, PLACE.id, 1000.0
     )  # fmt: skip
-    stranger = c.found(SIGNER, listed(Names=["/x"], State="created"))
+    stranger = a.found(SIGNER, listed(Names=["/x"], State="created"))
     assert (stranger.signed, stranger.running) == (False, False)
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "restarting", "removing", "novel", ""])
 def test_only_a_terminal_state_means_that_it_does_not_run(state):
-    seen = c.observation(listed(State=state))
+    seen = a.observation(listed(State=state))
     assert seen.exists
     assert seen.running
     assert seen.paused is (state == "paused")
@@ -234,8 +235,8 @@ def test_only_a_terminal_state_means_that_it_does_not_run(state):
 )
 def test_C1_why_a_place_ended(details, oom, words):
     item = listed(State="exited")
-    assert c.needs_inspection(item)
-    seen = c.observation(item, {"State": {"Status": "exited", **details}})
+    assert a.needs_inspection(item)
+    seen = a.observation(item, {"State": {"Status": "exited", **details}})
     assert (seen.running, seen.oom, seen.exit_code) == (False, oom, details["ExitCode"])
     assert words in seen.reason
     assert seen.endpoints == ()
@@ -244,11 +245,11 @@ def test_C1_why_a_place_ended(details, oom, words):
 def test_C6_a_place_that_could_not_start_has_ended():
     item = listed(State="created", NetworkSettings={})
     error = {"State": {"Status": "created", "ExitCode": 127, "Error": "no such file"}}
-    assert not c.observation(item, error).running
-    assert "no such file" in c.observation(item, error).reason
+    assert not a.observation(item, error).running
+    assert "no such file" in a.observation(item, error).reason
     fresh = {"State": {"Status": "created", "ExitCode": 0, "Error": ""}}
-    assert c.observation(item, fresh).running
-    assert c.observation(item, fresh).endpoints == ()
+    assert a.observation(item, fresh).running
+    assert a.observation(item, fresh).endpoints == ()
 
 
 def test_endpoints_are_read_from_lists_and_inspections_alike():
@@ -258,12 +259,12 @@ def test_endpoints_are_read_from_lists_and_inspections_alike():
     expected += [("hb", 41004), ("control", 41005), ("web", 8080), ("web", 8081)]
     inspected = {"NetworkSettings": listed()["NetworkSettings"], "Config": {"Labels": tags}}
     for item in (listed(Labels=tags), inspected):
-        assert c.endpoints(item) == tuple(Endpoint(n, "10.0.0.2", p) for n, p in expected)
+        assert a.endpoints(item) == tuple(Endpoint(n, "10.0.0.2", p) for n, p in expected)
     ports = [{"PrivatePort": p, "PublicPort": p - 1000, "IP": "127.0.0.1"} for _, p in expected]
     mapped = {f"{p}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(p - 1000)}] for _, p in expected}
     inspected["NetworkSettings"] = {**inspected["NetworkSettings"], "Ports": mapped}
     for item in (listed(Labels=tags, Ports=ports), inspected):
-        assert c.endpoints(item) == tuple(Endpoint(n, "127.0.0.1", p - 1000) for n, p in expected)
+        assert a.endpoints(item) == tuple(Endpoint(n, "127.0.0.1", p - 1000) for n, p in expected)
 
 
 def test_F1_networks_keep_sessions_apart():

@@ -32,7 +32,7 @@ ATTEMPTS, PAUSE = 3, 0.1
 OLDEST_API = "1.40"
 #: Longest text of the engine that is passed on to people.
 _WORDS = 400
-_SERVER_ERROR = 500
+_CONFLICT, _SERVER_ERROR = 409, 500
 
 #: What the SDK and what it stands on raise when no whole answer came: a truncated reply is not
 #: a Docker error (FAULTS D7).
@@ -238,6 +238,8 @@ class DockerClient:
         if isinstance(error, APIError):
             words = " ".join(str(error.explanation or error).split())[:_WORDS]
             status = int(error.status_code or _SERVER_ERROR)
+            if "name is already in use" in words:
+                status = _CONFLICT  # of which Podman makes a failure of its own
             if status < _SERVER_ERROR:
                 return Refused(f"The Docker engine refused to {what}: {words}", status, words)
             return Broken(f"The Docker engine failed to {what}: {words}", status, words)

@@ -10,17 +10,14 @@ from functools import cache
 from typing import Any
 
 from jupyter_sessmgr.engines.base import Checkpoint, Signer, agent_command
+from jupyter_sessmgr.engines.docker.answers import endpoints, item_labels, item_name, item_state
 from jupyter_sessmgr.engines.docker.client import Api, Broken, DockerClient, Refused
 from jupyter_sessmgr.engines.docker.container import (
     ATTEMPT,
     INSTALL,
     Hardening,
     Shape,
-    endpoints,
     is_ours,
-    item_labels,
-    item_name,
-    item_state,
     make_config,
     make_labels,
 )

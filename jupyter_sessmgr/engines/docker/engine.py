@@ -20,13 +20,9 @@ from jupyter_sessmgr.engines.base import (
     Observation,
     Signer,
 )
+from jupyter_sessmgr.engines.docker.answers import found, needs_inspection, observation
 from jupyter_sessmgr.engines.docker.client import Refused
-from jupyter_sessmgr.engines.docker.container import (
-    LAYOUT,
-    found,
-    needs_inspection,
-    observation,
-)
+from jupyter_sessmgr.engines.docker.container import LAYOUT
 from jupyter_sessmgr.engines.docker.opening import Connected, connect, require
 from jupyter_sessmgr.engines.docker.settings import read_settings
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable

@@ -135,7 +135,11 @@ def judge_nearness(
     """
     by_socket = host.startswith(("unix:", "/"))
     near = by_socket or _is_loopback(host)
-    local = near and any(is_own_address(gateway) for gateway in map(gateway_of, networks))
+    gateways = [gateway for gateway in map(gateway_of, networks) if gateway]
+    if facts.podman or not gateways:  # its interfaces come with the first container
+        local = by_socket and not facts.rootless and _same_machine(facts)
+    else:
+        local = near and any(is_own_address(gateway) for gateway in gateways)
     by_address = local if reach == "auto" else reach == "address"
     same_files = by_socket and _same_machine(facts) if forced_files is None else forced_files
     return Nearness(by_address=by_address, local_network=local, near=near, same_files=same_files)
@@ -161,8 +165,6 @@ def _first_address(subnet: str) -> str:
 
 def is_own_address(address: str) -> bool:
     """Tell whether an address is one of this machine's own, as only those can be bound."""
-    if not address:
-        return False
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((address, 0))

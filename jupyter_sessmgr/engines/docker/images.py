@@ -74,6 +74,8 @@ class Images:
 
     Parameters
     ----------
+    podman : bool
+        The engine is Podman.
     timeout : float
         Seconds that looking at an image may take.
     pull_timeout : float
@@ -85,11 +87,13 @@ class Images:
         client: DockerClient,
         log: logging.Logger | logging.LoggerAdapter[logging.Logger],
         *,
+        podman: bool,
         timeout: float,
         pull_timeout: float,
     ) -> None:
         self._client = client
         self._log = log
+        self._podman = podman
         self._timeout = timeout
         self._pull_timeout = pull_timeout
 
@@ -102,7 +106,9 @@ class Images:
         )
         listed: list[Image] = []
         for item in items:
-            for tag in item.get("RepoTags") or ():
+            for name in item.get("RepoTags") or ():
+                # Podman's word for images that come from no registry.
+                tag = name.removeprefix("localhost/") if self._podman else name
                 try:
                     listed.append(describe(tag, item["Id"], item.get("Labels") or {}))
                 except InvalidRequest as error:

@@ -185,9 +185,7 @@ class Networks:
     async def _remove(self, name: str) -> bool:
         """Remove a network of ours; False when something uses it."""
         network = await self._find(name)
-        if network is None:
-            return True
-        if network.get("Containers"):
+        if network is not None and network.get("Containers"):
             return False
         try:
             await self._client.call(

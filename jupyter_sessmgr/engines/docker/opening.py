@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_sessmgr.engines.base import Capabilities, Capacity, Signer
+from jupyter_sessmgr.engines.docker.answers import item_labels, item_name
 from jupyter_sessmgr.engines.docker.client import DockerClient
-from jupyter_sessmgr.engines.docker.container import (
-    INSTALL,
-    PLACE,
-    Hardening,
-    is_ours,
-    item_labels,
-    item_name,
-)
+from jupyter_sessmgr.engines.docker.container import INSTALL, PLACE, Hardening, is_ours
 from jupyter_sessmgr.engines.docker.containers import Containers, Timeouts, agent_arguments
 from jupyter_sessmgr.engines.docker.events import Events
 from jupyter_sessmgr.engines.docker.facts import (
@@ -35,6 +29,7 @@ from jupyter_sessmgr.engines.docker.settings import Settings
 from jupyter_sessmgr.model.errors import EngineUnavailable
 
 _GPU = "cuda.device"
+_PODMAN_NPROC = 32768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +121,13 @@ async def _assemble(
         _ask_facts(client, timeouts.inspect), _list_networks(client, timeouts.inspect)
     )
     nearness = await _judge(client, facts, listed, settings)
-    images = Images(client, log, timeout=timeouts.inspect, pull_timeout=settings.pull_timeout)
+    images = Images(
+        client,
+        log,
+        podman=facts.podman,
+        timeout=timeouts.inspect,
+        pull_timeout=settings.pull_timeout,
+    )
     firewall = await asyncio.to_thread(
         Firewall, settings.firewall, log, local=nearness.local_network
     )
@@ -139,7 +140,7 @@ async def _assemble(
     )
     await networks.adopt(listed)
     user = (0, 0) if facts.rootless and settings.default_user else settings.user
-    hardening = Hardening(user=user, podman=facts.podman, **settings.hardening)
+    hardening = Hardening(user=user, podman=facts.podman, nproc=_nproc(facts), **settings.hardening)
     gpus = await asyncio.to_thread(count_gpus, facts, local=nearness.same_files)
     client.doubtful = False
     return Connected(
@@ -197,6 +198,11 @@ async def _judge(
     return nearness
 
 
+def _nproc(facts: Facts) -> int | None:
+    """Say which limit Podman is to set: its own is more than root may set everywhere."""
+    return _PODMAN_NPROC if facts.podman else None
+
+
 def _capabilities(
     facts: Facts, nearness: Nearness, user: tuple[int, int], gpus: int, *, may_pull: bool
 ) -> Capabilities:
@@ -223,7 +229,7 @@ async def _ask_facts(client: DockerClient, timeout: float) -> Facts:
         client.call("say its version", lambda api: api.version(), timeout=timeout),
     )
     try:
-        return read_facts(info, version)
+        return await asyncio.to_thread(read_facts, info, version)  # of Podman it reads a file
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise EngineUnavailable(f"The engine at {client.host} makes no sense: {error}") from error
 
