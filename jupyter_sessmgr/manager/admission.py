@@ -182,7 +182,7 @@ class AdmissionControl(LoggingConfigurable):
             table=self.mounts,
         )
         spec = SessionSpec(
-            image=image.reference,
+            image=with_tag(image.reference),
             preset=preset.name,
             kernel=preset.kernel if request.kernel is None else request.kernel,
             environ=MappingProxyType(environ),
@@ -298,11 +298,15 @@ def _folders(
         mounts.append(home_mount(state, owner, inside, can.runs_as))
     if preset.notebook_folder and request.notebook_folder:
         found = notebook_mount(
-            request.notebook_folder, request.notebook_path, state, same_paths=not can.images
+            request.notebook_folder,
+            request.notebook_path,
+            state,
+            same_paths=not can.images,
+            runs_as=can.runs_as,
         )
         mounts.extend(found.mounts)
         workdir = found.workdir
-        remarks.extend([found.refusal] if found.refusal else [])
+        remarks.extend([found.remark] if found.remark else [])
     return mounts, workdir, remarks
 
 

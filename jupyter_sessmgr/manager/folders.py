@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,8 +33,8 @@ class NotebookFolder:
 
     mounts: tuple[Mount, ...] = ()
     workdir: str = ""
-    #: For people, when it is not mounted.
-    refusal: str = ""
+    #: For people: why it is not mounted, or cannot be written to.
+    remark: str = ""
 
 
 def home_mount(state: Path, owner: str, inside: str, runs_as: tuple[int, int] | None) -> Mount:
@@ -48,7 +49,14 @@ def home_mount(state: Path, owner: str, inside: str, runs_as: tuple[int, int] | 
     return Mount(name="home", source=str(home), target=inside or str(home), read_only=False)
 
 
-def notebook_mount(folder: str, relative: str, state: Path, *, same_paths: bool) -> NotebookFolder:
+def notebook_mount(
+    folder: str,
+    relative: str,
+    state: Path,
+    *,
+    same_paths: bool,
+    runs_as: tuple[int, int] | None = None,
+) -> NotebookFolder:
     """Judge the notebook's folder, and make the mounts for it. Does file I/O: in a thread.
 
     Parameters
@@ -61,14 +69,16 @@ def notebook_mount(folder: str, relative: str, state: Path, *, same_paths: bool)
         The state folder, whose secrets no session may see.
     same_paths
         The session sees the host's paths, as processes do.
+    runs_as
+        Numbers of the user and group inside, where they are not the server's own.
     """
     source = Path(folder).resolve()
     if not source.is_dir():
-        return NotebookFolder(refusal=f"The folder {folder} is not there.")
+        return NotebookFolder(remark=f"The folder {folder} is not there.")
     secret = _first_private(source, state)
     if secret is not None:
         return NotebookFolder(
-            refusal=f"The notebook's folder is not mounted, because it holds {secret}, which code "
+            remark=f"The notebook's folder is not mounted, because it holds {secret}, which code "
             "in a session must not reach. Keep notebooks in a folder of their own."
         )
     target = str(source) if same_paths else _inside(relative)
@@ -77,7 +87,22 @@ def notebook_mount(folder: str, relative: str, state: Path, *, same_paths: bool)
         if source != prefix and source in prefix.parents:
             below = prefix.relative_to(source)
             mounts.append(Mount(name="environment", source=str(prefix), target=f"{target}/{below}"))
-    return NotebookFolder(tuple(mounts), target)
+    return NotebookFolder(tuple(mounts), target, _unwritable(source, runs_as))
+
+
+def _unwritable(folder: Path, runs_as: tuple[int, int] | None) -> str:
+    """Say that a session cannot write to a folder, where that can be foreseen."""
+    if runs_as is None or runs_as == (os.geteuid(), os.getegid()):
+        return ""
+    uid, gid = runs_as
+    seen = folder.stat()
+    shift = 6 if seen.st_uid == uid else 3 if seen.st_gid == gid else 0
+    if (seen.st_mode >> shift) & stat.S_IWOTH:
+        return ""
+    return (
+        f"Sessions run as user {uid}, who may not write to {folder}: run "
+        f"`chown {uid}:{gid} {folder}`, or do not run Jupyter as root."
+    )
 
 
 def named_mounts(asked: Iterable[str], table: Mapping[str, Mapping[str, object]]) -> list[Mount]:

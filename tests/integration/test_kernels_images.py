@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-import docker
 import pytest
 
+from jupyter_sessmgr.cli.image import build_image
 from tests.plugins.kernels import KERNEL
 from tests.plugins.notebooks import Notebook, is_status, parent
 
@@ -69,15 +69,9 @@ def test_C1_a_kernel_without_memory_says_so_in_its_cell(servers):
 
 
 @pytest.fixture
-def r_image():
-    """Name an image with Debian's R kernel; there is one where the images were built."""
-    engine = docker.from_env()
-    try:
-        tags = {tag for image in engine.images.list() for tag in image.tags}
-    finally:
-        engine.close()
-    if "jupyter-sessmgr/r:latest" not in tags:
-        pytest.skip("the image jupyter-sessmgr/r is not built here")
+def r_image(docker_host):
+    """Build the image with Debian's R kernel, unless it is up to date; give its name."""
+    build_image(docker_host, "jupyter-sessmgr/r", lambda *_: None, recipe="r")
     return "jupyter-sessmgr/r"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from decimal import Decimal
@@ -194,7 +195,7 @@ def test_E4_no_folder_is_mounted_by_which_a_session_could_become_the_server(tmp_
     ):
         found = notebook_mount(str(folder), "", state_dir, same_paths=False)
         assert not found.mounts, folder
-        assert "not mounted" in found.refusal
+        assert "not mounted" in found.remark
     link = tmp_path / "innocent"
     link.symlink_to("/etc")
     assert not notebook_mount(str(link), "", state_dir, same_paths=False).mounts
@@ -227,3 +228,15 @@ def test_homes_are_private_and_one_per_owner(state_dir):
     assert home_mount(state_dir, "me", "/home/work", None) == mine
     assert home_mount(state_dir, "../you", "/home/work", None).source != mine.source
     assert Path(mine.source).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_the_session_cannot_write_to_is_told(tmp_path, state_dir):
+    folder = tmp_path / "work"
+    folder.mkdir(mode=0o755)
+    other = (os.geteuid() + 4321, os.getegid() + 4321)
+    told = notebook_mount(str(folder), "", state_dir, same_paths=False, runs_as=other).remark
+    assert f"chown {other[0]}:{other[1]}" in told
+    folder.chmod(0o777)
+    assert not notebook_mount(str(folder), "", state_dir, same_paths=False, runs_as=other).remark
+    own = (os.geteuid(), os.getegid())
+    assert not notebook_mount(str(folder), "", state_dir, same_paths=False, runs_as=own).remark

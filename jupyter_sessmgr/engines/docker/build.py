@@ -20,6 +20,7 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 
+from jupyter_sessmgr.engines.docker.client import cause
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable
 from jupyter_sessmgr.model.images import with_tag
 
@@ -244,7 +245,4 @@ def _translated() -> Iterator[None]:
     except APIError as error:
         raise EngineError(f"The Docker engine refused: {error.explanation or error}") from error
     except (requests.RequestException, DockerException, OSError, ValueError) as error:
-        raise EngineUnavailable(
-            f"No Docker engine answers ({error}). Start one, set DOCKER_HOST to its address, or "
-            "join the group that may use its socket."
-        ) from error
+        raise EngineUnavailable(f"No Docker engine answers: {cause(error)}") from error

@@ -245,7 +245,7 @@ class DockerClient:
             return Broken(f"The Docker engine failed to {what}: {words}", status, words)
         if isinstance(error, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
             return _TooLate(f"The Docker engine at {self.host} took too long to {what}.")
-        return EngineUnavailable(f"No Docker engine answers at {self.host}: {_cause(error)}")
+        return EngineUnavailable(f"No Docker engine answers at {self.host}: {cause(error)}")
 
     async def settle(self, about: str, timeout: float) -> None:
         """Wait for calls of a place that nobody waits for any more, since they may still act.
@@ -283,7 +283,7 @@ def _patiently(work: Callable[[], T], seconds: float) -> T:
         return work()
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
     """Say in a few words why there is no answer, and what to do."""
     roots: list[BaseException] = []
     one: BaseException | None = error
