@@ -215,7 +215,13 @@ class AdmissionControl(LoggingConfigurable):
             raise ImageNotFound(
                 f"There is no image {with_tag(reference)!r} that may be used here.", field="image"
             )
-        return await engine.image(reference)
+        try:
+            return await engine.image(reference)
+        except ImageNotFound:
+            if not engine.capabilities.pull:
+                raise
+            # It is fetched when the session starts; until then its labels are not known.
+            return Image(reference=reference, digest="")
 
     def _check_size(self, request: CreateRequest, most: int) -> None:
         size = parse_count(request.cluster_size, "clusterSize")

@@ -86,7 +86,8 @@ class OfferBoard:
 async def make_offers(admission: AdmissionControl, engine: Engine) -> tuple[Offer, ...]:
     """List what people can pick now, presets first.
 
-    A preset is offered when its image is here and its network can be given; an image that an
+    A preset is offered when its image is here, or can be fetched, and its network can be given; an
+    image that an
     admin allowed beside the presets is offered with the default preset's terms.
 
     Raises
@@ -97,10 +98,10 @@ async def make_offers(admission: AdmissionControl, engine: Engine) -> tuple[Offe
     here = {with_tag(image.reference): image for image in await engine.images()}
     presets = admission.all_presets()
     offers = [
-        _offer(preset.name, preset, here[with_tag(preset.image)])
+        _offer(preset.name, preset, here.get(with_tag(preset.image)))
         for preset in presets.values()
         if preset.listed
-        and with_tag(preset.image) in here
+        and (with_tag(preset.image) in here or engine.capabilities.pull)
         and preset.network in engine.capabilities.networks
     ]
     taken = {with_tag(preset.image) for preset in presets.values()}
@@ -124,11 +125,11 @@ def _image_offer(reference: str, image: Image, usual: Preset) -> Offer:
     return _offer(reference.removesuffix(":latest"), preset, image)
 
 
-def _offer(name: str, preset: Preset, image: Image) -> Offer:
+def _offer(name: str, preset: Preset, image: Image | None) -> Offer:
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return Offer(
         kernel_name=f"sessmgr-{slug}",
         display_name=preset.title,
-        language=image.language or "python",
+        language=(image.language if image is not None else "") or "python",
         preset=preset,
     )

@@ -14,7 +14,7 @@ from jupyter_sessmgr.manager.links import AgentLinks
 from jupyter_sessmgr.manager.parts import Memory, Parts
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.statefolder import StateFolder
-from jupyter_sessmgr.model.errors import EngineUnavailable
+from jupyter_sessmgr.model.errors import EngineError
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.store.base import Store
 
@@ -68,13 +68,7 @@ async def open_parts(
         secrets = await asyncio.to_thread(folder.secrets)
         if shared:
             secrets = InstallationSecrets.temporary()
-        health = await store.open(path, secrets)
-        if health.corrupt_copy:
-            log.error(
-                "The sessions' database was damaged and was moved to %s. Sessions that still "
-                "run are taken back as they are found.",
-                health.corrupt_copy,
-            )
+        await _open_store(store, path, secrets, log)
         await asyncio.to_thread(agent_sources)
         engine = await choose(secrets, path)
         await open_engine(engine, secrets, path, log)
@@ -96,6 +90,21 @@ async def open_parts(
     return Opening(folder, parts)
 
 
+async def _open_store(
+    store: Store,
+    path: Path,
+    secrets: InstallationSecrets,
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+) -> None:
+    health = await store.open(path, secrets)
+    if health.corrupt_copy:
+        log.error(
+            "The sessions' database was damaged and was moved to %s. Sessions that still run are "
+            "taken back as they are found.",
+            health.corrupt_copy,
+        )
+
+
 async def open_engine(
     engine: Engine,
     secrets: InstallationSecrets,
@@ -107,7 +116,9 @@ async def open_engine(
         if not engine.engine_id:
             async with asyncio.timeout(OPEN_TIMEOUT):
                 await engine.open(secrets, path)
-    except (EngineUnavailable, TimeoutError) as error:
+    except (EngineError, TimeoutError) as error:
+        # Settings that make no sense count as an engine that is away: the server is needed for
+        # local kernels all the same, and `health` says why.
         why = str(error) or f"no reply within {OPEN_TIMEOUT:.0f} s."
         log.warning("The %s engine does not answer: %s", engine.name, why)
         return

@@ -59,8 +59,7 @@ class Sweeper:
             when the engine could not be asked; nothing was judged then (FAULTS I7).
         """
         async with self._sweeping:
-            if not self._parts.engine.engine_id:
-                await self._parts.engine.open(self._parts.secrets, self._parts.folder)
+            await self._open_again()
             self._parts.memory.quarantine.clear()
             found = await self._parts.engine.survey()
             for one in found:
@@ -68,6 +67,15 @@ class Sweeper:
             await self._remove_left_over({one.place_id for one in found if one.signed})
             for session in self._parts.store.sessions():
                 self._poke(session.id)
+
+    async def _open_again(self) -> None:
+        engine = self._parts.engine
+        if engine.engine_id:
+            return
+        try:
+            await engine.open(self._parts.secrets, self._parts.folder)
+        except EngineError as error:
+            raise EngineUnavailable(error.message) from error
 
     async def _sweep_forever(self) -> None:
         while True:

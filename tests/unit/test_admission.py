@@ -240,3 +240,15 @@ def test_a_folder_that_the_session_cannot_write_to_is_told(tmp_path, state_dir):
     assert not notebook_mount(str(folder), "", state_dir, same_paths=False, runs_as=other).remark
     own = (os.geteuid(), os.getegid())
     assert not notebook_mount(str(folder), "", state_dir, same_paths=False, runs_as=own).remark
+
+
+async def test_an_image_that_may_be_fetched_need_not_be_here(admission, state_dir):
+    engine = LabelledEngine()
+    admission.allowed_images = ["far/away"]
+    with pytest.raises(ImageNotFound):
+        await admit(admission, state_dir, engine=engine, image="far/away")
+    engine.capabilities = replace(engine.capabilities, pull=True)
+    engine.image = FakeEngine().image
+    assert (await admit(admission, state_dir, engine=engine, image="far/away")).image == (
+        "far/away:latest"
+    )
