@@ -155,6 +155,7 @@ async def test_P1_killed_in_the_midst_of_a_stop(state_dir, isolation, when):
 
 
 async def test_C2_killed_from_outside(state_dir, isolation):
+    known = zombies()
     async with an_engine(state_dir, isolation) as engine:
         place = a_place(engine)
         await begin(engine, state_dir, place, a_spec(), act=IDLE)
@@ -167,7 +168,7 @@ async def test_C2_killed_from_outside(state_dir, isolation):
         seen = await eventually(ended, timeout=2.0)
         assert (seen.exists, seen.exit_code, seen.oom) == (True, -signal.SIGKILL, False)
         assert "killed from outside (SIGKILL)" in seen.reason
-        assert zombies() == []
+        assert set(zombies()) <= set(known)
         await engine.stop(place, 3.0)
         nothing_left(state_dir, place.id)
 

@@ -53,6 +53,7 @@ def act(orders):
 
 
 async def test_a_place_is_started_seen_and_removed(state_dir, isolation):
+    known = zombies()
     async with an_engine(state_dir, isolation) as engine:
         place, spec = a_place(engine), a_spec()
         checkpoints = await begin(engine, state_dir, place, spec)
@@ -72,7 +73,7 @@ async def test_a_place_is_started_seen_and_removed(state_dir, isolation):
         assert await engine.look([place]) == {place.id: MISSING}
         assert await engine.survey() == []
         nothing_left(state_dir, place.id)
-        assert zombies() == []
+        assert set(zombies()) <= set(known)
 
 
 async def test_the_agent_answers(state_dir, isolation):

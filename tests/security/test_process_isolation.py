@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -412,13 +413,22 @@ async def test_an_unprivileged_user_gets_the_same_sandbox():
     try:
         os.chown(home, NOBODY, NOBODY)
         packages = [entry for entry in sys.path if "site-packages" in entry]
+        # The checkout and its environment may lie where only root may look.
+        shown = {
+            source: str(Path(home) / f"shown-{number}")
+            for number, source in enumerate([str(Path(__file__).parents[2]), *packages])
+        }
+        for target in shown.values():
+            Path(target).mkdir()
         environ = {
             "PATH": os.environ["PATH"],
             "HOME": home,
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *packages]),
+            "PYTHONPATH": os.pathsep.join(shown.values()),
         }
+        mounts = [f"mount --rbind {shlex.quote(one)} {two}" for one, two in shown.items()]
         command = [
+            *("unshare", "--mount", "sh", "-c", " && ".join([*mounts, 'exec "$@"']), "sh"),
             *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
             *(python_for_others(), "-c", AS_ANOTHER, home),
         ]
