@@ -35,20 +35,21 @@ def main(engine="docker"):
             worst = [measure(server) for _ in range(ROUNDS)]
         finally:
             servers.clean()
-    print("event loop away at most:", ", ".join(f"{away * 1000:.0f} ms" for away in worst))
-    median = sorted(worst)[len(worst) // 2]
+    for name, what in (("away", "event loop away"), ("late", "a timer late")):
+        print(f"{what} at most:", ", ".join(f"{one[name] * 1000:.0f} ms" for one in worst))
+    median = sorted(one["away"] for one in worst)[len(worst) // 2]
     print(f"median of {ROUNDS} rounds: {median * 1000:.0f} ms (bar {BAR * 1000:.0f} ms)")
     return 1 if median > BAR else 0
 
 
 def measure(server):
-    """Start ten at once and end them; returns the longest absence during the starts, seconds."""
+    """Start ten at once and end them; returns what the meter says of the starts."""
     server.ask("GET", "lag")
     with ThreadPoolExecutor(KERNELS) as pool:
         kernels = list(pool.map(lambda number: start(server, number), range(KERNELS)))
-        away = server.ask("GET", "lag").json()["away"]
+        lag = server.ask("GET", "lag").json()
         list(pool.map(lambda one: server.ask("DELETE", f"api/kernels/{one}", timeout=60), kernels))
-    return away
+    return lag
 
 
 if __name__ == "__main__":
