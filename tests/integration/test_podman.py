@@ -214,7 +214,7 @@ async def test_F1_isolated_sessions_reach_nobody_outside(podman_host, state_dir)
         last = await begin(engine, state_dir, victim, act=LISTEN)
         address = last.endpoints[0].host
         spec = a_spec(network="isolated")
-        assert await tell(engine, state_dir, reach([(address, 41000)]), spec) == [False]
+        assert await tell(engine, state_dir, reach([(address, 21000)]), spec) == [False]
 
 
 async def test_networks_are_removed_when_nothing_uses_them(podman_host, state_dir):

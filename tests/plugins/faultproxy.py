@@ -140,8 +140,8 @@ class FaultProxy:
         if mode == "hang":
             self._ending.wait(600)
             return
-        if mode == "delay":
-            self._ending.wait(float(number))
+        if mode == "delay" and self._ending.wait(float(number)):
+            return
         limit = int(number) if mode == "trunc" else None
         swap = number.encode().split(b"=") if mode == "swap" else (b"", b"")
         self._pass_on(client, head, rest, limit, swap, lost=mode == "reset_after")

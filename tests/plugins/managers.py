@@ -36,7 +36,7 @@ async def running(manager, owner="me", timeout=60, **asked):
     """Create a session and wait until it runs."""
     session, _ = await manager.create(CreateRequest(**asked), owner)
     settled = await manager.settled(session.id, timeout)
-    assert settled.status == "RUNNING", settled.failure
+    assert settled.status == "RUNNING", f"{settled.failure}\n{settled.log_tail}"
     return settled
 
 

@@ -38,7 +38,7 @@ from tests.plugins.waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("reference_image")]
 
-PORTS = (41000, 41001, 41002, 41003, 41004, 41005, 8080)
+PORTS = (21000, 21001, 21002, 21003, 21004, 21005, 8080)
 LISTEN = f"""
 held = []
 def act(orders):

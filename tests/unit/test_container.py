@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_ports_are_published_on_the_loopback_address_only():
     spec = a_spec(service_ports=(ServicePort("web", "http", (8080,)),))
     made = config(spec, replace(SHAPE, published=True))
     bindings = made["HostConfig"]["PortBindings"]
-    assert set(bindings) == {f"{port}/tcp" for port in (8080, *range(41000, 41006))}
+    assert set(bindings) == {f"{port}/tcp" for port in (8080, *range(21000, 21006))}
     assert all(one == [{"HostIp": "127.0.0.1", "HostPort": ""}] for one in bindings.values())
     assert set(made["ExposedPorts"]) == set(bindings)
 
@@ -166,7 +167,7 @@ def test_ports_are_published_on_the_loopback_address_only():
         {"command": ("sleep", "1")},
         {"cluster_size": 2},
         {"resources": Resources(devices={"tpu.device": 1})},
-        {"service_ports": (ServicePort("web", "http", (41003,)),)},
+        {"service_ports": (ServicePort("web", "http", (21003,)),)},
     ],
 )
 def test_what_a_container_cannot_have_is_refused(changes):
@@ -255,8 +256,8 @@ def test_C6_a_place_that_could_not_start_has_ended():
 def test_endpoints_are_read_from_lists_and_inspections_alike():
     spec = a_spec(service_ports=(ServicePort("web", "http", (8080, 8081)),))
     tags = c.make_labels(SIGNER, PLACE, spec, "")
-    expected = [("agent", 41000), ("shell", 41001), ("iopub", 41002), ("stdin", 41003)]
-    expected += [("hb", 41004), ("control", 41005), ("web", 8080), ("web", 8081)]
+    expected = [("agent", 21000), ("shell", 21001), ("iopub", 21002), ("stdin", 21003)]
+    expected += [("hb", 21004), ("control", 21005), ("web", 8080), ("web", 8081)]
     inspected = {"NetworkSettings": listed()["NetworkSettings"], "Config": {"Labels": tags}}
     for item in (listed(Labels=tags), inspected):
         assert a.endpoints(item) == tuple(Endpoint(n, "10.0.0.2", p) for n, p in expected)
@@ -362,3 +363,9 @@ def test_D5_a_breaker_opens_after_failures_in_a_row_and_lets_one_try():
     assert not breaker.allows(), "the first one tries for all"
     breaker.succeeded()
     assert breaker.allows()
+
+
+def test_our_ports_are_none_that_the_system_gives_away_by_itself():
+    """Docker's own resolver listens inside the container, on a port of that range."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(c.AGENT_PORT, *c.KERNEL_PORTS) < min(lowest, 32768)

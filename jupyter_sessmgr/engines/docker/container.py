@@ -24,8 +24,10 @@ SERVICES = "jupyter-sessmgr.services"
 #: One run of `Engine.start`; a container of an earlier run may hold half an agent in its input.
 ATTEMPT = "jupyter-sessmgr.attempt"
 
-AGENT_PORT = 41000
-KERNEL_PORTS = (41001, 41002, 41003, 41004, 41005)
+#: Below the range from which the system takes ports by itself: on a network of its own the engine
+#: listens for names on such a port inside the container, and might have been first.
+AGENT_PORT = 21000
+KERNEL_PORTS = (21001, 21002, 21003, 21004, 21005)
 HOME, RUNTIME_DIR = "/home/work", "/run/sessmgr"
 LAYOUT = Layout(
     kernel_transport="tcp",
