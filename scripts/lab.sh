@@ -19,5 +19,9 @@ case $code in
     options+=(--ComputeSessionManager.engine=process)
     ;;
 esac
-mkdir -p notebooks
+if [ ! -d notebooks ]; then
+    mkdir notebooks
+    # Root's containers run as user 1000, who is to write in the working folder as root does.
+    [ "$(id -u)" != 0 ] || chown 1000:1000 notebooks
+fi
 exec "$bin/jupyter" lab "${options[@]}" "$@"
