@@ -46,6 +46,7 @@ async def behind(proxy, folder, **traits):
             yield engine
         finally:
             proxy.clear()
+            await asyncio.to_thread(proxy.wait_for_delayed)
             engine._connected.client._breaker.succeeded()
             await clear(engine, folder)
 
@@ -343,6 +344,7 @@ async def test_every_fault_of_a_start_ends_in_a_known_state(
         await again(engine, state_dir, place)
         assert await only_place(docker_api, state_dir) == name_of(state_dir, place)
         assert await told(engine, place) is None, "the agent came whole, and once"
+        await asyncio.to_thread(fault_proxy.wait_for_delayed)  # a late container ends with it
         await engine.stop(place, 0.0)
         install = secrets_of(state_dir).install_id
         assert await asyncio.to_thread(containers_of, docker_api, install) == []

@@ -63,6 +63,7 @@ class FaultProxy:
         self._faults = []
         self._lock = threading.Lock()
         self._live = set()
+        self._delayed = 0
         self._ending = threading.Event()
         self._listener = None
         self.listen()
@@ -99,6 +100,13 @@ class FaultProxy:
         """Cut every open connection."""
         for one in list(self._live):
             _shut(one)
+
+    def wait_for_delayed(self, timeout=30):
+        """Wait until what was held back has reached the engine: nothing comes late after this."""
+        ends = time.monotonic() + timeout
+        while self._delayed:
+            assert time.monotonic() < ends, "a delayed call never came through"
+            time.sleep(0.02)
 
     def close(self):
         self._ending.set()
@@ -140,11 +148,22 @@ class FaultProxy:
         if mode == "hang":
             self._ending.wait(600)
             return
-        if mode == "delay" and self._ending.wait(float(number)):
+        if mode == "delay":
+            self._hold_back(float(number), client, head, rest)
             return
         limit = int(number) if mode == "trunc" else None
         swap = number.encode().split(b"=") if mode == "swap" else (b"", b"")
         self._pass_on(client, head, rest, limit, swap, lost=mode == "reset_after")
+
+    def _hold_back(self, seconds, client, head, rest):
+        with self._lock:
+            self._delayed += 1
+        try:
+            if not self._ending.wait(seconds):
+                self._pass_on(client, head, rest, None, (b"", b""), lost=False)
+        finally:
+            with self._lock:
+                self._delayed -= 1
 
     def _fault(self, verb):
         with self._lock:
