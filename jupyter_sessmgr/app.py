@@ -202,7 +202,8 @@ class SessMgrApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        self.handlers.extend(routes(document_routes=self.document_routes))
+        table = routes(document_routes=self.document_routes)
+        self.handlers.extend((route.pattern, route.handler) for route in table)
 
     async def _start_jupyter_server_extension(
         self,

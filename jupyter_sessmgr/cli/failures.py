@@ -15,6 +15,7 @@ from jupyter_sessmgr.model.errors import (
     SessmgrError,
     Standby,
     StoreError,
+    TooManyRequests,
 )
 
 
@@ -58,6 +59,7 @@ _CODES: tuple[tuple[type[SessmgrError], Exit], ...] = (
     (InvalidRequest, Exit.USAGE),
     (SessionNotFound, Exit.NOT_FOUND),
     (Standby, Exit.UNAVAILABLE),
+    (TooManyRequests, Exit.UNAVAILABLE),
     (EngineUnavailable, Exit.UNAVAILABLE),
     (AgentUnavailable, Exit.UNAVAILABLE),
     (StoreError, Exit.UNAVAILABLE),

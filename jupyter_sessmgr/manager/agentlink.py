@@ -14,7 +14,7 @@ from jupyter_sessmgr.manager.agentwords import (
     read_text,
     read_usage,
 )
-from jupyter_sessmgr.model.requests import Usage
+from jupyter_sessmgr.model.usage import Usage
 
 __all__ = ["AgentHello", "AgentKernelspec", "AgentLink", "KernelState", "KernelStateName"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, cast
 
-from jupyter_sessmgr.model.requests import Usage
 from jupyter_sessmgr.model.resources import MAX_NUMBER
 from jupyter_sessmgr.model.session import KernelExit
+from jupyter_sessmgr.model.usage import Usage
 
 #: The version of the protocol that is spoken here.
 PROTOCOL = 1
@@ -162,7 +162,8 @@ def read_usage(told: object) -> Usage:
         naming the field.
     """
     said = _object(told, "usage")
-    names = Usage.__dataclass_fields__
+    # An agent that an earlier release started measures less.
+    names = [name for name in Usage.__dataclass_fields__ if name in said]
     return Usage(**{name: _number(said, name, MAX_NUMBER) for name in names})
 
 

@@ -14,9 +14,9 @@ from jupyter_sessmgr.model.errors import (
     EngineError,
     NotRunning,
 )
-from jupyter_sessmgr.model.requests import Usage
 from jupyter_sessmgr.model.session import KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.model.usage import Usage
 
 #: Seconds that an answer about logs and usage may take.
 ASK_TIMEOUT = 5.0

@@ -11,6 +11,9 @@
     ├── NameTaken           a live session of this owner has this name
     ├── NotRunning          the session's state does not permit this
     │   └── StartFailed     the session ended before it ran; says why
+    ├── AuthFailed          a key or a signature is wrong; which of both is not told
+    ├── Unsupported         the document has it, this server does not
+    ├── TooManyRequests     more than the server takes at once                (retryable)
     ├── Standby             another server holds the state folder          (retryable)
     ├── EngineError         the engine said no, or failed
     │   └── EngineUnavailable   no answer: unknown, which is not "gone"    (retryable)
@@ -80,6 +83,20 @@ class NotRunning(SessmgrError):
 
 class StartFailed(NotRunning):
     """The session ended before it ran."""
+
+
+class AuthFailed(SessmgrError):
+    """A key pair's signature does not hold; which part of it is not told."""
+
+
+class Unsupported(SessmgrError):
+    """The API's document has this, and this server does not; says what to use instead."""
+
+
+class TooManyRequests(SessmgrError):
+    """More was asked at once than this server takes; the same again will do, a little later."""
+
+    retryable = True
 
 
 class Standby(SessmgrError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
@@ -43,4 +44,14 @@ class EngineHealthChanged:
     reason: str
 
 
-Event = StatusChanged | StartProgressed | KernelDied | EngineHealthChanged
+@dataclass(frozen=True, slots=True)
+class SessionExpiring:
+    """A session will be ended for a limit of time, unless somebody uses it or excepts it."""
+
+    session: ComputeSession
+    #: Seconds since the epoch.
+    ends_at: float
+    limit: Literal["idle", "never-connected", "lifetime"]
+
+
+Event = StatusChanged | StartProgressed | KernelDied | EngineHealthChanged | SessionExpiring

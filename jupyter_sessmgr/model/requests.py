@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from jupyter_sessmgr.model.session import Encryption, Origin
+from jupyter_sessmgr.model.session import Encryption, Origin, SessionType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,13 @@ class CreateRequest:
     group: str = "default"
     tag: str = ""
     durable: bool = True
+    #: "batch" runs `startup_command` instead of a kernel, and ends with it.
+    session_type: SessionType = "interactive"
+    startup_command: str = ""
+    #: A shell script that runs inside before anything else.
+    bootstrap_script: str = ""
+    #: Ports of apps that the user will open inside, besides the image's.
+    preopen_ports: tuple[int, ...] = ()
     encryption: Encryption | None = None
     #: Return a live session of this name and image instead of failing.
     reuse: bool = True
@@ -47,20 +54,6 @@ class CreateRequest:
     notebook_path: str = ""
     #: JPY_SESSION_NAME as Jupyter gives it; only the kernel door may say one.
     jupyter_session: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a session used so far, as its agent measured it."""
-
-    cpu_ms: int = 0
-    mem_bytes: int = 0
-    mem_max_bytes: int = 0
-    pids: int = 0
-    net_rx_bytes: int = 0
-    net_tx_bytes: int = 0
-    io_read_bytes: int = 0
-    io_write_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.ports import Endpoint, ServicePort
 from jupyter_sessmgr.model.resources import Resources
 from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.model.usage import Usage
 
 #: Whether a session may talk to the outside ("egress") or to nobody but the server ("isolated").
 Network = Literal["egress", "isolated"]
@@ -19,6 +20,8 @@ Network = Literal["egress", "isolated"]
 Encryption = Literal["auto", "required", "disabled"]
 #: Which door a session came in by; those of the kernel door end with their server.
 Origin = Literal["rest", "kernel"]
+#: "interactive" sessions have a kernel, "batch" ones run a command and end with it.
+SessionType = Literal["interactive", "batch"]
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -43,6 +46,13 @@ class SessionSpec:
     encryption: Encryption = "auto"
     cluster_size: int = 1
     durable: bool = True
+    session_type: SessionType = "interactive"
+    #: What a batch session runs, by a shell.
+    startup_command: str = ""
+    #: A shell script that runs inside before kernel or command.
+    bootstrap_script: str = ""
+    #: Ports of apps that the user will open inside, besides `service_ports`.
+    preopen_ports: tuple[int, ...] = ()
     #: What Jupyter calls the notebook; ipykernel shows it as ``__session__``.
     jupyter_session: str = ""
 
@@ -61,6 +71,16 @@ class KernelExit:
     reason: str = ""
     #: Last lines it wrote, at most 4 KiB.
     tail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusNote:
+    """When a session came to a status, and why."""
+
+    status: SessionStatus
+    #: Seconds since the epoch.
+    at: float
+    info: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +113,10 @@ class ComputeSession:
     generation: int = 1
     #: Skip the grace period when stopping.
     forced: bool = False
+    #: Why it is to end, for people; "" until then.
+    stop_reason: str = ""
+    #: An admin excepted it from the idle and lifetime limits.
+    idle_exempt: bool = False
 
     # facts
     status: SessionStatus = SessionStatus.PENDING
@@ -110,9 +134,15 @@ class ComputeSession:
     kernel_exit: KernelExit | None = None
     started_at: float | None = None
     ended_at: float | None = None
+    #: When the first client came; None: nobody ever did.
+    connected_at: float | None = None
     last_active_at: float | None = None
     queries: int = 0
     cpu_ms: int = 0
+    #: What it used in all, once it ended; while it runs, memory knows more.
+    usage: Usage | None = None
+    #: Every status it had, oldest first.
+    history: tuple[StatusNote, ...] = ()
     #: Last lines of a session that ended, at most 64 KiB.
     log_tail: str = ""
     #: +1 on every change.

@@ -60,6 +60,9 @@ ANSWERS: Mapping[type[tree.SessmgrError], Answer] = MappingProxyType(
         tree.NotRunning: Answer(
             409, "session-not-running", "The session's status does not permit this."
         ),
+        tree.AuthFailed: Answer(401, "auth-failed", "Credential or signature mismatch."),
+        tree.Unsupported: Answer(501, "not-implemented", "Not supported by this server."),
+        tree.TooManyRequests: Answer(429, "rate-limit-exceeded", "Too many requests."),
         tree.Standby: Answer(503, "service-unavailable", "Another server is in charge."),
         tree.EngineError: Answer(502, "engine-error", "The engine failed."),
         tree.EngineUnavailable: Answer(503, "service-unavailable", "The engine does not answer."),
@@ -114,7 +117,7 @@ def _from_tree(
     answer = ANSWERS[row]
     status = statuses.get(row, answer.status)
     retry_after = None
-    if status == 503:  # noqa: PLR2004 - Service Unavailable
+    if status in (503, 429):
         retry_after = RETRY_AFTER if error.retryable else RETRY_AFTER_REPAIR
     return Problem(
         status=status,

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from tornado.web import RequestHandler
-
-from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
-from jupyter_sessmgr.rest.backendai.handlers import (
-    CreateHandler,
-    InterruptHandler,
-    LogsHandler,
-    SessionHandler,
-    SessionListHandler,
-    VersionHandler,
-)
+from jupyter_sessmgr.rest.api.routes import api_routes
+from jupyter_sessmgr.rest.backendai.routes import backendai_routes
+from jupyter_sessmgr.rest.hpcpack.routes import hpcpack_routes
+from jupyter_sessmgr.rest.routing import Route
 
 #: Root of everything of ours.
 ROOT = "/sessmgr"
-#: A session's name, UUID or number; anything else is answered as absent.
-_ID = "([^/]+)"
-
-Route = tuple[str, type[RequestHandler]]
 
 
 def routes(*, document_routes: bool) -> list[Route]:
@@ -30,24 +19,8 @@ def routes(*, document_routes: bool) -> list[Route]:
     document_routes : bool
         Also serve the session management document's own paths, ``/session…``.
     """
-    table: list[Route] = [
-        (f"{ROOT}/?", VersionHandler),
-        *_sessions(f"{ROOT}/session"),
-        *_sessions(f"{ROOT}/kernel"),
-        (f"{ROOT}/api/health", HealthHandler),
-        (f"{ROOT}/api/offers", OffersHandler),
-    ]
-    if document_routes:
-        table.extend(_sessions("/session"))
-    return table
-
-
-def _sessions(prefix: str) -> list[Route]:
     return [
-        (prefix, SessionListHandler),
-        (f"{prefix}/create", CreateHandler),
-        (f"{prefix}/_/create", CreateHandler),
-        (f"{prefix}/{_ID}", SessionHandler),
-        (f"{prefix}/{_ID}/logs", LogsHandler),
-        (f"{prefix}/{_ID}/interrupt", InterruptHandler),
+        *backendai_routes(ROOT, document_routes=document_routes),
+        *api_routes(ROOT),
+        *hpcpack_routes(),
     ]

@@ -6,8 +6,8 @@ import asyncio
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
-from jupyter_sessmgr.model.requests import Usage
 from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.usage import Usage
 
 #: Seconds that a destroy waits for a last measurement.
 LAST_USAGE = 2.0

@@ -24,7 +24,7 @@ Row = Mapping[str, Value]
 
 #: Columns fixed at creation, those the manager writes, and those the reconciler writes.
 FIXED = ("id", "owner", "domain", "group", "origin", "server_id", "spec", "created_at")
-WISHES = ("name", "tag", "goal", "generation", "forced")
+WISHES = ("name", "tag", "goal", "generation", "forced", "stop_reason", "idle_exempt")
 FACTS = (
     "status",
     "status_info",
@@ -37,12 +37,15 @@ FACTS = (
     "kernel_exit",
     "started_at",
     "ended_at",
+    "connected_at",
     "last_active_at",
     "queries",
     "cpu_ms",
+    "usage",
+    "history",
     "log_tail",
 )
-_JSON = frozenset({"spec", "endpoints", "kernel_exit"})
+_JSON = frozenset({"spec", "endpoints", "kernel_exit", "usage", "history"})
 
 
 def session_row(session: ComputeSession, cipher: Cipher) -> dict[str, Value]:

@@ -113,10 +113,10 @@ def test_every_route_is_documented():
     from jupyter_sessmgr.rest.routes import routes
 
     def spelled(path):
-        return path.replace("([^/]+)", "{id}").replace("/sessmgr", "{root}", 1).replace("/?", "/")
+        return path.replace("{reference}", "{id}").replace("/sessmgr", "{root}", 1)
 
     text = page("reference/rest.md")
-    served = {spelled(path) for path, _ in routes(document_routes=False)}
+    served = {spelled(one.path) + "/" * one.slash for one in routes(document_routes=False)}
     # The legacy name has the same handlers; the page says so in a sentence.
     plain = {path for path in served if not path.startswith("{root}/kernel")}
     documented = set(re.findall(r"`(\{root\}/[^`?]*)`", text)) - {"{root}/kernel"}
@@ -132,12 +132,11 @@ def test_every_method_of_a_route_is_documented():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         for path in re.findall(r"`(\{root\}/[^`]*)`", cells[0]) if line.startswith("|") else ():
             documented.setdefault(path, set()).add(cells[1])
-    for path, handler in routes(document_routes=False):
-        spelled = (
-            path.replace("([^/]+)", "{id}").replace("/sessmgr", "{root}", 1).replace("/?", "/")
-        )
+    for one in routes(document_routes=False):
+        spelled = one.path.replace("{reference}", "{id}").replace("/sessmgr", "{root}", 1)
+        spelled += "/" * one.slash
         if spelled in documented:
-            assert documented[spelled] == methods_of(handler), spelled
+            assert documented[spelled] == methods_of(one.handler), spelled
 
 
 def methods_of(handler):

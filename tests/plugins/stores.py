@@ -12,7 +12,15 @@ from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.naming import new_place_id, new_session_id
 from jupyter_sessmgr.model.ports import Endpoint, ServicePort
 from jupyter_sessmgr.model.resources import Resources
-from jupyter_sessmgr.model.session import ComputeSession, KernelExit, Place, SessionSpec
+from jupyter_sessmgr.model.session import (
+    ComputeSession,
+    KernelExit,
+    Place,
+    SessionSpec,
+    StatusNote,
+)
+from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.model.usage import Usage
 from jupyter_sessmgr.store.base import Cipher, Quota
 from jupyter_sessmgr.store.memory import MemoryStore
 from jupyter_sessmgr.store.sqlite import SqliteStore
@@ -72,6 +80,10 @@ def a_full_session(**changes):
         encryption="required",
         cluster_size=2,
         durable=False,
+        session_type="batch",
+        startup_command="make",
+        bootstrap_script="true",
+        preopen_ports=(8080,),
     )
     facts = {
         "status_info": "pulling 43 %",
@@ -84,13 +96,17 @@ def a_full_session(**changes):
         "kernel_exit": KernelExit(generation=1, code=-9, oom=True, reason="memory", tail="Killed"),
         "started_at": 12.5,
         "ended_at": 13.25,
+        "connected_at": 12.75,
         "last_active_at": 13.0,
         "queries": 4,
         "cpu_ms": 2**40,
+        "usage": Usage(mem_bytes=7, scratch_max_bytes=2**40),
+        "history": (StatusNote(status=SessionStatus.PENDING, at=12.5, info="queued"),),
         "log_tail": "last\nwords\0",
     }
     fixed = {"domain": "physics", "group": "lab", "tag": "thesis", "origin": "kernel"}
-    return a_session(spec=spec, server_id="run-1", **(fixed | facts | changes))
+    wishes = {"stop_reason": "idle", "idle_exempt": True}
+    return a_session(spec=spec, server_id="run-1", **(fixed | wishes | facts | changes))
 
 
 def a_place(**changes):

@@ -19,7 +19,7 @@ from jupyter_sessmgr.manager import agentwords
 from jupyter_sessmgr.manager.agentlink import AgentLink, KernelState
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable
-from jupyter_sessmgr.model.requests import Usage
+from jupyter_sessmgr.model.usage import Usage
 from tests.plugins.agents import a_liar
 
 SECRETS = InstallationSecrets(bytes(32), "0123456789")

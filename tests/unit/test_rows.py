@@ -16,13 +16,31 @@ from hypothesis import strategies as st
 from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.ports import Endpoint, ServicePort
 from jupyter_sessmgr.model.resources import Resources
-from jupyter_sessmgr.model.session import ComputeSession, KernelExit, Place, SessionSpec
+from jupyter_sessmgr.model.session import (
+    ComputeSession,
+    KernelExit,
+    Place,
+    SessionSpec,
+    StatusNote,
+)
 from jupyter_sessmgr.model.status import FINAL
+from jupyter_sessmgr.model.usage import Usage
 from jupyter_sessmgr.store import rows
 from jupyter_sessmgr.store.queries import load_migrations, load_queries, parse_queries
 from tests.plugins.stores import ReversingCipher, a_full_session, a_place, a_session
 
-MODELS = {Mount, Endpoint, ServicePort, Resources, ComputeSession, KernelExit, Place, SessionSpec}
+MODELS = {
+    Mount,
+    Endpoint,
+    ServicePort,
+    Resources,
+    ComputeSession,
+    KernelExit,
+    Place,
+    SessionSpec,
+    StatusNote,
+    Usage,
+}
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS = {

@@ -9,10 +9,10 @@ import pytest
 
 from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed
 from jupyter_sessmgr.model.ports import ServicePort
-from jupyter_sessmgr.model.requests import Usage
 from jupyter_sessmgr.model.resources import Resources
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit, SessionSpec
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.model.usage import Usage
 from jupyter_sessmgr.rest.backendai import wire
 from jupyter_sessmgr.rest.backendai.params import parse_create
 

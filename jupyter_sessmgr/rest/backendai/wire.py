@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from jupyter_sessmgr.model.requests import Usage
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.model.usage import Usage
 
 #: The version of the API that we say we speak; clients choose their routes by it.
 API_VERSION = "v5.20191215"

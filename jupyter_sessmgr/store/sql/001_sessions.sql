@@ -23,6 +23,8 @@ CREATE TABLE sessions (
     goal                TEXT    NOT NULL,
     generation          INTEGER NOT NULL,
     forced              INTEGER NOT NULL,
+    stop_reason         TEXT    NOT NULL,
+    idle_exempt         INTEGER NOT NULL,
 
     -- Facts, written by the reconciler.
     status              TEXT    NOT NULL,
@@ -36,9 +38,12 @@ CREATE TABLE sessions (
     kernel_exit         TEXT,               -- JSON
     started_at          REAL,
     ended_at            REAL,
+    connected_at        REAL,
     last_active_at      REAL,
     queries             INTEGER NOT NULL,
     cpu_ms              INTEGER NOT NULL,
+    usage               TEXT,               -- JSON
+    history             TEXT    NOT NULL,   -- JSON
     log_tail            TEXT    NOT NULL,
 
     -- Counted by the database on every change.

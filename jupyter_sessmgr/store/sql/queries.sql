@@ -89,22 +89,23 @@ SELECT coalesce(sum(owner = :owner), 0) AS of_owner, count(*) AS total
 -- Write a session's first row. The database gives the number unless :number says one.
 INSERT INTO sessions (
     number, id, owner, domain, "group", origin, server_id, spec, created_at,
-    name, tag, goal, generation, forced,
+    name, tag, goal, generation, forced, stop_reason, idle_exempt,
     status, status_info, failure, observed_generation, place_id, endpoints, encrypted, language,
-    kernel_exit, started_at, ended_at, last_active_at, queries, cpu_ms, log_tail,
-    revision
+    kernel_exit, started_at, ended_at, connected_at, last_active_at, queries, cpu_ms, usage,
+    history, log_tail, revision
 ) VALUES (
     :number, :id, :owner, :domain, :group, :origin, :server_id, :spec, :created_at,
-    :name, :tag, :goal, :generation, :forced,
+    :name, :tag, :goal, :generation, :forced, :stop_reason, :idle_exempt,
     :status, :status_info, :failure, :observed_generation, :place_id, :endpoints, :encrypted,
-    :language, :kernel_exit, :started_at, :ended_at, :last_active_at, :queries,
-    :cpu_ms, :log_tail, :revision
+    :language, :kernel_exit, :started_at, :ended_at, :connected_at,
+    :last_active_at, :queries, :cpu_ms, :usage, :history, :log_tail, :revision
 );
 
 -- name: save_wish
 -- Write what the manager wishes, and nothing that the reconciler writes.
 UPDATE sessions SET
     name = :name, tag = :tag, goal = :goal, generation = :generation, forced = :forced,
+    stop_reason = :stop_reason, idle_exempt = :idle_exempt,
     revision = revision + 1
  WHERE id = :id;
 
@@ -114,8 +115,9 @@ UPDATE sessions SET
     status = :status, status_info = :status_info, failure = :failure,
     observed_generation = :observed_generation, place_id = :place_id, endpoints = :endpoints,
     encrypted = :encrypted, language = :language, kernel_exit = :kernel_exit,
-    started_at = :started_at, ended_at = :ended_at,
-    last_active_at = :last_active_at, queries = :queries, cpu_ms = :cpu_ms, log_tail = :log_tail,
+    started_at = :started_at, ended_at = :ended_at, connected_at = :connected_at,
+    last_active_at = :last_active_at, queries = :queries, cpu_ms = :cpu_ms, usage = :usage,
+    history = :history, log_tail = :log_tail,
     revision = revision + 1
  WHERE id = :id;
 

@@ -1,0 +1,16 @@
+"""The paths of our own dialect."""
+
+from __future__ import annotations
+
+from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
+from jupyter_sessmgr.rest.routing import Route, under
+
+API = (
+    Route("/health", HealthHandler),
+    Route("/offers", OffersHandler),
+)
+
+
+def api_routes(root: str) -> list[Route]:
+    """List the dialect's routes under `root`."""
+    return under(f"{root}/api", API)
