@@ -100,7 +100,7 @@ def a_full_session(**changes):
         "last_active_at": 13.0,
         "queries": 4,
         "cpu_ms": 2**40,
-        "usage": Usage(mem_bytes=7, scratch_max_bytes=2**40),
+        "usage": Usage(**{name: 2**40 + i for i, name in enumerate(Usage.__dataclass_fields__)}),
         "history": (StatusNote(status=SessionStatus.PENDING, at=12.5, info="queued"),),
         "log_tail": "last\nwords\0",
     }
