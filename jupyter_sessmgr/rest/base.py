@@ -70,6 +70,11 @@ class SessionsHandler(APIHandler):
         """Whose sessions this request is about."""
         return self.rest.owners.of(self.current_user)
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether this request may do what only admins may, such as exempt a session."""
+        return self.rest.owners.is_admin(self.current_user)
+
     async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler
         """Check who asks and what was sent, then wait for the manager."""
         await super().prepare()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from jupyter_server.auth.identity import (
     IdentityProvider,
     LegacyIdentityProvider,
@@ -23,13 +25,25 @@ class Owners:
         Who owns everything where the identity provider knows no people.
     provider : IdentityProvider
         The server's.
+    admins : collection of str
+        User names of those who may do what only admins may, where people are told apart.
     """
 
-    def __init__(self, server_owner: str, provider: IdentityProvider) -> None:
+    def __init__(
+        self, server_owner: str, provider: IdentityProvider, admins: Collection[str] = ()
+    ) -> None:
         self.server_owner = server_owner
+        self._admins = frozenset(admins)
         #: Whether people are told apart.
         self.several = type(provider) not in NAMELESS
 
     def of(self, user: User) -> str:
         """Name the owner for an authenticated user."""
         return user.username if self.several else self.server_owner
+
+    def is_admin(self, user: User) -> bool:
+        """Tell whether an authenticated user is an admin of this server.
+
+        Whoever holds the token of a server that knows no people can do everything on it anyway.
+        """
+        return user.username in self._admins if self.several else True

@@ -31,6 +31,17 @@ def test_a_real_identity_provider_gives_owners():
     assert owners.of(User("bob")) == "bob"
 
 
+def test_whoever_holds_the_servers_token_is_its_admin():
+    assert Owners("alice", IdentityProvider(), ["bob"]).is_admin(User("3f2a"))
+
+
+def test_people_are_admins_by_name():
+    owners = Owners("alice", People(), ["bob"])
+    assert owners.is_admin(User("bob"))
+    assert not owners.is_admin(User("alice"))
+    assert not Owners("alice", People()).is_admin(User("alice"))
+
+
 def test_the_servers_owner_is_the_hubs_user_or_the_systems(monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_USER", "carol")
     assert server_owner() == "carol"
