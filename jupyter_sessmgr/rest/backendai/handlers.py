@@ -9,47 +9,15 @@ from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado.web import authenticated
 
 from jupyter_sessmgr._version import __version__
-from jupyter_sessmgr.model.errors import InvalidRequest, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.rest.backendai import wire
+from jupyter_sessmgr.rest.backendai.base import BackendAIHandler, absent
 from jupyter_sessmgr.rest.backendai.params import CreateCall, parse_create
-from jupyter_sessmgr.rest.base import SessionsHandler
-from jupyter_sessmgr.rest.errors import Problem, problem_of
 from jupyter_sessmgr.rest.waits import last_usage, started
 
 #: Sessions on one page of the list.
 PAGE, MAX_PAGE = 100, 1000
-
-
-def absent(reference: str) -> SessionNotFound:
-    """Say what the manager says of a session that never was."""
-    return SessionNotFound(f"There is no session {reference!r:.80}.")
-
-
-class BackendAIHandler(SessionsHandler):
-    """Base of the dialect: its status codes."""
-
-    def problem(self, error: BaseException | None, status: int) -> Problem:
-        """Look an error up in the table, with the codes that the document names."""
-        return problem_of(error, status, self.rest.statuses)
-
-    def flag(self, name: str) -> bool:
-        """Read ``?name=true``."""
-        text = self.get_query_argument(name, "false").lower()
-        if text not in {"true", "false", "1", "0", "yes", "no"}:
-            raise InvalidRequest(f"{name}: write true or false.", field=name)
-        return text in {"true", "1", "yes"}
-
-    def number(self, name: str, default: int | None, highest: int) -> int | None:
-        """Read ``?name=7``."""
-        text = self.get_query_argument(name, "")
-        if not text:
-            return default
-        short = text.isascii() and text.isdigit() and len(text) <= len(str(highest))
-        if not short or int(text) > highest:
-            raise InvalidRequest(f"{name}: not a number up to {highest}.", field=name)
-        return int(text)
 
 
 class VersionHandler(BackendAIHandler):
@@ -107,14 +75,14 @@ class SessionHandler(BackendAIHandler):
     @authorized
     async def get(self, reference: str) -> None:
         """Tell about a session, from memory."""
-        session = self.sessions.find(reference, self.owner)
+        session = self.find(reference)
         self.reply(wire.render_session(session, time.time()))
 
     @authenticated
     @authorized
     async def patch(self, reference: str) -> None:
         """Restart the session's kernel."""
-        session = self._find_live(reference)
+        session = self.find_live(reference)
         await self.sessions.restart(session.id)
         self.reply_nothing()
 
@@ -125,7 +93,7 @@ class SessionHandler(BackendAIHandler):
 
         Of several that destroy one session, one does and the others come too late.
         """
-        session = self._find_live(reference)
+        session = self.find_live(reference)
         forced = self.flag("forced")
         wants_stats = self._wants_stats()
         with self.rest.endings.claim(session) as is_mine:
@@ -137,13 +105,6 @@ class SessionHandler(BackendAIHandler):
             self.reply(wire.render_stats(ended, usage))
         else:
             self.reply_nothing()
-
-    def _find_live(self, reference: str) -> ComputeSession:
-        """Find a session; one that ended can be read, and not be changed any more."""
-        session = self.sessions.find(reference, self.owner)
-        if session.status.is_final:
-            raise absent(reference)
-        return session
 
     def _wants_stats(self) -> bool:
         """Tell whether the client reads a body; HTTP allows none with the document's 204."""
@@ -160,7 +121,7 @@ class LogsHandler(BackendAIHandler):
     @authorized
     async def get(self, reference: str) -> None:
         """Return the last lines that the session wrote, also after its end."""
-        session = self.sessions.find(reference, self.owner)
+        session = self.find(reference)
         self.reply({"result": {"logs": await self.sessions.logs(session.id)}})
 
 
@@ -171,6 +132,6 @@ class InterruptHandler(BackendAIHandler):
     @authorized
     async def post(self, reference: str) -> None:
         """Interrupt what the session's kernel is doing."""
-        session = self.sessions.find(reference, self.owner)
+        session = self.find(reference)
         await self.sessions.interrupt(session.id)
         self.reply_nothing()
