@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_sessmgr.model.session import ComputeSession, Place
+from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.traits import ConfigurableABC
 
 
@@ -29,6 +30,17 @@ class StoreHealth:
     #: Where a damaged file was copied or moved to; "" when there was none. Rows that it held may
     #: be missing now, so nothing that exists may be removed for want of one.
     corrupt_copy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of an owner's sessions, newest first."""
+
+    items: tuple[ComputeSession, ...]
+    #: How many there are on all pages.
+    total: int
+    #: The next page has what comes before this number; None: there is none.
+    next: int | None
 
 
 class Cipher:
@@ -148,6 +160,30 @@ class Store(ConfigurableABC):
     @abstractmethod
     def sessions(self, *, owner: str | None = None, live: bool = True) -> Sequence[ComputeSession]:
         """List sessions, newest first. With `live` false, ended ones are listed too."""
+
+    @abstractmethod
+    def page(
+        self,
+        owner: str,
+        statuses: Collection[SessionStatus],
+        *,
+        limit: int,
+        before: int | None = None,
+        offset: int = 0,
+    ) -> Page:
+        """List one page of an owner's sessions that have one of `statuses`, newest first.
+
+        Its cost does not grow with the number of sessions that are not on it.
+
+        Parameters
+        ----------
+        limit : int
+            Most sessions on the page, at least 1.
+        before : int, optional
+            Only sessions with a smaller number: the `next` of the page before.
+        offset : int
+            Of these, leave out so many of the newest.
+        """
 
     @abstractmethod
     def place(self, place_id: str) -> Place | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -11,7 +11,9 @@ from traitlets import Float, Integer
 
 from jupyter_sessmgr.model.errors import InvalidRequest, LimitExceeded, NameTaken, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession, Place
-from jupyter_sessmgr.store.base import Quota, Store
+from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.store.base import Page, Quota, Store
+from jupyter_sessmgr.store.pages import Shelves
 
 _BY_NUMBER = attrgetter("number")
 _DAY = 24 * 3600.0
@@ -33,6 +35,7 @@ class Mirror:
         self._ended: dict[str, ComputeSession] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._numbers: dict[str, str] = {}
+        self._shelves = Shelves()
         self._places = {place.id: place for place in places}
         #: The highest number that any session ever had.
         self.last_number = last_number
@@ -42,6 +45,7 @@ class Mirror:
     def put(self, session: ComputeSession) -> ComputeSession:
         """Remember a session, new or changed, and return it."""
         self._unname(session.id)
+        self._shelves.move(self.get(session.id), session)
         (self._ended if session.is_live else self._live).pop(session.id, None)
         (self._live if session.is_live else self._ended)[session.id] = session
         if session.is_live:
@@ -55,6 +59,7 @@ class Mirror:
         self._unname(session_id)
         session = self._live.pop(session_id, None) or self._ended.pop(session_id, None)
         if session is not None:
+            self._shelves.drop(session)
             self._numbers.pop(str(session.number), None)
 
     def _unname(self, session_id: str) -> None:
@@ -88,6 +93,24 @@ class Mirror:
             found = [session for session in found if session.owner == owner]
         found.sort(key=_BY_NUMBER, reverse=True)
         return found
+
+    def page(
+        self,
+        owner: str,
+        statuses: Collection[SessionStatus],
+        *,
+        limit: int,
+        before: int | None,
+        offset: int,
+    ) -> Page:
+        """Give one page, newest first."""
+        numbers = self._shelves.page(owner, statuses, limit=limit + 1, before=before, offset=offset)
+        found = (self.get(self._numbers[str(number)]) for number in numbers[:limit])
+        return Page(
+            items=tuple(session for session in found if session is not None),
+            total=self._shelves.count(owner, statuses),
+            next=numbers[limit - 1] if len(numbers) > limit else None,
+        )
 
     def put_place(self, place: Place) -> None:
         """Remember a place, new or changed."""
@@ -152,6 +175,18 @@ class MirroredStore(Store):
     def sessions(self, *, owner: str | None = None, live: bool = True) -> Sequence[ComputeSession]:
         """List sessions, newest first. With `live` false, ended ones are listed too."""
         return self._mirror.sessions(owner, live=live)
+
+    def page(
+        self,
+        owner: str,
+        statuses: Collection[SessionStatus],
+        *,
+        limit: int,
+        before: int | None = None,
+        offset: int = 0,
+    ) -> Page:
+        """List one page of an owner's sessions, newest first."""
+        return self._mirror.page(owner, statuses, limit=limit, before=before, offset=offset)
 
     def place(self, place_id: str) -> Place | None:
         """Find a place by id."""

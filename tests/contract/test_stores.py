@@ -112,6 +112,55 @@ async def test_sessions_are_listed_newest_first(cls, state_dir):
         assert list(store.sessions()) == [added[3], added[2], added[0]]
 
 
+async def numbered(store, count, owner="ada", statuses=(S.RUNNING, S.TERMINATED, S.ERROR)):
+    """Add sessions whose statuses take turns; return them, newest first."""
+    added = []
+    for n in range(count):
+        session = await store.add(a_session(owner=owner), PLENTY)
+        added.append(await ended(store, session, statuses[n % len(statuses)]))
+    return added[::-1]
+
+
+async def test_pages_follow_each_other_without_gap_or_repeat(cls, state_dir):
+    async with open_store(state_dir, cls) as store:
+        mine = await numbered(store, 8)
+        await numbered(store, 2, owner="bob")
+        seen, before = [], None
+        while True:
+            page = store.page("ada", SessionStatus, limit=3, before=before)
+            assert page.total == 8
+            seen += page.items
+            before = page.next
+            if before is None:
+                break
+        assert seen == mine
+        assert store.page("nobody", SessionStatus, limit=3).total == 0
+
+
+@pytest.mark.parametrize("offset", range(10))
+@pytest.mark.parametrize("before", [None, 1, 5, 100])
+async def test_a_page_is_what_a_slice_of_the_list_is(cls, state_dir, offset, before):
+    async with open_store(state_dir, cls) as store:
+        mine = [s for s in await numbered(store, 8) if s.status in {S.ERROR, S.TERMINATED}]
+        rest = [s for s in mine if before is None or s.number < before][offset:]
+        page = store.page("ada", FINAL, limit=2, before=before, offset=offset)
+        assert page.items == tuple(rest[:2])
+        assert page.total == len(mine)
+        assert page.next == (rest[1].number if len(rest) > 2 else None)
+
+
+async def test_a_page_shows_where_sessions_are_now(cls, state_dir):
+    async with open_store(state_dir, cls) as store:
+        session = await store.add(a_session(), PLENTY)
+        await store.add(a_session(), PLENTY)
+        await store.save_wish(replace(session, tag="t"))
+        session = await ended(store, session)
+        assert store.page("ada", {S.TERMINATED}, limit=9).items == (session,)
+        assert store.page("ada", {S.PENDING}, limit=9).total == 1
+        await store.forget(session.id)
+        assert store.page("ada", SessionStatus, limit=9).total == 1
+
+
 async def test_a_live_name_is_taken(cls, state_dir):
     async with open_store(state_dir, cls) as store:
         holder = await store.add(a_session(name="analysis"), PLENTY)
