@@ -4,7 +4,7 @@ Parts and URLs, all under the server's base URL::
 
     sessmgr                      version probe (open)
     sessmgr/session…             the Backend.AI dialect; also as sessmgr/kernel… and session…
-    sessmgr/api/…                ours: health, offers
+    sessmgr/api/…                ours: health, offers, OpenAPI document
     api/kernelspecs, api/kernels Jupyter's own, where our kernelspecs and kernels appear
 
 Start: link (kernelspecs) → settings (manager, websockets, events; the manager opens) → handlers.
@@ -14,8 +14,10 @@ Stop: let go of kernels → close the manager. Sessions go on.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
+from functools import cache, partial
 from types import MappingProxyType
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -31,13 +33,14 @@ from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessmgrError
-from jupyter_sessmgr.provisioning.adopt import adopt_kernels, detach_kernels
+from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_kernels
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
 from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
 from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.events import EventBridge
+from jupyter_sessmgr.rest.openapi.document import make_document
 from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.routes import routes
 
@@ -220,18 +223,29 @@ class SessMgrApp(ExtensionApp):
         unregister(server)
 
     def _rest(self, server: ServerApp) -> Rest:
+        statuses = MappingProxyType(
+            {
+                InvalidRequest: self.invalid_parameters_status,
+                NameTaken: self.name_taken_status,
+            }
+        )
+
+        @cache
+        def openapi() -> bytes:
+            table = routes(document_routes=self.document_routes)
+            return json.dumps(
+                make_document(table, base_url=server.base_url, statuses=statuses)
+            ).encode()
+
         return Rest(
             sessions=self.sessions,
             owners=Owners(self.owner, server.identity_provider),
             ready=self.opener.ready,
             trouble=self.opener.trouble,
             endings=Endings(),
-            statuses=MappingProxyType(
-                {
-                    InvalidRequest: self.invalid_parameters_status,
-                    NameTaken: self.name_taken_status,
-                }
-            ),
+            adopted=partial(adopted, server),
+            statuses=statuses,
+            openapi=openapi,
         )
 
     def _opened(self) -> None:

@@ -15,6 +15,7 @@ from tornado.web import HTTPError
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.bodies import MAX_BODY, SMALL_BODY, read_object
 from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.errors import Problem, problem_of
@@ -39,8 +40,12 @@ class Rest:
     #: Says why the manager is not open; "" when it is.
     trouble: Callable[[], Awaitable[str]]
     endings: Endings
+    #: Sees to it that Jupyter knows a running session's kernel; says whether it does, never fails.
+    adopted: Callable[[ComputeSession], Awaitable[bool]]
     #: Status codes of the Backend.AI dialect that an admin may choose.
     statuses: Mapping[type[SessmgrError], int]
+    #: Gives the OpenAPI document, as JSON.
+    openapi: Callable[[], bytes]
 
 
 class SessionsHandler(APIHandler):

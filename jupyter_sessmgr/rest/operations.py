@@ -66,6 +66,8 @@ class Operation:
     examples: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     #: Rows of the error tree that it can answer, besides those of every method.
     errors: tuple[type[SessmgrError], ...] = ()
+    #: Statuses that are in no table, and what they mean.
+    statuses: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     #: What no client needs any more, or only old ones.
     deprecated: bool = False
     #: Without credentials.
@@ -80,6 +82,7 @@ def operation(
     body_media: str = "application/json",
     examples: Mapping[str, Any] = MappingProxyType({}),
     errors: tuple[type[SessmgrError], ...] = (),
+    statuses: Mapping[int, str] = MappingProxyType({}),
     deprecated: bool = False,
     is_open: bool = False,
 ) -> Callable[[Method], Method]:
@@ -93,6 +96,7 @@ def operation(
             body_media=body_media,
             examples=examples,
             errors=errors,
+            statuses=statuses,
             deprecated=deprecated,
             is_open=is_open,
         )

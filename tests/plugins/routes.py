@@ -27,7 +27,7 @@ def our_paths(web_app, reference="some-session"):
         if not rule.target.__module__.startswith("jupyter_sessmgr"):
             continue
         pattern = rule.matcher.regex.pattern.removesuffix("$").removesuffix("/?")
-        path = pattern.replace("([^/]+)", reference)
+        path = pattern.replace("([^/]+)", reference).replace("\\.", ".")
         assert rule.matcher.regex.fullmatch(path), (pattern, path)
         paths.append(path.removeprefix(base))
     assert len(paths) > 10

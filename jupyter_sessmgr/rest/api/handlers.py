@@ -6,7 +6,9 @@ from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
 from jupyter_sessmgr.rest.api import wire
+from jupyter_sessmgr.rest.api.types import HealthReply, OfferList
 from jupyter_sessmgr.rest.base import SessionsHandler
+from jupyter_sessmgr.rest.operations import Reply, operation
 
 
 class HealthHandler(SessionsHandler):
@@ -17,6 +19,7 @@ class HealthHandler(SessionsHandler):
 
     @authenticated
     @authorized
+    @operation(replies={200: Reply("How the whole is.", HealthReply)})
     async def get(self) -> None:
         """Say how the whole is: engine, its reason, who is in charge."""
         trouble = await self.rest.trouble()
@@ -28,6 +31,7 @@ class OffersHandler(SessionsHandler):
 
     @authenticated
     @authorized
+    @operation(replies={200: Reply("What can be started.", OfferList)})
     async def get(self) -> None:
         """List what can be started: one entry per kernelspec of ours."""
-        self.reply({"items": [wire.render_offer(offer) for offer in self.sessions.offers]})
+        self.reply(wire.render_offers(self.sessions.offers))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
+from jupyter_sessmgr.rest.openapi.handlers import OpenApiHandler
 from jupyter_sessmgr.rest.routing import Route, under
 
 API = (
     Route("/health", HealthHandler),
     Route("/offers", OffersHandler),
+    Route("/openapi.json", OpenApiHandler),
 )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from jupyter_sessmgr.model.presets import Offer
 from jupyter_sessmgr.model.requests import Health
+from jupyter_sessmgr.rest.api.types import HealthReply, OfferList, OfferReply
 
 
-def render_health(health: Health, trouble: str) -> dict[str, Any]:
+def render_health(health: Health, trouble: str) -> HealthReply:
     """Write how the whole is; `trouble` says why the manager is not open, if it is not."""
     return {
         "engine": health.engine,
@@ -19,7 +20,12 @@ def render_health(health: Health, trouble: str) -> dict[str, Any]:
     }
 
 
-def render_offer(offer: Offer) -> dict[str, Any]:
+def render_offers(offers: Sequence[Offer]) -> OfferList:
+    """Write all that can be started."""
+    return {"items": [render_offer(offer) for offer in offers]}
+
+
+def render_offer(offer: Offer) -> OfferReply:
     """Write one thing that can be started."""
     preset = offer.preset
     return {
