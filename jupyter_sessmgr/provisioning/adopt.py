@@ -52,6 +52,16 @@ class KernelAdopter:
         for session in self._home.sessions.list(self._home.owner):
             self._due.put_nowait(session.id)
 
+    async def adopted(self, session: ComputeSession) -> bool:
+        """See to it that Jupyter knows a running session's kernel; say whether it does.
+
+        Called by doors before they say that a session can be used. Never fails: a kernel that
+        cannot be listed is told in the log, and its session can be used by other doors.
+        """
+        if session.owner == self._home.owner and session.id not in self._kernels:
+            await self._look_safely(session.id)
+        return session.id in self._kernels
+
     async def close(self) -> None:
         """Stop; let durable sessions go on without Jupyter, and end the other kernels of ours."""
         self._unsubscribe()
@@ -89,12 +99,14 @@ class KernelAdopter:
 
     async def _work(self) -> None:
         while True:
-            session_id = await self._due.get()
-            try:
-                async with self._looking:
-                    await self._look(self._home.sessions.find(session_id, self._home.owner))
-            except Exception as error:  # noqa: BLE001 - one session must not stop the others
-                self._log.warning("Session %s is not listed as a kernel: %s", session_id, error)
+            await self._look_safely(await self._due.get())
+
+    async def _look_safely(self, session_id: str) -> None:
+        try:
+            async with self._looking:
+                await self._look(self._home.sessions.find(session_id, self._home.owner))
+        except Exception as error:  # noqa: BLE001 - one session must not stop the others
+            self._log.warning("Session %s is not listed as a kernel: %s", session_id, error)
 
     async def _look(self, session: ComputeSession) -> None:
         listed = session.id in self._kernels
@@ -152,6 +164,15 @@ def adopt_kernels(server: Any) -> None:
     if home is not None and id(server) not in _adopters:
         adopter = _adopters[id(server)] = KernelAdopter(server.kernel_manager, home)
         adopter.look_at_all()
+
+
+async def adopted(server: Any, session: ComputeSession) -> bool:
+    """List a running session's kernel now, if it is the server's owner's; say whether it is listed.
+
+    Called by the other doors, through the extension.
+    """
+    adopter = _adopters.get(id(server))
+    return adopter is not None and await adopter.adopted(session)
 
 
 async def detach_kernels(server: Any) -> None:
