@@ -66,7 +66,9 @@ class Ending:
                 tail = await link.logs(LOG_TAIL)
         except (NotRunning, AgentError, TimeoutError):
             return replace(session, log_tail=await self._engine_log(place) or session.log_tail)
-        return replace(session, cpu_ms=max(session.cpu_ms, usage.cpu_ms), log_tail=tail)
+        cpu_ms = max(session.cpu_ms, usage.cpu_ms)
+        usage = replace(usage, cpu_ms=cpu_ms)
+        return replace(session, cpu_ms=cpu_ms, usage=usage, log_tail=tail)
 
     async def _engine_log(self, place: Place) -> str:
         if place.engine_id != self._parts.engine.engine_id:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.model.events import StatusChanged
-from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.session import ComputeSession, StatusNote
 from jupyter_sessmgr.model.status import TRANSITIONS, SessionStatus
+
+#: Notes kept of a session's first statuses, and of its latest ones.
+FIRST_NOTES, LAST_NOTES = 16, 48
 
 
 class Facts:
@@ -20,7 +24,7 @@ class Facts:
     async def save(self, session: ComputeSession) -> ComputeSession:
         """Write facts; when the status is another, say so to all."""
         before = self._parts.store.get(session.id)
-        saved = await self._parts.store.save_facts(session)
+        saved = await self._parts.store.save_facts(with_history(before, session))
         self._tell(before, saved)
         return saved
 
@@ -36,7 +40,7 @@ class Facts:
         was = before.status if before is not None else None
         if was is not None and session.status not in TRANSITIONS[was]:
             self._parts.log.error("Session %s went from %s to %s", session.id, was, session.status)
-        why = session.failure or session.status_info
+        why = session.why
         self._parts.log.info(
             "Session %s (%s): %s%s",
             session.name,
@@ -55,6 +59,21 @@ class Facts:
         """Tell of an end that cannot be written down yet; the reconciler tries again."""
         status = SessionStatus.ERROR if session.failure else SessionStatus.TERMINATED
         ended = replace(session, status=status, place_id="", endpoints=(), ended_at=time.time())
+        ended = with_history(session, ended)
         if session.id not in self._parts.memory.unsaved_ends:
             self._parts.memory.unsaved_ends[session.id] = ended
             self._parts.bus.publish(StatusChanged(ended, session.status))
+
+
+def with_history(before: ComputeSession | None, session: ComputeSession) -> ComputeSession:
+    """Write a session's status into its history, when it is another than before.
+
+    Of a session that comes and goes for ever, the middle of the history is left out.
+    """
+    known: Sequence[StatusNote] = before.history if before is not None else session.history
+    if before is not None and before.status is session.status and known:
+        return replace(session, history=tuple(known))
+    note = StatusNote(status=session.status, at=time.time(), info=session.why)
+    if len(known) >= FIRST_NOTES + LAST_NOTES:
+        known = (*known[:FIRST_NOTES], *known[-(LAST_NOTES - 1) :])
+    return replace(session, history=(*known, note))

@@ -74,7 +74,7 @@ class KernelVerbs(Lifecycle):
         """Ask what the session used so far; of one that ended, what was written down."""
         session = self._session(session_id)
         if session.status.is_final:
-            return Usage(cpu_ms=session.cpu_ms)
+            return session.usage or Usage(cpu_ms=session.cpu_ms)
         return await self._link(session_id).usage()
 
     async def logs(self, session_id: str, tail: int = 65536) -> str:

@@ -21,7 +21,7 @@ from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.manager.wishes import Wishes
+from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, Standby
 from jupyter_sessmgr.model.events import EngineHealthChanged, Event
 from jupyter_sessmgr.model.presets import Offer
@@ -137,7 +137,7 @@ class Lifecycle(LoggingConfigurable):
         await self._board.start()
         for session in parts.store.sessions():
             if not session.spec.durable and session.server_id != self.server_id:
-                await self._wishes.stop(session, forced=True)
+                await self._wishes.stop(session, forced=True, reason=SERVER_STOPPED)
 
     async def close(self) -> None:
         """End what is not durable, and let go of the rest. Harmless when closed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from jupyter_sessmgr.model.events import StartProgressed, StatusChanged
 from jupyter_sessmgr.model.images import with_tag
 from jupyter_sessmgr.model.naming import check_session_name, new_session_id, new_session_name
 from jupyter_sessmgr.model.requests import CreateRequest
-from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.session import ComputeSession, StatusNote
 from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.store.base import Page
 
 
 class ComputeSessionManager(KernelVerbs):
@@ -51,7 +52,7 @@ class ComputeSessionManager(KernelVerbs):
             raise EngineUnavailable(
                 f"No session can be made now: {self._unavailable or 'the engine does not answer.'}"
             )
-        state = Path(self.state_dir)
+        state, now = Path(self.state_dir), time.time()
         admitted = await self.admission.admit(request, owner, parts.engine, state)
         session = ComputeSession(
             id=request.session_id or new_session_id(),
@@ -63,8 +64,9 @@ class ComputeSessionManager(KernelVerbs):
             origin=request.origin,
             server_id=self.server_id,
             spec=admitted.spec,
-            created_at=time.time(),
+            created_at=now,
             status_info="queued",
+            history=(StatusNote(status=SessionStatus.PENDING, at=now, info="queued"),),
         )
         return await self._add(session, request, admitted)
 
@@ -148,6 +150,23 @@ class ComputeSessionManager(KernelVerbs):
             return rows
         found = [parts.memory.unsaved_ends.get(row.id, row) for row in rows]
         return [session for session in found if session.is_live or not live]
+
+    def page(
+        self,
+        owner: str,
+        statuses: Collection[SessionStatus],
+        *,
+        limit: int,
+        before: int | None = None,
+        offset: int = 0,
+    ) -> Page:
+        """List a page of an owner's sessions that have one of `statuses`; see `Store.page`."""
+        parts = self._open_parts()
+        page = parts.store.page(owner, statuses, limit=limit, before=before, offset=offset)
+        if not parts.memory.unsaved_ends:
+            return page
+        found = (parts.memory.unsaved_ends.get(row.id, row) for row in page.items)
+        return replace(page, items=tuple(one for one in found if one.status in statuses))
 
     async def destroy(self, session_id: str, forced: bool = False) -> ComputeSession:
         """End a session, and return it after its removal. Harmless when it ended already.

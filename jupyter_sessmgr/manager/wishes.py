@@ -11,6 +11,9 @@ from jupyter_sessmgr.model.errors import StoreError
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import Goal
 
+#: Why sessions end that somebody asked to end, and those that end with their server.
+USER_REQUESTED, SERVER_STOPPED = "user-requested", "server-stopped"
+
 
 class Wishes:
     """The pen of the manager."""
@@ -23,9 +26,20 @@ class Wishes:
         """Have a session that was just added looked at."""
         self._reconciler.poke(session.id)
 
-    async def stop(self, session: ComputeSession, *, forced: bool = False) -> None:
-        """Wish for a session's end. A wish that cannot be stored travels in memory."""
-        wish = replace(session, goal=Goal.STOP, forced=forced or session.forced)
+    async def stop(
+        self, session: ComputeSession, *, forced: bool = False, reason: str = USER_REQUESTED
+    ) -> None:
+        """Wish for a session's end. A wish that cannot be stored travels in memory.
+
+        Of several reasons the first is kept: it is the one that the session ends for.
+        """
+        current = self._parts.store.get(session.id) or session
+        wish = replace(
+            current,
+            goal=Goal.STOP,
+            forced=forced or current.forced,
+            stop_reason=current.stop_reason or reason,
+        )
         try:
             await self._parts.store.save_wish(wish)
         except StoreError as error:
@@ -36,10 +50,12 @@ class Wishes:
         self._reconciler.interrupt_start(session.id)
         self._reconciler.poke(session.id)
 
-    async def stop_all(self, sessions: Sequence[ComputeSession]) -> None:
+    async def stop_all(
+        self, sessions: Sequence[ComputeSession], *, reason: str = SERVER_STOPPED
+    ) -> None:
         """Wish for the end of these, and wait until nothing of them is left."""
         for session in sessions:
-            await self.stop(session)
+            await self.stop(session, reason=reason)
         ids = [session.id for session in sessions]
         await self._parts.bus.until(lambda: not any(map(self._is_live, ids)))
 

@@ -153,6 +153,12 @@ class ComputeSession:
         """Whether anything of the session may still exist."""
         return not self.status.is_final
 
+    @property
+    def why(self) -> str:
+        """Why it is as it is, for people: its failure, what is happening, or why it ends."""
+        ending = self.status is SessionStatus.TERMINATING or self.status.is_final
+        return self.failure or self.status_info or (self.stop_reason if ending else "")
+
     def endpoint(self, name: str) -> Endpoint | None:
         """Find where `name` is reachable now; None when it is not."""
         return next((one for one in self.endpoints if one.name == name), None)

@@ -19,13 +19,12 @@ from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import EngineError
 from jupyter_sessmgr.model.session import Place, PlaceState
 from jupyter_sessmgr.model.status import Goal, SessionStatus
-from jupyter_sessmgr.store.base import Quota
 from jupyter_sessmgr.store.memory import MemoryStore
+from jupyter_sessmgr.store.quota import UNLIMITED
 from jupyter_sessmgr.testing import FakeEngine, FakeLinks, make_session, unavailable
 from tests.plugins.waiting import eventually
 
 S = SessionStatus
-QUOTA = Quota(per_owner=1000, total=1000)
 
 
 class World:
@@ -72,7 +71,7 @@ class World:
             self.reconciler.poke(place.session_id)
 
     async def create(self, **changes):
-        session = await self.store.add(make_session(**changes), QUOTA)
+        session = await self.store.add(make_session(**changes), UNLIMITED)
         self.reconciler.poke(session.id)
         return session.id
 
@@ -116,6 +115,7 @@ async def test_a_session_starts_restarts_and_ends():
         assert not w.engine.made
         seen = [event.session.status for event in w.statuses if hasattr(event, "before")]
         assert seen == [S.CREATING, S.RUNNING, S.RESTARTING, S.RUNNING, S.TERMINATING, S.TERMINATED]
+        assert [note.status for note in w.store.get(one).history] == [S.PENDING, *seen]
 
 
 async def test_intent_is_written_before_the_engine_is_asked():
