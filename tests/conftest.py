@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -16,6 +18,9 @@ pytest_plugins = [
     "tests.plugins.managers",
     "tests.plugins.packaging",
 ]
+
+# Shells start background jobs with Ctrl-C ignored, and everything below would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 JUPYTERS_OWN = {"find_kernel_specs", "get_kernel_spec", "get_all_specs"}
 
