@@ -51,6 +51,8 @@ class Reply:
     #: Type of the body; None: there is none.
     body: Any = None
     media: str = "application/json"
+    #: Other media types that a client may ask for; their bodies are described in words only.
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,5 +161,8 @@ def _body(method: str, told: Operation, schemas: Schemas) -> dict[str, Any] | No
 def _reply(reply: Reply, schemas: Schemas) -> dict[str, Any]:
     made: dict[str, Any] = {"description": reply.description}
     if reply.body is not None:
-        made["content"] = {reply.media: {"schema": schemas.of(reply.body)}}
+        made["content"] = {
+            reply.media: {"schema": schemas.of(reply.body)},
+            **{media: {} for media in reply.others},
+        }
     return made
