@@ -42,8 +42,11 @@ class Route:
 
     def _literal(self, text: str) -> str:
         text = re.escape(text).replace("\\-", "-")
+        if not self.any_case:
+            return text
         # A flag in the middle of a pattern is an error since Python 3.11, a group of its own not.
-        return f"(?i:{text})" if self.any_case and text else text
+        # The first slash stays outside: the base URL is put before it.
+        return re.sub("[^/].*", r"(?i:\g<0>)", text)
 
 
 def under(prefix: str, routes: Sequence[Route], *, alias: bool = False) -> list[Route]:
