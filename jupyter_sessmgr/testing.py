@@ -82,8 +82,9 @@ class FakePlace:
 class FakeEngine(Engine):
     """An engine in memory.
 
-    `before` and `after` map a verb (``open start stop look survey``) to what is called at that
-    moment: it may raise, or return an awaitable that hangs. `made` holds what exists, by place id.
+    `before` and `after` map a verb (``open start stop look survey suspend resume``) to what is
+    called at that moment: it may raise, or return an awaitable that hangs. `made` holds what
+    exists, by place id.
     """
 
     name = "fake"
@@ -95,6 +96,7 @@ class FakeEngine(Engine):
         networks=frozenset({"egress", "isolated"}),
         isolation=True,
         host_mounts=False,
+        suspend=True,
     )
 
     def __init__(self, **kwargs: Any) -> None:
@@ -159,6 +161,18 @@ class FakeEngine(Engine):
         await self._moment(self.before, "stop")
         self.made.pop(place.id, None)
         await self._moment(self.after, "stop")
+
+    async def suspend(self, place: Place) -> None:
+        """Freeze a place."""
+        await self._moment(self.before, "suspend")
+        self.made[place.id].paused = True
+        await self._moment(self.after, "suspend")
+
+    async def resume(self, place: Place) -> None:
+        """Let a frozen place go on."""
+        await self._moment(self.before, "resume")
+        self.made[place.id].paused = False
+        await self._moment(self.after, "resume")
 
     async def look(self, places: Sequence[Place]) -> Mapping[str, Observation]:
         """Look at places."""

@@ -30,6 +30,8 @@ class Seen:
     #: How often the kernel died by itself lately, and how often is too often.
     deaths: int = 0
     max_deaths: int = 5
+    #: The engine can suspend this place.
+    suspendable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,16 @@ class Mark:
 
     status: SessionStatus
     info: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Let the place's clock stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let it go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,8 @@ Step = (
     | Connect
     | StartKernel
     | Mark
+    | Suspend
+    | Resume
     | NoteExit
     | Autorestart
     | Fail
@@ -118,6 +132,8 @@ def decide(session: ComputeSession, seen: Seen) -> Step:
     ended = lost(seen.place_seen)
     if ended:
         return Fail(ended)
+    if session.status is _S.SUSPENDED:
+        return _suspended(session, seen)
     if seen.kernel is None:
         return _unreached(session, seen)
     return _with_kernel(session, seen, seen.kernel)
@@ -162,19 +178,41 @@ def _unreached(session: ComputeSession, seen: Seen) -> Step:
     return Connect()
 
 
+def _suspended(session: ComputeSession, seen: Seen) -> Step:
+    """Say what to do about a session that is to be, or was, suspended.
+
+    The status is written before the engine is asked, as every intent: so a place that is paused
+    without it was paused by somebody else, and is left to them.
+    """
+    if seen.place_seen is None:
+        return Connect()
+    stays = session.goal is Goal.SUSPEND
+    if seen.place_seen.paused:
+        return Rest() if stays else Resume()
+    if stays and seen.suspendable:
+        return Suspend()
+    return Connect() if seen.kernel is None else Mark(_S.RUNNING)
+
+
 def _with_kernel(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
     if not session.spec.kernel:
-        return Rest() if _is_up(session) else _up(session)
+        return _settled(session, seen) if _is_up(session) else _up(session)
     if kernel.generation < session.generation:
         if session.status is _S.RUNNING:
             return Mark(_S.RESTARTING)
         return StartKernel()
     if kernel.state == "bound":
-        return Rest() if _is_up(session) else _up(session)
+        return _settled(session, seen) if _is_up(session) else _up(session)
     if kernel.state in {"exited", "failed"}:
         return _dead(session, seen, kernel)
     if session.status is _S.CREATING and (seen.booting_for or 0) > seen.boot_timeout:
         return Fail(f"The kernel was not ready within {seen.boot_timeout:.0f} seconds.")
+    return Rest()
+
+
+def _settled(session: ComputeSession, seen: Seen) -> Step:
+    if session.goal is Goal.SUSPEND and seen.suspendable:
+        return Mark(_S.SUSPENDED)
     return Rest()
 
 

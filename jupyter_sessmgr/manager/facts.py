@@ -22,11 +22,17 @@ class Facts:
         self._parts = parts
 
     async def save(self, session: ComputeSession) -> ComputeSession:
-        """Write facts; when the status is another, say so to all."""
+        """Write facts, and what is new of the session's use; tell all of another status."""
         before = self._parts.store.get(session.id)
+        session = self._parts.activity.take_due(session)
         saved = await self._parts.store.save_facts(with_history(before, session))
         self._tell(before, saved)
         return saved
+
+    async def save_use(self, session: ComputeSession) -> None:
+        """Write down how a session is used, if that is due."""
+        if self._parts.activity.is_due(session.id):
+            await self.save(session)
 
     async def save_end(self, ended: ComputeSession) -> None:
         """Write the end of a session that could not be written when it came."""

@@ -22,6 +22,7 @@ from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
+from jupyter_sessmgr.manager.watching import Watching
 from jupyter_sessmgr.model.errors import SessionNotFound, Standby
 from jupyter_sessmgr.model.events import EngineHealthChanged, Event
 from jupyter_sessmgr.model.presets import Offer
@@ -80,6 +81,13 @@ class Lifecycle(LoggingConfigurable):
         self._opening: Opening | None = None
         self._board: OfferBoard | None = None
         self._reconciler: SessionReconciler | None = None
+        self._watching = Watching(self)
+        #: Who uses sessions now and when they were used; doors note it there.
+        self.activity = self._watching.activity
+        #: Limits of time.
+        self.idle = self._watching.idle
+        #: What running sessions use.
+        self.meter = self._watching.meter
         self._wishes: Wishes | None = None
         self._standby = ""
         self._unavailable = ""
@@ -129,6 +137,7 @@ class Lifecycle(LoggingConfigurable):
             log=self.log,
         )
         self._parts = parts = opening.parts
+            activity=self.activity,
         parts.bus.subscribe(self._on_event)
         self._reconciler = SessionReconciler(parts, parent=self)
         self._reconciler.start()
@@ -138,6 +147,8 @@ class Lifecycle(LoggingConfigurable):
         for session in parts.store.sessions():
             if not session.spec.durable and session.server_id != self.server_id:
                 await self._wishes.stop(session, forced=True, reason=SERVER_STOPPED)
+        if not self.shared:  # what tools without a server use ends with them
+            self._watching.start(parts, self._reconciler, self._wishes)
 
     async def close(self) -> None:
         """End what is not durable, and let go of the rest. Harmless when closed."""
@@ -147,6 +158,7 @@ class Lifecycle(LoggingConfigurable):
             live = self._parts.store.sessions()
             mine = [one for one in live if not one.spec.durable]
             with contextlib.suppress(TimeoutError):  # the next server ends what is left
+            await self._watching.stop()
                 async with asyncio.timeout(self.close_timeout):
                     await self._open_wishes().stop_all(mine)
             if self._board is not None:
@@ -155,6 +167,7 @@ class Lifecycle(LoggingConfigurable):
             self._parts = None
             await self._opening.close()
             self._opening = self._reconciler = self._wishes = None
+            await self._watching.write_down(self._parts)
 
     def health(self) -> Health:
         """Say how the whole is; from memory. Called by the health route and ``check``."""

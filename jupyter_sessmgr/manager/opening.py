@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Engine
+from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.boot import agent_sources
 from jupyter_sessmgr.manager.bus import EventBus
 from jupyter_sessmgr.manager.links import AgentLinks
@@ -45,6 +46,7 @@ async def open_parts(
     choose: Callable[[InstallationSecrets, Path], Awaitable[Engine]],
     on_change: Callable[[str], None],
     autorestart: Callable[[ComputeSession], Awaitable[None]],
+    activity: Activity,
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
 ) -> Opening:
     """Open everything; what was opened is closed again when a later part fails.
@@ -86,6 +88,7 @@ async def open_parts(
         memory=Memory(),
         log=log,
         autorestart=autorestart,
+        activity=activity,
     )
     return Opening(folder, parts)
 

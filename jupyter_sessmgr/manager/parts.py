@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Engine
+from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.bus import EventBus
 from jupyter_sessmgr.manager.links import AgentLinks
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
@@ -42,6 +43,8 @@ class Memory:
     start_attempts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     #: What carries our signature but is unknown to the store, by name: left alone, and told.
     quarantine: dict[str, str] = field(default_factory=dict)
+    #: Why the engine refused to suspend a session, by its id: it goes on.
+    unsuspendable: dict[str, str] = field(default_factory=dict)
 
     def booting_for(self, place_id: str) -> float:
         """Seconds since a place's agent was started, as far as this server knows."""
@@ -61,7 +64,13 @@ class Memory:
 
     def forget(self, session_id: str) -> None:
         """Drop what is known of a session that ended."""
-        for known in (self.unsaved_stops, self.unknown, self.deaths, self.start_attempts):
+        for known in (
+            self.unsaved_stops,
+            self.unknown,
+            self.deaths,
+            self.start_attempts,
+            self.unsuspendable,
+        ):
             known.pop(session_id, None)
         self.expected_exits.discard(session_id)
 
@@ -81,3 +90,5 @@ class Parts:
     log: logging.Logger | logging.LoggerAdapter[logging.Logger]
     #: Wishes for another generation of a session whose kernel died; the manager's.
     autorestart: Callable[[ComputeSession], Awaitable[None]]
+    #: Who uses what; rows get it with other facts.
+    activity: Activity = field(default_factory=Activity)

@@ -21,7 +21,7 @@ from jupyter_sessmgr.model.errors import (
     StoreError,
 )
 from jupyter_sessmgr.model.session import ComputeSession, Place, PlaceState
-from jupyter_sessmgr.model.status import STARTING, Goal
+from jupyter_sessmgr.model.status import STARTING, Goal, SessionStatus
 
 #: More steps than any session needs in one go; a loop beyond it is a fault of ours.
 MOST_STEPS = 50
@@ -120,7 +120,7 @@ class SessionReconciler(LoggingConfigurable):
     async def _work_through(self, session_id: str) -> None:
         ended = self._parts.memory.unsaved_ends.get(session_id)
         if ended is not None:
-            await self._steps.save_end(ended)
+            await self._steps.facts.save_end(ended)
         for _ in range(MOST_STEPS):
             session = self._current(session_id)
             if session is None:
@@ -129,6 +129,7 @@ class SessionReconciler(LoggingConfigurable):
             step = decide(session, await self._look(session, place))
             if isinstance(step, Rest):
                 self._wake_for_boot(session, place)
+                await self._steps.facts.save_use(session)
                 return
             await self._steps.do(step, session, place)
         raise EngineError(f"It does not come to rest after {MOST_STEPS} steps.", session=session_id)
@@ -151,7 +152,8 @@ class SessionReconciler(LoggingConfigurable):
         parts = self._parts
         kernel = parts.links.kernel(place.id)
         seen = None
-        if kernel is None and place.state is PlaceState.MADE and session.goal is not Goal.STOP:
+        silent = kernel is None or session.status is SessionStatus.SUSPENDED
+        if silent and place.state is PlaceState.MADE and session.goal is not Goal.STOP:
             seen = await self._ask_engine(session, place)
         return Seen(
             place=place,
@@ -162,6 +164,8 @@ class SessionReconciler(LoggingConfigurable):
             kept=parts.memory.keepers.get(session.id, 0) > 0,
             deaths=parts.memory.recent_deaths(session.id),
             max_deaths=self.max_deaths,
+            suspendable=parts.engine.capabilities.suspend
+            and session.id not in parts.memory.unsuspendable,
         )
 
     async def _ask_engine(self, session: ComputeSession, place: Place) -> Observation | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jupyter_sessmgr.manager.admission import Admitted
-from jupyter_sessmgr.manager.kernelverbs import KernelVerbs
+from jupyter_sessmgr.manager.pausing import PauseVerbs
 from jupyter_sessmgr.model.errors import (
     EngineUnavailable,
     NameTaken,
@@ -24,9 +24,12 @@ from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.session import ComputeSession, StatusNote
 from jupyter_sessmgr.model.status import Goal, SessionStatus
 from jupyter_sessmgr.store.base import Page
+#: What can be given another kernel; a suspended session is resumed for it.
+RESTARTABLE = frozenset({SessionStatus.RUNNING, SessionStatus.RESTARTING, SessionStatus.SUSPENDED})
 
 
-class ComputeSessionManager(KernelVerbs):
+
+class ComputeSessionManager(PauseVerbs):
     """Compute sessions and what may happen to them. Called by the doors, on one event loop.
 
     `open` before anything else; every other method raises `Standby` until then.
@@ -105,7 +108,7 @@ class ComputeSessionManager(KernelVerbs):
         )
 
     async def settled(self, session_id: str, timeout: float | None = None) -> ComputeSession:
-        """Wait until a session runs as wished, or has ended; return it as it is then.
+        """Wait until a session runs or is suspended as wished, or has ended; return it then.
 
         Raises
         ------
@@ -116,8 +119,10 @@ class ComputeSessionManager(KernelVerbs):
         def is_settled() -> bool:
             session = self._session(session_id)
             running = session.status is SessionStatus.RUNNING
-            return session.status.is_final or (
-                running and session.observed_generation >= session.generation
+            return (
+                session.status.is_final
+                or (running and session.observed_generation >= session.generation)
+                or (session.status is SessionStatus.SUSPENDED and session.goal is Goal.SUSPEND)
             )
 
         async with asyncio.timeout(timeout):
@@ -136,7 +141,7 @@ class ComputeSessionManager(KernelVerbs):
         session = parts.store.find(owner, reference)
         if session is None:
             raise SessionNotFound(f"There is no session {reference!r:.80}.")
-        session = parts.memory.unsaved_ends.get(session.id, session)
+        session = self._as_it_is(session)
         if session.status.is_final and session.name == reference:
             raise SessionNotFound(f"There is no session {reference!r:.80}.")  # names find live ones
         unknown = parts.memory.unknown.get(session.id)
@@ -146,9 +151,7 @@ class ComputeSessionManager(KernelVerbs):
         """List an owner's sessions, newest first; from memory."""
         parts = self._open_parts()
         rows = parts.store.sessions(owner=owner, live=live)
-        if not parts.memory.unsaved_ends:
-            return rows
-        found = [parts.memory.unsaved_ends.get(row.id, row) for row in rows]
+        found = [self._as_it_is(row) for row in rows]
         return [session for session in found if session.is_live or not live]
 
     def page(
@@ -163,10 +166,13 @@ class ComputeSessionManager(KernelVerbs):
         """List a page of an owner's sessions that have one of `statuses`; see `Store.page`."""
         parts = self._open_parts()
         page = parts.store.page(owner, statuses, limit=limit, before=before, offset=offset)
-        if not parts.memory.unsaved_ends:
-            return page
-        found = (parts.memory.unsaved_ends.get(row.id, row) for row in page.items)
+        found = (self._as_it_is(row) for row in page.items)
         return replace(page, items=tuple(one for one in found if one.status in statuses))
+    def _as_it_is(self, row: ComputeSession) -> ComputeSession:
+        """Return a row with what its writing is still due: its end, its use."""
+        ended = self._open_parts().memory.unsaved_ends.get(row.id)
+        return ended or self.activity.stamp(row)
+
 
     async def destroy(self, session_id: str, forced: bool = False) -> ComputeSession:
         """End a session, and return it after its removal. Harmless when it ended already.
@@ -204,7 +210,7 @@ class ComputeSessionManager(KernelVerbs):
         session = self._session(session_id)
         if session.status.is_final or session.goal is Goal.STOP:
             raise NotRunning(f"Session {session.name} has ended.", session=session.name)
-        if session.status not in {SessionStatus.RUNNING, SessionStatus.RESTARTING}:
+        if session.status not in RESTARTABLE:
             raise NotRunning(
                 f"Session {session.name} is {session.status}, so it cannot be restarted now.",
                 session=session.name,
@@ -212,6 +218,7 @@ class ComputeSessionManager(KernelVerbs):
         memory = self._open_parts().memory
         memory.deaths.pop(session_id, None)
         memory.expected_exits.discard(session_id)
+        self.activity.touch(session_id)
         await self._open_wishes().restart(session)
         settled = await self.settled(session_id, timeout)
         if settled.status.is_final:

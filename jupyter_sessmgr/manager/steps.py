@@ -11,6 +11,7 @@ from jupyter_sessmgr.manager import decide
 from jupyter_sessmgr.manager.bootconfig import kernel_config
 from jupyter_sessmgr.manager.ending import Ending
 from jupyter_sessmgr.manager.facts import Facts
+from jupyter_sessmgr.manager.freezing import Freezer
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.starting import Starter
 from jupyter_sessmgr.model.errors import (
@@ -37,14 +38,17 @@ class Steps:
     def __init__(self, parts: Parts, *, stop_grace: float) -> None:
         self._parts = parts
         self._stop_grace = stop_grace
-        self._facts = Facts(parts)
-        self._starter = Starter(parts, self._facts.save)
-        self._ending = Ending(parts, self._facts, stop_grace=stop_grace)
+        self.facts = Facts(parts)
+        self._starter = Starter(parts, self.facts.save)
+        self._ending = Ending(parts, self.facts, stop_grace=stop_grace)
+        freezer = Freezer(parts)
         self._doers: dict[type, _Doer] = {
             decide.MakePlace: self._make_place,
             decide.Connect: self._connect,
             decide.StartKernel: self._start_kernel,
             decide.Mark: self._mark,
+            decide.Suspend: freezer.suspend,
+            decide.Resume: freezer.resume,
             decide.NoteExit: self._note_exit,
             decide.Autorestart: self._autorestart,
             decide.Fail: self._fail,
@@ -55,10 +59,6 @@ class Steps:
     async def do(self, step: decide.Step, session: ComputeSession, place: Place | None) -> None:
         """Do one step. Errors of engine, agent and store mean: not done, try again."""
         await self._doers[type(step)](step, session, place)
-
-    async def save_end(self, ended: ComputeSession) -> None:
-        """Write the end of a session that could not be written when it came."""
-        await self._facts.save_end(ended)
 
     def interrupt(self, session_id: str) -> None:
         """Break off the start of a session."""
@@ -74,22 +74,20 @@ class Steps:
             memory.start_attempts[session.id] += 1
             if memory.start_attempts[session.id] < self._starter.most_attempts:
                 raise
-            await self._facts.give_up(
+            await self.facts.give_up(
                 session, f"The engine gave no answer to the start: {error.message}"
             )
         except SessmgrError as error:
             if isinstance(error, StoreError):
                 raise
-            await self._facts.give_up(session, error.message)
+            await self.facts.give_up(session, error.message)
         else:
             memory.start_attempts.pop(session.id, None)
 
     async def _connect(self, _step: object, session: ComputeSession, place: Place | None) -> None:
         endpoint = session.endpoint(AGENT)
         if place is None or endpoint is None:
-            await self._facts.give_up(
-                session, "The engine never said where the session is reached."
-            )
+            await self.facts.give_up(session, "The engine never said where the session is reached.")
             return
         try:
             await self._parts.links.connect(place.id, endpoint, CONNECT_TIMEOUT)
@@ -103,9 +101,9 @@ class Steps:
         seen = (await self._parts.engine.look([place])).get(place.id)
         lost = decide.lost(seen)
         if lost:
-            await self._facts.give_up(session, lost)
+            await self.facts.give_up(session, lost)
         elif seen is not None and seen.endpoints and seen.endpoints != session.endpoints:
-            await self._facts.save(replace(session, endpoints=seen.endpoints))
+            await self.facts.save(replace(session, endpoints=seen.endpoints))
 
     async def _start_kernel(
         self, _step: object, session: ComputeSession, place: Place | None
@@ -123,7 +121,7 @@ class Steps:
         if step.status is _S.RUNNING:
             changed = self._running(changed, place)
         try:
-            await self._facts.save(changed)
+            await self.facts.save(changed)
         except StoreError:
             # Ending comes first and writing it down later, or a full disk would keep
             # containers alive (FAULTS S3).
@@ -152,10 +150,10 @@ class Steps:
         memory = self._parts.memory
         if session.id in memory.expected_exits:
             memory.expected_exits.discard(session.id)
-            await self._facts.save(replace(session, kernel_exit=step.exit))
+            await self.facts.save(replace(session, kernel_exit=step.exit))
             return
         memory.note_death(session.id)
-        saved = await self._facts.save(
+        saved = await self.facts.save(
             replace(session, kernel_exit=step.exit, status_info=step.exit.reason)
         )
         self._parts.log.warning("Session %s: %s", session.name, step.exit.reason)
@@ -167,7 +165,7 @@ class Steps:
         await self._parts.autorestart(session)
 
     async def _fail(self, step: decide.Fail, session: ComputeSession, _place: Place | None) -> None:
-        await self._facts.save(replace(session, failure=step.failure, status_info=step.failure))
+        await self.facts.save(replace(session, failure=step.failure, status_info=step.failure))
 
     async def _remove_place(
         self, _step: object, session: ComputeSession, place: Place | None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
@@ -21,6 +23,7 @@ class Wishes:
     def __init__(self, parts: Parts, reconciler: SessionReconciler) -> None:
         self._parts = parts
         self._reconciler = reconciler
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def made(self, session: ComputeSession) -> None:
         """Have a session that was just added looked at."""
@@ -33,20 +36,22 @@ class Wishes:
 
         Of several reasons the first is kept: it is the one that the session ends for.
         """
-        current = self._parts.store.get(session.id) or session
-        wish = replace(
-            current,
-            goal=Goal.STOP,
-            forced=forced or current.forced,
-            stop_reason=current.stop_reason or reason,
-        )
+
+        def wish(current: ComputeSession) -> ComputeSession:
+            return replace(
+                current,
+                goal=Goal.STOP,
+                forced=forced or current.forced,
+                stop_reason=current.stop_reason or reason,
+            )
+
         try:
-            await self._parts.store.save_wish(wish)
+            await self._change(session, wish)
         except StoreError as error:
             self._parts.log.warning(
                 "The end of session %s is not written down yet: %s", session.name, error
             )
-            self._parts.memory.unsaved_stops[session.id] = wish.forced
+            self._parts.memory.unsaved_stops[session.id] = forced or session.forced
         self._reconciler.interrupt_start(session.id)
         self._reconciler.poke(session.id)
 
@@ -60,12 +65,41 @@ class Wishes:
         await self._parts.bus.until(lambda: not any(map(self._is_live, ids)))
 
     async def restart(self, session: ComputeSession) -> None:
-        """Wish for another kernel: a number, so a wish that is repeated does no harm."""
-        current = self._parts.store.get(session.id) or session
-        await self._parts.store.save_wish(replace(current, generation=current.generation + 1))
+        """Wish for another kernel: a number, so a wish that is repeated does no harm.
+
+        A suspended session is resumed for it.
+        """
+        await self._change(
+            session,
+            lambda current: replace(
+                _unless_ending(current, Goal.RUN), generation=current.generation + 1
+            ),
+        )
+
+    async def aim(self, session: ComputeSession, goal: Goal) -> ComputeSession:
+        """Wish that a session runs or is suspended; one that is to end stays so."""
+        return await self._change(session, lambda current: _unless_ending(current, goal))
+
+    async def exempt(self, session: ComputeSession, exempt: bool) -> ComputeSession:
+        """Except a session from the limits of time, or undo that."""
+        return await self._change(session, lambda current: replace(current, idle_exempt=exempt))
+
+    async def _change(
+        self, session: ComputeSession, wish: Callable[[ComputeSession], ComputeSession]
+    ) -> ComputeSession:
+        """Write wishes that build on those which are there: one writer of a session at a time."""
+        lock = self._locks.setdefault(session.id, asyncio.Lock())
+        async with lock:
+            current = self._parts.store.get(session.id) or session
+            saved = await self._parts.store.save_wish(wish(current))
         self._reconciler.poke(session.id)
+        return saved
 
     def _is_live(self, session_id: str) -> bool:
         ended = session_id in self._parts.memory.unsaved_ends
         session = self._parts.store.get(session_id)
         return not ended and session is not None and session.is_live
+
+
+def _unless_ending(session: ComputeSession, goal: Goal) -> ComputeSession:
+    return session if session.goal is Goal.STOP else replace(session, goal=goal)

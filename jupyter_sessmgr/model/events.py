@@ -8,6 +8,9 @@ from typing import Literal
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
 
+#: The limits of time that can end a session.
+LimitName = Literal["idle", "never-connected", "lifetime"]
+
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
@@ -51,7 +54,7 @@ class SessionExpiring:
     session: ComputeSession
     #: Seconds since the epoch.
     ends_at: float
-    limit: Literal["idle", "never-connected", "lifetime"]
+    limit: LimitName
 
 
 Event = StatusChanged | StartProgressed | KernelDied | EngineHealthChanged | SessionExpiring

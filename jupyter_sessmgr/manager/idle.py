@@ -1,0 +1,283 @@
+"""Ends or suspends what nobody uses, and what has lived for as long as it may."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from traitlets import Float
+from traitlets.config import LoggingConfigurable
+
+from jupyter_sessmgr.manager.activity import Activity
+from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.wishes import Wishes
+from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError
+from jupyter_sessmgr.model.events import Event, LimitName, SessionExpiring, StatusChanged
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.status import Goal, SessionStatus
+
+_S = SessionStatus
+#: Seconds between two rounds of writing down what was noted of sessions in use.
+WRITE_INTERVAL = 60.0
+#: What a session's row says of its end, by the limit.
+REASONS: dict[LimitName, str] = {
+    "idle": "idle-timeout",
+    "never-connected": "never-connected",
+    "lifetime": "lifetime",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a session will end if nothing changes."""
+
+    #: Seconds since the epoch.
+    at: float
+    limit: LimitName
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """How much of a limit is left, and how much there was, in seconds."""
+
+    left: float
+    whole: float
+    limit: LimitName
+
+
+@dataclass(slots=True)
+class _Life:
+    """One running session, on the server's clock."""
+
+    #: Since when it runs, as far as this server knows.
+    since: float
+    #: For how long it had run before.
+    before: float
+    #: When its coming end was told, and which.
+    warned_at: float | None = None
+
+
+class IdleCuller(LoggingConfigurable):
+    """Applies the limits of time. Made by the manager, as its `idle`.
+
+    A session is in use while a client is connected or its kernel is busy; a kernel of which
+    nothing is known counts as busy. All is counted on the server's clock, so neither a wall clock
+    that is set nor a server that was stopped for a while ends anything.
+    """
+
+    idle_timeout = Float(
+        3600.0,
+        min=0.0,
+        config=True,
+        help="""Seconds after which an interactive session ends that nobody uses: its last client
+        left and its kernel is idle. Lower it where resources are short; 0 means never.""",
+    )
+    durable_idle_timeout = Float(
+        0.0,
+        min=0.0,
+        config=True,
+        help="""The same for durable sessions. By default they never end by themselves, since
+        they are made to be found again. Set it, to days, where people forget them.""",
+    )
+    suspend_timeout = Float(
+        0.0,
+        min=0.0,
+        config=True,
+        help="""Seconds after which a durable session that nobody uses is suspended, where the
+        engine can: it keeps its memory and uses no processor until it is used again. 0 means
+        never. Set it where idle kernels still keep processors busy.""",
+    )
+    max_lifetime = Float(
+        0.0,
+        min=0.0,
+        config=True,
+        help="""Seconds after which any session ends, in use or not. 0 means never. Set it where
+        nobody may hold resources for longer.""",
+    )
+    never_connected_timeout = Float(
+        300.0,
+        min=0.0,
+        config=True,
+        help="""Seconds after which an interactive session ends that nobody ever used. Raise it
+        for programs that make sessions long before they use them; 0 means never.""",
+    )
+    warning_before = Float(
+        300.0,
+        min=0.0,
+        config=True,
+        help="""Seconds before the end of a session when people are told of it, but never more
+        than half of the limit. Raise it when they need longer to save their work; 0 means that
+        they are not told.""",
+    )
+    check_interval = Float(
+        5.0,
+        min=0.01,
+        config=True,
+        help="""Seconds between looks at all sessions; limits are kept as exactly as this. Raise
+        it for thousands of sessions.""",
+    )
+
+    def __init__(self, activity: Activity, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._activity = activity
+        self._clock = activity.clock
+        self._lives: dict[str, _Life] = {}
+        self._parts: Parts | None = None
+        self._wishes: Wishes | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._written_at = 0.0
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def start(self, parts: Parts, wishes: Wishes) -> None:
+        """Begin to look. What ran before this server did begins to be idle now."""
+        self._parts, self._wishes = parts, wishes
+        self._clock.longest_gap = 2 * self.check_interval
+        self._clock.tick()
+        self._unsubscribe = parts.bus.subscribe(self._on_event)
+        for session in parts.store.sessions():
+            self._begin(session)
+        self._task = asyncio.create_task(self._look_forever(), name="sessmgr-idle")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        self._unsubscribe()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._task = self._parts = self._wishes = None
+        self._lives.clear()
+
+    def deadline(self, session: ComputeSession) -> Deadline | None:
+        """Say when a session will end if nothing changes; None: not by a limit of time.
+
+        Called by the doors; from memory. While a session is in use, only its lifetime counts.
+        """
+        left = self._nearest(session)
+        if left is None:
+            return None
+        seconds = max(left.left, 0.0)
+        life = self._lives[session.id]
+        if life.warned_at is not None:
+            seconds = max(seconds, life.warned_at + self._notice(left) - self._clock.now())
+        return Deadline(time.time() + seconds, left.limit)
+
+    async def exempt(self, session_id: str, exempt: bool) -> ComputeSession:
+        """Except a session from all limits of time, or undo that. For administrators.
+
+        Raises
+        ------
+        SessionNotFound
+            when there is no live session of this id.
+        """
+        session = self._parts.store.get(session_id) if self._parts is not None else None
+        if session is None or self._wishes is None or session.status.is_final:
+            raise SessionNotFound(f"There is no live session {session_id}.")
+        return await self._wishes.exempt(session, exempt)
+
+    async def tick(self) -> None:
+        """Look at all sessions once.
+
+        After a gap, in which the server did not run, nothing is judged: what clients sent
+        meanwhile was not read yet.
+        """
+        in_time = self._clock.tick()
+        if self._parts is None:
+            return
+        if self._clock.now() - self._written_at >= WRITE_INTERVAL:
+            self._written_at = self._clock.now()
+            self._activity.write_all()
+        if not in_time:
+            self.log.info("The server did not run for a while; no session is judged for that.")
+            return
+        for session in self._parts.store.sessions():
+            await self._judge(session)
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.check_interval)
+            try:
+                await self.tick()
+            except SessmgrError as error:
+                self.log.warning("Limits of time were not applied: %s", error)
+            except Exception:
+                self.log.exception("Limits of time could not be applied")
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, StatusChanged):
+            self._begin(event.session)
+
+    def _begin(self, session: ComputeSession) -> None:
+        """Note when a session began to run, or forget one that ended."""
+        if session.status.is_final:
+            self._lives.pop(session.id, None)
+            self._activity.forget(session.id)
+        elif session.started_at is not None and session.id not in self._lives:
+            # The wall clock is asked once, about the time before this server knew the session.
+            before = max(0.0, time.time() - session.started_at)
+            self._lives[session.id] = _Life(since=self._clock.now(), before=before)
+            known = self._activity.of(session.id)
+            known.active_at = max(known.active_at, self._clock.now())
+
+    async def _judge(self, session: ComputeSession) -> None:
+        life, left = self._lives.get(session.id), self._nearest(session)
+        if life is None or self._wishes is None:
+            return
+        if left is None or left.left > self._notice(left):
+            life.warned_at = None
+        elif life.warned_at is None:
+            self._warn(session, life, left)
+        if left is not None and life.warned_at is not None and self._is_over(life, left):
+            self.log.info("Session %s ends: %s.", session.name, REASONS[left.limit])
+            await self._wishes.stop(session, reason=REASONS[left.limit])
+        elif self._is_to_suspend(session):
+            self.log.info("Session %s is suspended: nobody uses it.", session.name)
+            await self._wishes.aim(session, Goal.SUSPEND)
+
+    def _is_over(self, life: _Life, left: _Left) -> bool:
+        warned_for = self._clock.now() - (life.warned_at or 0.0)
+        return left.left <= 0 and warned_for >= self._notice(left) - self.check_interval
+
+    def _is_to_suspend(self, session: ComputeSession) -> bool:
+        able = self._parts is not None and self._parts.engine.capabilities.suspend
+        wanted = self.suspend_timeout and session.spec.durable and not session.idle_exempt
+        if not able or not wanted or session.goal is not Goal.RUN:
+            return False
+        idle = self._activity.idle_for(session) if session.status is _S.RUNNING else None
+        return idle is not None and idle >= self.suspend_timeout
+
+    def _warn(self, session: ComputeSession, life: _Life, left: _Left) -> None:
+        life.warned_at = self._clock.now()
+        notice = self._notice(left)
+        if notice and self._parts is not None:
+            ends_at = time.time() + max(left.left, notice)
+            self._parts.bus.publish(SessionExpiring(session, ends_at, left.limit))
+
+    def _notice(self, left: _Left) -> float:
+        return min(self.warning_before, left.whole / 2)
+
+    def _nearest(self, session: ComputeSession) -> _Left | None:
+        """Find the limit that a session meets first."""
+        life = self._lives.get(session.id)
+        running = session.status in {_S.RUNNING, _S.SUSPENDED}
+        if life is None or session.idle_exempt or session.goal is Goal.STOP or not running:
+            return None
+        now = self._clock.now()
+        known = self._activity.of(session.id)
+        durable = session.spec.durable
+        used = known.first_use is not None or session.connected_at is not None
+        idle = self._activity.idle_for(session)
+        found = [_left("lifetime", self.max_lifetime, now - life.since + life.before)]
+        if idle is not None:
+            timeout = self.durable_idle_timeout if durable else self.idle_timeout
+            found.append(_left("idle", timeout, idle))
+        if not durable and not used:
+            waited = now - life.since
+            found.append(_left("never-connected", self.never_connected_timeout, waited))
+        return min((one for one in found if one.whole), key=lambda one: one.left, default=None)
+
+
+def _left(limit: LimitName, whole: float, passed: float) -> _Left:
+    return _Left(whole - passed, whole, limit)
