@@ -25,7 +25,7 @@ from jupyter_events import EventLogger
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.gateway.gateway_client import GatewayClient
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Enum, Float, Unicode, default
+from traitlets import Bool, Enum, Float, List, Set, Unicode, default
 from traitlets.config import Config
 
 from jupyter_sessmgr.manager.admission import AdmissionControl
@@ -40,6 +40,7 @@ from jupyter_sessmgr.provisioning.locate import register, unregister
 from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
 from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.events import EventBridge
+from jupyter_sessmgr.rest.identity import SignedIdentity
 from jupyter_sessmgr.rest.openapi.document import make_document
 from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.routes import routes
@@ -155,6 +156,20 @@ class SessMgrApp(ExtensionApp):
         as with Jupyter's token, and all its kernels. Default: JUPYTERHUB_USER, or the user of the
         operating system. Set it when servers of several people run as one user.""",
     )
+    admin_users = Set(
+        Unicode(),
+        config=True,
+        help="""User names that may do what only admins may, such as exempt a session from its
+        limits, where the identity provider tells people apart. Key pairs say it of themselves;
+        whoever holds the token of a server of one person is its admin.""",
+    )
+    accepted_hosts = List(
+        Unicode(),
+        config=True,
+        help="""Host names, with the port where clients give one, that requests may be signed for
+        (with key pairs), besides the one that arrives. Set it to the public name when a proxy
+        changes the Host header. Forwarded headers are never believed.""",
+    )
     invalid_parameters_status = Enum(
         (401, 400),
         401,
@@ -239,7 +254,8 @@ class SessMgrApp(ExtensionApp):
 
         return Rest(
             sessions=self.sessions,
-            owners=Owners(self.owner, server.identity_provider),
+            owners=Owners(self.owner, server.identity_provider, self.admin_users),
+            signed=SignedIdentity(self.sessions.keypairs, self.accepted_hosts, parent=self),
             ready=self.opener.ready,
             trouble=self.opener.trouble,
             endings=Endings(),

@@ -133,6 +133,8 @@ def _add_tools(add: _Adder) -> None:
     command = add("check", "Say what is missing, and what to do about it.", "check.run:check")
     command.add_argument("--no-smoke", action="store_true", help="start no session to try it")
 
+    _add_keypairs(add.group("keypair", "Key pairs, for programs that sign their requests."))
+
     kernelspecs = add.group("kernelspec", "Kernelspecs for tools without a server.")
     command = kernelspecs(
         "install",
@@ -156,3 +158,14 @@ def _add_tools(add: _Adder) -> None:
     command.add_argument("--tag", default="", help="default: jupyter-sessmgr/RECIPE")
     command.add_argument("--base", default="", metavar="IMAGE", help="build on this image instead")
     command.add_argument("--again", action="store_true", help="build although it is up to date")
+
+
+def _add_keypairs(add: _Adder) -> None:
+    command = add("add", "Make a key pair and print it, this once.", "keypair:add", asks=False)
+    command.add_argument("--owner", default="", metavar="NAME", help="default: the server's owner")
+    command.add_argument("--admin", action="store_true", help="may do what only admins may")
+
+    add("list", "Show the key pairs, without secrets.", "keypair:show", asks=False)
+
+    command = add("remove", "Remove a key pair for ever.", "keypair:remove", asks=False)
+    command.add_argument("key", help="its access key")

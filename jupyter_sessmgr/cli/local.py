@@ -30,6 +30,11 @@ def state_folder(config: Config) -> StateFolder:
     return StateFolder(Path(ComputeSessionManager(config=config, log=_LOG).state_dir))
 
 
+def owner_of(config: Config) -> str:
+    """Say whose sessions a server with this configuration would make, if it knew no people."""
+    return str(config.get("SessMgrApp", {}).get("owner", "")) or server_owner()
+
+
 def holder_of(config: Config) -> int | None:
     """Say which process holds the state folder, or held it last; None when none did."""
     return state_folder(config).holder().pid or None
@@ -61,7 +66,7 @@ class FolderSessions(Sessions):
             _LOG.setLevel(logging.ERROR)
             _LOG.propagate = False
         self._runner = asyncio.Runner()
-        self._owner = str(config.get("SessMgrApp", {}).get("owner", "")) or server_owner()
+        self._owner = owner_of(config)
         self._manager = ComputeSessionManager(config=config, log=_LOG)
         self.where = f"state folder {self._manager.state_dir}"
         try:

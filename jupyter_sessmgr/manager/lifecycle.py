@@ -17,6 +17,7 @@ from traitlets.config import LoggingConfigurable
 from jupyter_sessmgr.engines.choose import choose_engine
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.bus import Listener
+from jupyter_sessmgr.manager.keypairs import KeyPairs
 from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
@@ -76,6 +77,8 @@ class Lifecycle(LoggingConfigurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.admission = AdmissionControl(parent=self)
+        #: Who may sign requests; also while the rest is not open.
+        self.keypairs = KeyPairs(Path(self.state_dir), self.log)
         #: Names this run; sessions that are not durable end with it.
         self.server_id = random.token_hex(8)
         self._opening: Opening | None = None

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar
 
+from jupyter_server.auth.identity import IdentityProvider
 from jupyter_server.base.handlers import APIHandler
 from tornado.web import HTTPError
 
@@ -19,7 +20,9 @@ from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.bodies import MAX_BODY, SMALL_BODY, read_object
 from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.errors import Problem, problem_of
+from jupyter_sessmgr.rest.identity import SignedIdentity, Signer
 from jupyter_sessmgr.rest.owners import Owners
+from jupyter_sessmgr.rest.signatures import is_signed
 
 #: What an authorizer is asked about.
 AUTH_RESOURCE = "sessmgr"
@@ -35,6 +38,8 @@ class Rest:
 
     sessions: ComputeSessionManager
     owners: Owners
+    #: Knows who signs requests.
+    signed: SignedIdentity
     #: Returns when the manager is open; raises why it cannot be opened. Cheap when it is open.
     ready: Callable[[], Awaitable[None]]
     #: Says why the manager is not open; "" when it is.
@@ -71,9 +76,22 @@ class SessionsHandler(APIHandler):
         return self.rest.sessions
 
     @property
+    def identity_provider(self) -> IdentityProvider:
+        """Who says who asks: the server's provider, or ours where a request is signed."""
+        if is_signed(self.request.headers):
+            return self.rest.signed
+        return super().identity_provider
+
+    @property
     def owner(self) -> str:
         """Whose sessions this request is about."""
         return self.rest.owners.of(self.current_user)
+
+    @property
+    def access_key(self) -> str:
+        """The access key that signed this request; "" when it is not signed."""
+        user = self.current_user
+        return user.pair.access_key if isinstance(user, Signer) else ""
 
     @property
     def is_admin(self) -> bool:
@@ -91,7 +109,7 @@ class SessionsHandler(APIHandler):
 
     def _check_content_type(self) -> None:
         """Refuse what a web page can send without asking first (THREATS B1)."""
-        if self.request.method in {"GET", "HEAD", "OPTIONS"}:
+        if self.request.method in {"GET", "HEAD", "OPTIONS"} or self.access_key:
             return
         declared = self.request.headers.get("Content-Type", "")
         if declared.partition(";")[0].strip().lower() == "application/json":

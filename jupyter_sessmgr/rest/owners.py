@@ -11,6 +11,8 @@ from jupyter_server.auth.identity import (
     User,
 )
 
+from jupyter_sessmgr.rest.identity import Signer
+
 #: These know a token or a password, not people: their user names are random, a new one for each
 #: request or each login. A class made from one of them is somebody's own and is believed.
 NAMELESS = (IdentityProvider, PasswordIdentityProvider, LegacyIdentityProvider)
@@ -39,6 +41,8 @@ class Owners:
 
     def of(self, user: User) -> str:
         """Name the owner for an authenticated user."""
+        if isinstance(user, Signer):
+            return user.pair.owner
         return user.username if self.several else self.server_owner
 
     def is_admin(self, user: User) -> bool:
@@ -46,4 +50,6 @@ class Owners:
 
         Whoever holds the token of a server that knows no people can do everything on it anyway.
         """
+        if isinstance(user, Signer):
+            return user.pair.admin
         return user.username in self._admins if self.several else True
