@@ -21,9 +21,10 @@ from jupyter_sessmgr.manager.keypairs import KeyPairs
 from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
 from jupyter_sessmgr.manager.watching import Watching
+from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, Standby
 from jupyter_sessmgr.model.events import EngineHealthChanged, Event
 from jupyter_sessmgr.model.presets import Offer
@@ -77,13 +78,12 @@ class Lifecycle(LoggingConfigurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.admission = AdmissionControl(parent=self)
+        #: Who waits to be started.
+        self.queue = StartQueue(parent=self)
         #: Who may sign requests; also while the rest is not open.
         self.keypairs = KeyPairs(Path(self.state_dir), self.log)
         #: Names this run; sessions that are not durable end with it.
         self.server_id = random.token_hex(8)
-        self._opening: Opening | None = None
-        self._board: OfferBoard | None = None
-        self._reconciler: SessionReconciler | None = None
         self._watching = Watching(self)
         #: Who uses sessions now and when they were used; doors note it there.
         self.activity = self._watching.activity
@@ -91,6 +91,9 @@ class Lifecycle(LoggingConfigurable):
         self.idle = self._watching.idle
         #: What running sessions use.
         self.meter = self._watching.meter
+        self._opening: Opening | None = None
+        self._board: OfferBoard | None = None
+        self._reconciler: SessionReconciler | None = None
         self._wishes: Wishes | None = None
         self._standby = ""
         self._unavailable = ""
@@ -137,40 +140,42 @@ class Lifecycle(LoggingConfigurable):
             ),
             on_change=self._place_changed,
             autorestart=self._autorestart,
+            activity=self.activity,
             log=self.log,
         )
         self._parts = parts = opening.parts
-            activity=self.activity,
         parts.bus.subscribe(self._on_event)
-        self._reconciler = SessionReconciler(parts, parent=self)
+        self._reconciler = SessionReconciler(parts, self.queue.may_start, parent=self)
         self._reconciler.start()
         self._wishes = Wishes(parts, self._reconciler)
         self._board = OfferBoard(self.admission, parts.engine, self.log)
         await self._board.start()
+        if not self.shared:  # what tools without a server use ends with them
+            self._watching.start(parts, self._reconciler, self._wishes)
         for session in parts.store.sessions():
             if not session.spec.durable and session.server_id != self.server_id:
                 await self._wishes.stop(session, forced=True, reason=SERVER_STOPPED)
-        if not self.shared:  # what tools without a server use ends with them
-            self._watching.start(parts, self._reconciler, self._wishes)
+        await self.queue.start(parts, self._reconciler.poke, self.admission.most_running)
 
     async def close(self) -> None:
         """End what is not durable, and let go of the rest. Harmless when closed."""
         async with self._opens:
             if self._opening is None or self._reconciler is None or self._parts is None:
                 return
+            await self._watching.stop()
+            await self.queue.stop()
             live = self._parts.store.sessions()
             mine = [one for one in live if not one.spec.durable]
             with contextlib.suppress(TimeoutError):  # the next server ends what is left
-            await self._watching.stop()
                 async with asyncio.timeout(self.close_timeout):
                     await self._open_wishes().stop_all(mine)
             if self._board is not None:
                 await self._board.stop()
             await self._reconciler.stop()
+            await self._watching.write_down(self._parts)
             self._parts = None
             await self._opening.close()
             self._opening = self._reconciler = self._wishes = None
-            await self._watching.write_down(self._parts)
 
     def health(self) -> Health:
         """Say how the whole is; from memory. Called by the health route and ``check``."""
