@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from tornado.routing import PathMatches
 
 METHODS = ("GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS")
+#: Without it, the Attach API refuses before it looks for a session.
+QUERY = "?api-version=2011-11-01&durable=true"
 
 
 def rules_of(router):
@@ -27,9 +31,11 @@ def our_paths(web_app, reference="some-session"):
         if not rule.target.__module__.startswith("jupyter_sessmgr"):
             continue
         pattern = rule.matcher.regex.pattern.removesuffix("$").removesuffix("/?")
+        pattern = re.sub(r"\(\?i:([^)]*)\)", r"\1", pattern)
         path = pattern.replace("([^/]+)", reference).replace("\\.", ".")
         assert rule.matcher.regex.fullmatch(path), (pattern, path)
-        paths.append(path.removeprefix(base))
+        query = QUERY if "WindowsHpc" in path else ""
+        paths.append(path.removeprefix(base) + query)
     assert len(paths) > 10
     return paths
 
