@@ -5,10 +5,11 @@ Parts and URLs, all under the server's base URL::
     sessmgr                      version probe (open)
     sessmgr/session…             the Backend.AI dialect; also as sessmgr/kernel… and session…
     sessmgr/api/…                ours: health, offers, OpenAPI document
+    WindowsHpc/…                 the HPC Pack dialect: attach to a session
     api/kernelspecs, api/kernels Jupyter's own, where our kernelspecs and kernels appear
 
 Start: link (kernelspecs) → settings (manager, websockets, events; the manager opens) → handlers.
-Stop: let go of kernels → close the manager. Sessions go on.
+Stop: end runs and listeners → let go of kernels → close the manager. Sessions go on.
 """
 
 from __future__ import annotations
@@ -37,9 +38,14 @@ from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_ke
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
+from jupyter_sessmgr.rest.backendai.event_wire import render_event
 from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
 from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.events import EventBridge
+from jupyter_sessmgr.rest.execution.executions import Executions
+from jupyter_sessmgr.rest.feeds import Feeds
+from jupyter_sessmgr.rest.hpcpack.settings import SETTINGS_KEY as ATTACH_API
+from jupyter_sessmgr.rest.hpcpack.settings import AttachApi
 from jupyter_sessmgr.rest.identity import SignedIdentity
 from jupyter_sessmgr.rest.openapi.document import make_document
 from jupyter_sessmgr.rest.owners import Owners
@@ -142,7 +148,7 @@ class SessMgrApp(ExtensionApp):
     name = "sessmgr"
     description = "Compute sessions for Jupyter: remote kernels in containers or local processes"
     load_other_extensions = True
-    classes = [ComputeSessionManager, AdmissionControl, SessionReconciler]  # noqa: RUF012 - a trait's base
+    classes = [ComputeSessionManager, AdmissionControl, SessionReconciler, AttachApi]  # noqa: RUF012 - a trait's base
 
     document_routes = Bool(
         True,
@@ -210,11 +216,14 @@ class SessMgrApp(ExtensionApp):
         server = self._server()
         self.sessions = ComputeSessionManager(parent=self)
         self.bridge = EventBridge(server.event_logger or EventLogger())
+        self.feeds = Feeds(render_event)
+        self.runs = Executions(self.sessions, self.log)
         loop: asyncio.AbstractEventLoop = server.io_loop.asyncio_loop  # type: ignore[attr-defined]
         self.opener = Opener(self.sessions, loop, self._opened, self.log)
         register(server, self.sessions, owner=self.owner)
         self.settings["sessmgr_sessions"] = self.sessions
         self.settings[SETTINGS_KEY] = self._rest(server)
+        self.settings[ATTACH_API] = AttachApi(parent=self)
         self.settings["kernel_websocket_connection_class"] = channels_class(server)
         self._open_soon(loop)
 
@@ -233,6 +242,8 @@ class SessMgrApp(ExtensionApp):
     async def stop_extension(self) -> None:
         """Let go of kernels before the server ends them, then close the manager."""
         server = self._server()
+        self.feeds.close()
+        await self.runs.close()
         await detach_kernels(server)
         await self.opener.close()
         unregister(server)
@@ -259,6 +270,8 @@ class SessMgrApp(ExtensionApp):
             ready=self.opener.ready,
             trouble=self.opener.trouble,
             endings=Endings(),
+            runs=self.runs,
+            feeds=self.feeds,
             adopted=partial(adopted, server),
             statuses=statuses,
             openapi=openapi,
@@ -267,6 +280,7 @@ class SessMgrApp(ExtensionApp):
     def _opened(self) -> None:
         """Tell browsers what happens from now on, and list the kernels that run already."""
         self.sessions.subscribe(self.bridge)
+        self.sessions.subscribe(self.feeds)
         adopt_kernels(self._server())
 
     def _open_soon(self, loop: asyncio.AbstractEventLoop) -> None:

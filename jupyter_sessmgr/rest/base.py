@@ -20,6 +20,8 @@ from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.bodies import MAX_BODY, SMALL_BODY, read_object
 from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.errors import Problem, problem_of
+from jupyter_sessmgr.rest.execution.executions import Executions
+from jupyter_sessmgr.rest.feeds import Feeds
 from jupyter_sessmgr.rest.identity import SignedIdentity, Signer
 from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.signatures import is_signed
@@ -45,6 +47,10 @@ class Rest:
     #: Says why the manager is not open; "" when it is.
     trouble: Callable[[], Awaitable[str]]
     endings: Endings
+    #: Runs code in sessions.
+    runs: Executions
+    #: Those who listen to events.
+    feeds: Feeds
     #: Sees to it that Jupyter knows a running session's kernel; says whether it does, never fails.
     adopted: Callable[[ComputeSession], Awaitable[bool]]
     #: Status codes of the Backend.AI dialect that an admin may choose.

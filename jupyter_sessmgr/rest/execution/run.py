@@ -1,0 +1,201 @@
+"""One piece of code on its way through a kernel, as far as its client knows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from jupyter_sessmgr.rest.execution.console import Budget, Console, Item, items_of, shown
+
+#: Characters of output in one answer.
+ANSWER = 2**19
+#: Seconds that a kernel's last output may come after its reply.
+LAST_WORDS = 5.0
+#: The exit code of a run whose kernel went away; as upstream.
+GONE = 130
+
+
+class RunStatus(StrEnum):
+    """How a run stands; as the API spells it."""
+
+    CONTINUED = "continued"
+    WAITING_INPUT = "waiting-input"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a client is told of a run, once."""
+
+    run_id: str
+    status: RunStatus
+    #: None until it has finished. An exception in the code is no failure of the run.
+    exit_code: int | None
+    console: tuple[Item, ...]
+    #: Whether the input that it waits for should not be seen.
+    is_password: bool
+
+
+class Run:
+    """One run: hears what its kernel says, and keeps it until a client asks.
+
+    Parameters
+    ----------
+    run_id : str
+        How its client calls it.
+    code : str
+        What is run; the same code under the same id is the same run.
+    budget : Budget
+        Bounds the unread output of all runs.
+    """
+
+    def __init__(self, run_id: str, code: str, budget: Budget) -> None:
+        self.id = run_id
+        self.code = code
+        #: Whether the kernel works on it (or has).
+        self.started = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._looked_at = time.monotonic()
+        self._console = Console(budget)
+        self._exit_code: int | None = None
+        self._password: bool | None = None
+        #: Whether a client knows that it waits for input.
+        self._asked = False
+        self._reply: Mapping[str, Any] | None = None
+        self._idle = False
+        self._last_words: asyncio.TimerHandle | None = None
+        #: Set while there is anything to tell, and while a client should not be kept waiting.
+        self._some, self._due = asyncio.Event(), asyncio.Event()
+
+    @property
+    def waits_for_input(self) -> bool:
+        """Whether its code waits for a line of input."""
+        return self._password is not None
+
+    @property
+    def unasked(self) -> float:
+        """Seconds since its client last asked for it."""
+        return time.monotonic() - self._looked_at
+
+    def hear(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take a message that the kernel sent about this run."""
+        if self.ended.is_set():
+            return
+        match kind:
+            case "status":
+                self._hear_status(content.get("execution_state"))
+            case "execute_reply":
+                self._hear_reply(content)
+            case "input_request":
+                self._write(*items_of("stream", {"text": content.get("prompt")}))
+                self._password, self._asked = bool(content.get("password")), False
+            case _:
+                self._write(*items_of(kind, content))
+        if self._idle and self._reply is not None:
+            self._finish()
+        self._tell()
+
+    def answered(self) -> None:
+        """Note that the input it waited for was sent."""
+        self._password = None
+        self._tell()
+
+    def end(self, exit_code: int, words: str = "") -> None:
+        """Finish it, and say why when that is no news of its kernel. Harmless when it is."""
+        if self.ended.is_set():
+            return
+        self._write(*items_of("stream", {"name": "stderr", "text": words and f"{words}\n"}))
+        self._exit_code, self._password = exit_code, None
+        if self._last_words is not None:
+            self._last_words.cancel()
+        self.started.set()
+        self.ended.set()
+        self._tell()
+
+    async def wait(self, timeout: float) -> None:
+        """Wait until it ends, wants input or has written much, at most `timeout` seconds."""
+        self._looked_at = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._due.wait()
+        except TimeoutError:
+            return
+
+    async def wait_for_news(self) -> None:
+        """Wait until there is anything that was not told yet."""
+        await self._some.wait()
+
+    def take(self) -> Progress:
+        """Hand over what nobody has read yet; never twice."""
+        self._looked_at = time.monotonic()
+        console = tuple(self._console.take(ANSWER))
+        status = self._status()
+        self._asked = status is RunStatus.WAITING_INPUT
+        self._tell()
+        return Progress(
+            run_id=self.id,
+            status=status,
+            exit_code=self._exit_code if status is RunStatus.FINISHED else None,
+            console=console,
+            is_password=bool(self._password),
+        )
+
+    def forget(self) -> None:
+        """Drop what nobody will read any more."""
+        self._console.clear()
+
+    def _status(self) -> RunStatus:
+        if self._console.size:
+            return RunStatus.CONTINUED
+        if self.ended.is_set():
+            return RunStatus.FINISHED
+        return RunStatus.WAITING_INPUT if self.waits_for_input else RunStatus.CONTINUED
+
+    def _hear_status(self, state: object) -> None:
+        if state == "busy":
+            self.started.set()
+        elif state == "idle":
+            self._idle = True
+
+    def _hear_reply(self, content: Mapping[str, Any]) -> None:
+        self._reply = content
+        for page in _pages(content):
+            self._write(*shown(page))
+        if not self._idle:
+            loop = asyncio.get_running_loop()
+            self._last_words = loop.call_later(LAST_WORDS, self._finish)
+
+    def _finish(self) -> None:
+        status = self._reply.get("status") if self._reply is not None else None
+        if status in {"aborted", "abort"}:
+            self.end(GONE, "The kernel dropped this run: one before it was interrupted or failed.")
+        else:
+            self.end(0)
+
+    def _write(self, *items: Item) -> None:
+        for item in items:
+            self._console.add(item)
+
+    def _tell(self) -> None:
+        ended, waits = self.ended.is_set(), self.waits_for_input
+        _set(self._some, ended or (waits and not self._asked) or self._console.size > 0)
+        _set(self._due, ended or waits or self._console.size >= ANSWER)
+
+
+def _pages(reply: Mapping[str, Any]) -> list[object]:
+    """List what a kernel wants shown in a pager: the help of ``print?``."""
+    payload = reply.get("payload")
+    if not isinstance(payload, list):
+        return []
+    return [one.get("data") for one in payload if isinstance(one, Mapping)]
+
+
+def _set(event: asyncio.Event, state: bool) -> None:
+    if state:
+        event.set()
+    else:
+        event.clear()
