@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from urllib.parse import urlsplit
 
 import pytest
 from jupyter_server.auth.decorator import authorized
@@ -14,6 +16,7 @@ from jupyter_sessmgr.model.errors import SessionNotFound
 from jupyter_sessmgr.rest.base import SessionsHandler
 from jupyter_sessmgr.rest.sockets import SocketMixin
 from tests.plugins.people import ReadOnly
+from tests.plugins.signing import signature
 
 
 class Echo(SocketMixin, SessionsHandler):
@@ -66,6 +69,23 @@ async def test_a_socket_opens_for_who_may(app):
         await socket.write_message("again")
         assert await socket.read_message() == "again"
         socket.close()
+
+
+async def test_a_socket_opens_for_who_signs(app):
+    pair, secret = await asyncio.to_thread(app.sessions.keypairs.add, "dave")
+    url = urlsplit(f"{app.base}echo/here")
+    signed = signature(
+        {"access_key": pair.access_key, "secret_key": secret},
+        target=url.path,
+        host=url.netloc,
+        content_type="application/octet-stream",
+    )
+    headers = signed.headers()
+    del headers["Content-Type"]  # a websocket has none
+    socket = await connect(app, headers)
+    assert await socket.read_message() == "dave"
+    socket.close()
+    assert await refusal(app, {**headers, "Date": "2026-11-22"}) == 401
 
 
 async def test_no_socket_opens_for_strangers_and_foreign_pages(app):
