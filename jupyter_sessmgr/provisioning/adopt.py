@@ -10,6 +10,7 @@ from jupyter_sessmgr.model.events import Event, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.provisioning.channels import tell_dead, tell_restarted
+from jupyter_sessmgr.provisioning.culling import CullGuard
 from jupyter_sessmgr.provisioning.held import Held
 from jupyter_sessmgr.provisioning.kernelspecs import kernel_name_for
 from jupyter_sessmgr.provisioning.locate import Home, registered
@@ -18,6 +19,9 @@ from jupyter_sessmgr.provisioning.locate import Home, registered
 SHUTDOWN_TIMEOUT = 12.0
 #: Seconds that a kernel may take to answer before it counts as busy for good.
 STATE_TIMEOUT = 3600.0
+
+#: What Jupyter lists. A suspended session resumes when somebody opens its kernel.
+_LISTED = frozenset({SessionStatus.RUNNING, SessionStatus.SUSPENDED})
 
 _adopters: dict[int, KernelAdopter] = {}
 
@@ -44,6 +48,7 @@ class KernelAdopter:
         #: Held while one session is looked at.
         self._looking = asyncio.Lock()
         self._probes: set[asyncio.Task[None]] = set()
+        self._guard = CullGuard(kernels, self._let_go)
         self._unsubscribe = home.sessions.subscribe(self._on_event)
         self._worker = home.loop.create_task(self._work(), name="sessmgr-adopt")
 
@@ -65,6 +70,7 @@ class KernelAdopter:
     async def close(self) -> None:
         """Stop; let durable sessions go on without Jupyter, and end the other kernels of ours."""
         self._unsubscribe()
+        self._guard.close()
         # A kernel that is left half shut down keeps jupyter_server from ending.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_TIMEOUT), self._looking:
@@ -73,13 +79,11 @@ class KernelAdopter:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        ending = []
-        for kernel_id, held in self._ours():
-            session = held.find()
-            if session is not None and session.spec.durable:
-                self._detach(kernel_id, held)
-            else:
-                ending.append(asyncio.ensure_future(self._kernels.shutdown_kernel(kernel_id)))
+        ending = [
+            asyncio.ensure_future(self._kernels.shutdown_kernel(kernel_id))
+            for kernel_id in self._ours()
+            if not self._let_go(kernel_id)
+        ]
         if ending:
             _, late = await asyncio.wait(ending, timeout=SHUTDOWN_TIMEOUT)
             for task in late:
@@ -110,7 +114,7 @@ class KernelAdopter:
 
     async def _look(self, session: ComputeSession) -> None:
         listed = session.id in self._kernels
-        if session.status is SessionStatus.RUNNING and session.spec.kernel and not listed:
+        if session.status in _LISTED and session.spec.kernel and not listed:
             if session.id not in self._home.managed:
                 await self._adopt(session)
         elif session.status.is_final and listed:
@@ -124,7 +128,8 @@ class KernelAdopter:
         manager = self._kernels.get_kernel(session.id)
         # Until it answers it may be in the middle of a cell: one that is not known to be busy
         # would be culled, and websockets would wait for it.
-        manager.execution_state = "busy"
+        suspended = session.status is SessionStatus.SUSPENDED
+        manager.execution_state = "idle" if suspended else "busy"
         probe = asyncio.create_task(_learn_state(manager), name=f"sessmgr-probe-{session.id}")
         self._probes.add(probe)
         probe.add_done_callback(self._probes.discard)
@@ -138,24 +143,25 @@ class KernelAdopter:
         if kernel_id in self._kernels:
             await self._kernels.shutdown_kernel(kernel_id, now=True)
 
-    def _ours(self) -> list[tuple[str, Held]]:
-        found = []
-        for kernel_id in self._kernels.list_kernel_ids():
-            held = _held(self._kernels.get_kernel(kernel_id))
-            if held is not None:
-                found.append((kernel_id, held))
-        return found
+    def _ours(self) -> list[str]:
+        ids: list[str] = self._kernels.list_kernel_ids()
+        return [one for one in ids if _held(self._kernels.get_kernel(one)) is not None]
 
-    def _detach(self, kernel_id: str, held: Held) -> None:
-        """Take a kernel out of Jupyter's hands while it lives."""
+    def _let_go(self, kernel_id: str) -> bool:
+        """Take a durable session's kernel out of Jupyter's hands while it lives."""
         manager = self._kernels.get_kernel(kernel_id)
+        held = _held(manager)
+        session = held.find() if held is not None else None
+        if held is None or session is None or not session.spec.durable:
+            return False
         manager.stop_restarter()
         self._kernels.stop_watching_activity(kernel_id)
         self._kernels.stop_buffering(kernel_id)
         self._kernels.remove_kernel(kernel_id)
         manager.provisioner.held = None
         held.give_back()
-        self._log.info("Session %s goes on without this server.", held.id)
+        self._log.info("Session %s goes on without a kernel in Jupyter's list.", held.id)
+        return True
 
 
 def adopt_kernels(server: Any) -> None:

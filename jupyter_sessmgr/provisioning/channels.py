@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
-from jupyter_sessmgr.provisioning.held import Held
+from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.provisioning.held import Held, is_suspended
+from jupyter_sessmgr.provisioning.refused import KernelRefused
 
 V1 = "v1.kernel.websocket.jupyter.org"
 _serialize: Callable[[Any, str, Any], bytes] = serialize_msg_to_ws_v1
@@ -50,6 +53,35 @@ def session_channels(base: type[ZMQChannelsWebsocketConnection]) -> type:
     return SessionChannels
 
 
+class Use:
+    """One websocket as a user of its session: counted while it is open, and what it executes.
+
+    Parameters
+    ----------
+    held : Held, optional
+        The session of its kernel; None when that is not one of ours.
+    """
+
+    def __init__(self, held: Held | None) -> None:
+        self._held = held
+        self._open = contextlib.ExitStack()
+        if held is not None:
+            self._open.enter_context(held.home.sessions.activity.client(held.id))
+
+    def message(self, *, executes: bool) -> None:
+        """Note a message to the kernel, and resume a session that was suspended meanwhile."""
+        if self._held is None:
+            return
+        if executes:
+            self._held.home.sessions.activity.note_query(self._held.id)
+        if is_suspended(self._held):
+            self._held.home.post(self._held.wake)
+
+    def end(self) -> None:
+        """Count it no longer."""
+        self._open.close()
+
+
 class _SessionChannels:
     """What is added to a `ZMQChannelsWebsocketConnection`.
 
@@ -57,9 +89,20 @@ class _SessionChannels:
     of 6-10. When a session's kernel dies, the cell that was running says why.
     """
 
+    async def prepare(self) -> None:
+        """See to it that the kernel can answer. Called before the websocket opens."""
+        held = _held(self.kernel_manager)  # type: ignore[attr-defined]
+        if held is not None:
+            try:
+                await held.home.sessions.resume_for_use(held.id)
+            except SessmgrError as error:
+                raise KernelRefused(error) from error
+        await super().prepare()  # type: ignore[misc]
+
     def connect(self) -> Any:
         """Begin to pass messages. Called by jupyter_server when the websocket is open."""
         self._pending: dict[str, dict[str, Any]] = {}
+        self._use = Use(_held(self.kernel_manager))  # type: ignore[attr-defined]
         self.websocket_handler.set_nodelay(True)  # type: ignore[attr-defined]
         return super().connect()  # type: ignore[misc]
 
@@ -68,7 +111,15 @@ class _SessionChannels:
         header = _execute_header(incoming_msg)
         if header is not None and len(self._pending) < MOST_PENDING:
             self._pending[header["msg_id"]] = header
+        self._use.message(executes=header is not None)
         super().handle_incoming_message(incoming_msg)  # type: ignore[misc]
+
+    def disconnect(self) -> None:
+        """End with the websocket."""
+        use = getattr(self, "_use", None)
+        if use is not None:
+            use.end()
+        super().disconnect()  # type: ignore[misc]
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Pass a message on to the browser, noting which executions were answered."""
@@ -121,8 +172,13 @@ class _SessionChannels:
 
 def kernel_end(manager: Any) -> str:
     """Say for people why the kernel of a session ended; "" when it is not ours or unknown."""
+    held = _held(manager)
+    return held.why_ended() if held is not None else ""
+
+
+def _held(manager: Any) -> Held | None:
     held = getattr(getattr(manager, "provisioner", None), "held", None)
-    return held.why_ended() if isinstance(held, Held) else ""
+    return held if isinstance(held, Held) else None
 
 
 def tell_dead(kernel_id: str) -> None:

@@ -109,6 +109,15 @@ class Held:
         except SessmgrError as error:
             self.home.sessions.log.warning("Session %s: signal %d: %s", self.id, signum, error)
 
+    async def wake(self) -> None:
+        """Resume the session if it is suspended, since its kernel is about to be spoken to."""
+        if not is_suspended(self):
+            return
+        try:
+            await self.home.call(lambda: self.home.sessions.resume_for_use(self.id))
+        except SessmgrError as error:
+            self.home.sessions.log.warning("Session %s is not resumed: %s", self.id, error)
+
     def expect_exit(self) -> None:
         """Note that Jupyter asked the kernel to end."""
         self.home.tell(lambda: self.home.sessions.expect_exit(self.id))
@@ -176,3 +185,9 @@ class Held:
             self.home.tell(lambda: self.home.sessions.unkeep(self.id))
         except Standby:
             self.home.sessions.log.debug("Session %s: the manager closed before.", self.id)
+
+
+def is_suspended(held: Held) -> bool:
+    """Tell whether a session's clock stands; from memory."""
+    session = held.find()
+    return session is not None and session.status is SessionStatus.SUSPENDED

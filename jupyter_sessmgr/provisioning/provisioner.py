@@ -98,6 +98,7 @@ class SessionProvisioner(KernelProvisionerBase):
         _ = restart
         if self.held is not None and self.held.exit_code() is None:
             self.held.expect_exit()
+            await self.held.wake()
 
     async def kill(self, restart: bool = False) -> None:
         """Kill the kernel; its session stays until `cleanup`."""

@@ -18,6 +18,8 @@ from jupyter_sessmgr.provisioning.locate import Home
 
 #: Seconds between looks at whether an image is being pulled, which stops the clock.
 LOOK = 1.0
+#: A kernel can be listed then; one whose session is suspended goes on when somebody opens it.
+_SETTLED = frozenset({SessionStatus.RUNNING, SessionStatus.SUSPENDED})
 
 
 def find_session(home: Home, kernel_id: str) -> Held | None:
@@ -98,7 +100,7 @@ async def wait_until_settled(held: Held, timeout: float) -> ComputeSession:
         when the session ended instead, or the time is over; the text is for people.
     """
     session = await held.home.call(lambda: _settle(held, timeout))
-    if session.status is not SessionStatus.RUNNING:
+    if session.status not in _SETTLED:
         raise StartFailed(_ended_text(session), session=session.name)
     return session
 

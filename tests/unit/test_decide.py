@@ -75,6 +75,87 @@ TABLE = [
         {"place": PLACE, "place_seen": UP},
         d.Connect,
     ),
+    # suspending: the status first, then the engine
+    (
+        "suspend wished",
+        row(goal=Goal.SUSPEND),
+        {"place": PLACE, "kernel": BOUND, "suspendable": True},
+        d.Mark(S.SUSPENDED),
+    ),
+    (
+        "suspend wished, engine cannot",
+        row(goal=Goal.SUSPEND),
+        {"place": PLACE, "kernel": BOUND},
+        d.Rest,
+    ),
+    (
+        "suspend wished in the middle of a restart",
+        row(generation=2, goal=Goal.SUSPEND),
+        {"place": PLACE, "kernel": BOUND, "suspendable": True},
+        d.Mark(S.RESTARTING),
+    ),
+    (
+        "suspend wished of one that starts",
+        row(S.CREATING, goal=Goal.SUSPEND),
+        {"place": PLACE, "kernel": BOUND, "suspendable": True},
+        d.Mark(S.RUNNING),
+    ),
+    (
+        "to be paused",
+        row(S.SUSPENDED, goal=Goal.SUSPEND),
+        {"place": PLACE, "place_seen": UP, "kernel": BOUND, "suspendable": True},
+        d.Suspend,
+    ),
+    (
+        "paused",
+        row(S.SUSPENDED, goal=Goal.SUSPEND),
+        {"place": PLACE, "place_seen": PAUSED, "suspendable": True},
+        d.Rest,
+    ),
+    (
+        "paused, engine unknown",
+        row(S.SUSPENDED, goal=Goal.SUSPEND),
+        {"place": PLACE, "suspendable": True},
+        d.Connect,
+    ),
+    (
+        "the engine refused to pause, so it runs",
+        row(S.SUSPENDED, goal=Goal.SUSPEND),
+        {"place": PLACE, "place_seen": UP, "kernel": BOUND},
+        d.Mark(S.RUNNING),
+    ),
+    (
+        "the engine refused to pause, its agent is to be reached again",
+        row(S.SUSPENDED, goal=Goal.SUSPEND),
+        {"place": PLACE, "place_seen": UP},
+        d.Connect,
+    ),
+    (
+        "removed while paused",
+        row(S.SUSPENDED, goal=Goal.SUSPEND),
+        {"place": PLACE, "place_seen": MISSING},
+        d.Fail,
+    ),
+    ("resume wished", row(S.SUSPENDED), {"place": PLACE, "place_seen": PAUSED}, d.Resume),
+    ("resumed, agent unknown", row(S.SUSPENDED), {"place": PLACE, "place_seen": UP}, d.Connect),
+    (
+        "resumed",
+        row(S.SUSPENDED),
+        {"place": PLACE, "place_seen": UP, "kernel": BOUND},
+        d.Mark(S.RUNNING),
+    ),
+    (
+        "restart wished of a suspended one",
+        row(S.SUSPENDED, generation=2),
+        {"place": PLACE, "place_seen": PAUSED, "kernel": None},
+        d.Resume,
+    ),
+    (
+        "stop wished of a suspended one",
+        row(S.SUSPENDED, goal=Goal.STOP),
+        {"place": PLACE, "place_seen": PAUSED},
+        d.Mark(S.TERMINATING),
+    ),
     # a kernel dies
     ("death is news", row(), {"place": PLACE, "kernel": DIED}, d.NoteExit),
     (
