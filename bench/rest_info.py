@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from jupyter_sessmgr.manager.statefolder import StateFolder
 from jupyter_sessmgr.model.session import ComputeSession, SessionSpec
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.store.base import Quota
+from jupyter_sessmgr.store.quota import UNLIMITED
 from jupyter_sessmgr.store.sqlite import SqliteStore
 from tests.plugins.server import Servers
 
@@ -45,7 +45,7 @@ async def fill(path, owner):
             spec=SessionSpec(image="jupyter-sessmgr/python:latest"),
             created_at=time.time(),
         )
-        session = await store.add(session, Quota(per_owner=10**6, total=10**6))
+        session = await store.add(session, UNLIMITED)
         ended = replace(session, status=SessionStatus.TERMINATED, ended_at=time.time())
         await store.save_facts(ended)
     await store.close()

@@ -54,6 +54,8 @@ class Capabilities:
     kernel_transport: Transport = "tcp"
     #: How many containers one session may have.
     max_cluster_size: int = 1
+    #: It has hosts of its own and a queue for them, so ours holds nobody back for want of room.
+    queues: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,10 @@ from jupyter_sessmgr.model.naming import new_session_name
 from jupyter_sessmgr.model.ports import AGENT
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.store.base import Quota
+from jupyter_sessmgr.store.quota import UNLIMITED
 
 #: Seconds to ask an agent whose session it carries.
 ASK_TIMEOUT = 5.0
-#: Adoption never fails for a limit: what exists, exists.
-_NO_QUOTA = Quota(per_owner=2**31, total=2**31)
 
 
 async def adopt(parts: Parts, place: Place) -> str:
@@ -60,10 +58,11 @@ async def adopt(parts: Parts, place: Place) -> str:
 
 
 async def _write(parts: Parts, session: ComputeSession, place: Place) -> None:
+    # No limit holds: what exists, exists.
     try:
-        added = await parts.store.add(session, _NO_QUOTA)
+        added = await parts.store.add(session, UNLIMITED)
     except NameTaken:
-        added = await parts.store.add(replace(session, name=new_session_name()), _NO_QUOTA)
+        added = await parts.store.add(replace(session, name=new_session_name()), UNLIMITED)
     await parts.store.save_facts(replace(session, name=added.name, number=added.number))
     await parts.store.save_place(place)
     parts.log.warning("Adopted session %s (%s), whose row was lost.", added.name, added.id)

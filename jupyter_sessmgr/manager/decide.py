@@ -32,6 +32,8 @@ class Seen:
     max_deaths: int = 5
     #: The engine can suspend this place.
     suspendable: bool = False
+    #: The queue let the session in.
+    let_in: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def decide(session: ComputeSession, seen: Seen) -> Step:
     if session.goal is Goal.STOP or session.failure or session.status is _S.TERMINATING:
         return _end(session, seen)
     if seen.place is None:
-        return _without_place(session)
+        return _without_place(session, seen)
     if seen.place.state is PlaceState.INTENDED:
         return MakePlace()
     ended = lost(seen.place_seen)
@@ -151,7 +153,9 @@ def _end(session: ComputeSession, seen: Seen) -> Step:
     return RemovePlace()
 
 
-def _without_place(session: ComputeSession) -> Step:
+def _without_place(session: ComputeSession, seen: Seen) -> Step:
+    if session.status is _S.PENDING and not seen.let_in:
+        return Rest()
     if session.status in STARTING:
         return MakePlace()
     return Fail("What the session ran in is gone.")

@@ -21,6 +21,7 @@ from jupyter_sessmgr.manager.keypairs import KeyPairs
 from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.watching import Watching
 from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
@@ -78,6 +79,7 @@ class Lifecycle(LoggingConfigurable):
         super().__init__(**kwargs)
         self.admission = AdmissionControl(parent=self)
         #: Who waits to be started.
+        self.queue = StartQueue(parent=self)
         #: Who may sign requests; also while the rest is not open.
         self.keypairs = KeyPairs(Path(self.state_dir), self.log)
         #: Names this run; sessions that are not durable end with it.
@@ -143,7 +145,7 @@ class Lifecycle(LoggingConfigurable):
         )
         self._parts = parts = opening.parts
         parts.bus.subscribe(self._on_event)
-        self._reconciler = SessionReconciler(parts, parent=self)
+        self._reconciler = SessionReconciler(parts, self.queue.may_start, parent=self)
         self._reconciler.start()
         self._wishes = Wishes(parts, self._reconciler)
         self._board = OfferBoard(self.admission, parts.engine, self.log)
@@ -153,6 +155,7 @@ class Lifecycle(LoggingConfigurable):
         for session in parts.store.sessions():
             if not session.spec.durable and session.server_id != self.server_id:
                 await self._wishes.stop(session, forced=True, reason=SERVER_STOPPED)
+        await self.queue.start(parts, self._reconciler.poke, self.admission.most_running)
 
     async def close(self) -> None:
         """End what is not durable, and let go of the rest. Harmless when closed."""
@@ -160,6 +163,7 @@ class Lifecycle(LoggingConfigurable):
             if self._opening is None or self._reconciler is None or self._parts is None:
                 return
             await self._watching.stop()
+            await self.queue.stop()
             live = self._parts.store.sessions()
             mine = [one for one in live if not one.spec.durable]
             with contextlib.suppress(TimeoutError):  # the next server ends what is left
@@ -188,7 +192,7 @@ class Lifecycle(LoggingConfigurable):
             engine=engine.name,
             available=available,
             reason="" if available else self._unavailable or silent,
-            notes=(*remarks(engine), *strangers),
+            notes=(*remarks(engine), *self.queue.notes(), *strangers),
         )
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from traitlets import Float, Integer
@@ -64,9 +65,13 @@ class SessionReconciler(LoggingConfigurable):
         simultaneous starts overwhelm the engine.""",
     )
 
-    def __init__(self, parts: Parts, **kwargs: object) -> None:
+    def __init__(
+        self, parts: Parts, may_start: Callable[[str], bool] = bool, **kwargs: object
+    ) -> None:
         super().__init__(**kwargs)
         self._parts = parts
+        #: Asked with a session's id; every id may, unless there is a queue.
+        self._may_start = may_start
         self._steps = Steps(parts, stop_grace=self.stop_grace)
         self._queue = WorkQueue(self._reconcile, workers=self.workers)
         self._sweeper = Sweeper(parts, self._queue.add, interval=self.sweep_interval)
@@ -148,7 +153,8 @@ class SessionReconciler(LoggingConfigurable):
 
     async def _look(self, session: ComputeSession, place: Place | None) -> Seen:
         if place is None or session.status.is_final:
-            return Seen()
+            # Whose place was chosen once was let in, perhaps by an earlier server.
+            return Seen(let_in=bool(session.place_id) or self._may_start(session.id))
         parts = self._parts
         kernel = parts.links.kernel(place.id)
         seen = None

@@ -20,13 +20,12 @@ from jupyter_sessmgr.model.errors import (
 from jupyter_sessmgr.model.events import StartProgressed, StatusChanged
 from jupyter_sessmgr.model.images import with_tag
 from jupyter_sessmgr.model.naming import check_session_name, new_session_id, new_session_name
-from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.model.requests import CreateRequest, Page
 from jupyter_sessmgr.model.session import ComputeSession, StatusNote
 from jupyter_sessmgr.model.status import Goal, SessionStatus
-from jupyter_sessmgr.store.base import Page
+
 #: What can be given another kernel; a suspended session is resumed for it.
 RESTARTABLE = frozenset({SessionStatus.RUNNING, SessionStatus.RESTARTING, SessionStatus.SUSPENDED})
-
 
 
 class ComputeSessionManager(PauseVerbs):
@@ -42,8 +41,8 @@ class ComputeSessionManager(PauseVerbs):
 
         Raises
         ------
-        InvalidRequest, ImageNotFound, LimitExceeded, NameTaken, EngineUnavailable, StoreError,
-        Standby
+        InvalidRequest, ImageNotFound, LimitExceeded, TooManyRequests, NameTaken,
+        EngineUnavailable, StoreError, Standby
             and then nothing was made.
         """
         parts = self._open_parts()
@@ -57,6 +56,7 @@ class ComputeSessionManager(PauseVerbs):
             )
         state, now = Path(self.state_dir), time.time()
         admitted = await self.admission.admit(request, owner, parts.engine, state)
+        self.queue.check(admitted.spec.resources)
         session = ComputeSession(
             id=request.session_id or new_session_id(),
             name=name,
@@ -78,7 +78,7 @@ class ComputeSessionManager(PauseVerbs):
     ) -> tuple[ComputeSession, bool]:
         parts = self._open_parts()
         try:
-            session = await parts.store.add(session, self.admission.quota())
+            session = await parts.store.add(session, admitted.quota)
         except NameTaken:
             known = self._reusable(request, session.owner, session.name)
             if known is None:
@@ -168,11 +168,15 @@ class ComputeSessionManager(PauseVerbs):
         page = parts.store.page(owner, statuses, limit=limit, before=before, offset=offset)
         found = (self._as_it_is(row) for row in page.items)
         return replace(page, items=tuple(one for one in found if one.status in statuses))
-    def _as_it_is(self, row: ComputeSession) -> ComputeSession:
-        """Return a row with what its writing is still due: its end, its use."""
-        ended = self._open_parts().memory.unsaved_ends.get(row.id)
-        return ended or self.activity.stamp(row)
 
+    def _as_it_is(self, row: ComputeSession) -> ComputeSession:
+        """Return a row with what is not written (yet): its end, its use, its place in line."""
+        ended = self._open_parts().memory.unsaved_ends.get(row.id)
+        if ended is not None:
+            return ended
+        place = self.queue.place_of(row.id)
+        known = self.activity.stamp(row)
+        return known if place is None else replace(known, status_info=str(place))
 
     async def destroy(self, session_id: str, forced: bool = False) -> ComputeSession:
         """End a session, and return it after its removal. Harmless when it ended already.
@@ -218,8 +222,8 @@ class ComputeSessionManager(PauseVerbs):
         memory = self._open_parts().memory
         memory.deaths.pop(session_id, None)
         memory.expected_exits.discard(session_id)
-        self.activity.touch(session_id)
         await self._open_wishes().restart(session)
+        self.activity.touch(session_id)
         settled = await self.settled(session_id, timeout)
         if settled.status.is_final:
             raise StartFailed(

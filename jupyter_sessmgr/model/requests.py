@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from jupyter_sessmgr.model.session import Encryption, Origin, SessionType
+from jupyter_sessmgr.model.session import ComputeSession, Encryption, Origin, SessionType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,17 @@ class CreateRequest:
     notebook_path: str = ""
     #: JPY_SESSION_NAME as Jupyter gives it; only the kernel door may say one.
     jupyter_session: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of an owner's sessions, newest first."""
+
+    items: tuple[ComputeSession, ...]
+    #: How many there are on all pages.
+    total: int
+    #: The next page has what comes before this number; None: there is none.
+    next: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

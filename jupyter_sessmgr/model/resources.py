@@ -57,6 +57,14 @@ def parse_count(value: object, name: str) -> Decimal:
     return Decimal(text)
 
 
+def spell_size(size: int) -> str:
+    """Spell a number of bytes for people: ``4 GiB``, ``512 MiB``, ``100 bytes``."""
+    for unit, one in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= one:
+            return f"{size / one:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size} bytes"
+
+
 def _number_text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return ""

@@ -7,17 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyter_sessmgr.model.requests import Page
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.store.quota import Quota
 from jupyter_sessmgr.traits import ConfigurableABC
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
-    """How many live sessions there may be; checked in the transaction that adds one."""
-
-    per_owner: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +24,6 @@ class StoreHealth:
     #: Where a damaged file was copied or moved to; "" when there was none. Rows that it held may
     #: be missing now, so nothing that exists may be removed for want of one.
     corrupt_copy: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Some of an owner's sessions, newest first."""
-
-    items: tuple[ComputeSession, ...]
-    #: How many there are on all pages.
-    total: int
-    #: The next page has what comes before this number; None: there is none.
-    next: int | None
 
 
 class Cipher:
@@ -98,8 +81,8 @@ class Store(ConfigurableABC):
         NameTaken
             when a live session of this owner has the name; `data["existingSessionId"]` says
             which. The database itself sees to it.
-        LimitExceeded
-            when the quota is used up, counted in the same transaction.
+        LimitExceeded, TooManyRequests
+            when the quota is used up, counted in the same transaction (FAULTS T8).
         InvalidRequest
             when the id was used before, or a value cannot be stored (FAULTS S8).
         """

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.store import rows
-from jupyter_sessmgr.store.base import Cipher, Quota, StoreHealth
+from jupyter_sessmgr.store.base import Cipher, StoreHealth
 from jupyter_sessmgr.store.mirror import (
     Mirror,
     MirroredStore,
-    check_quota,
     refuse_known,
     refuse_taken,
     refuse_unknown,
 )
+from jupyter_sessmgr.store.quota import Quota, check_quota, count_alive
 
 
 class MemoryStore(MirroredStore):
@@ -36,9 +36,7 @@ class MemoryStore(MirroredStore):
         if self.get(session.id) is not None:
             raise refuse_known(session)
         self._check_name(session)
-        live = self.sessions()
-        of_owner = sum(one.owner == session.owner for one in live)
-        check_quota(session, quota, of_owner=of_owner, total=len(live))
+        check_quota(session, quota, count_alive(session, self.sessions()))
         number = self._mirror.last_number + 1
         return self._mirror.put(replace(session, number=number, revision=1))
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from traitlets import Float, Integer
 
-from jupyter_sessmgr.model.errors import InvalidRequest, LimitExceeded, NameTaken, SessionNotFound
+from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessionNotFound
+from jupyter_sessmgr.model.requests import Page
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.store.base import Page, Quota, Store
+from jupyter_sessmgr.store.base import Store
 from jupyter_sessmgr.store.pages import Shelves
 
 _BY_NUMBER = attrgetter("number")
@@ -224,30 +225,3 @@ def refuse_known(session: ComputeSession) -> InvalidRequest:
 def refuse_unknown(session_id: str) -> SessionNotFound:
     """Make the error that says that a session has no row (any more)."""
     return SessionNotFound(f"There is no session {session_id}.", session=session_id)
-
-
-def check_quota(session: ComputeSession, quota: Quota, *, of_owner: int, total: int) -> None:
-    """Refuse one session more than the quota allows.
-
-    Parameters
-    ----------
-    of_owner, total : int
-        How many live sessions the owner has, and how many there are in all.
-
-    Raises
-    ------
-    LimitExceeded
-        saying which limit, how many were asked for, and how many fit.
-    """
-    for limit, has, most, whose in (
-        ("sessions per owner", of_owner, quota.per_owner, "You have"),
-        ("sessions", total, quota.total, "This server has"),
-    ):
-        if has >= most:
-            raise LimitExceeded(
-                f"{whose} {has} sessions, and {most} are allowed; destroy one first.",
-                session=session.name,
-                limit=limit,
-                asked=has + 1,
-                fits=most,
-            )

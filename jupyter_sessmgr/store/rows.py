@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from decimal import Decimal
 from typing import Any
 
 from jupyter_sessmgr.model.codec import from_plain, to_plain
@@ -17,6 +18,7 @@ from jupyter_sessmgr.model.naming import is_text
 from jupyter_sessmgr.model.resources import MAX_NUMBER
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.store.base import Cipher
+from jupyter_sessmgr.store.quota import MICROS, Tally, tally_of
 
 #: What a column can hold.
 Value = str | int | float | None
@@ -45,6 +47,8 @@ FACTS = (
     "history",
     "log_tail",
 )
+#: Copies of numbers in the spec, for the database to sum.
+TAKINGS = ("cpu_micros", "mem", "devices")
 _JSON = frozenset({"spec", "endpoints", "kernel_exit", "usage", "history"})
 
 
@@ -53,8 +57,12 @@ def session_row(session: ComputeSession, cipher: Cipher) -> dict[str, Value]:
     row = {name: _column(session, name) for name in (*FIXED, *WISHES, *FACTS)}
     spec = to_plain(session.spec)
     spec["environ"] = {name: cipher.seal(text) for name, text in spec["environ"].items()}
+    takes = tally_of(session)
     return row | {
         "spec": _dump(spec),
+        "cpu_micros": _counted(takes.cpu * MICROS),
+        "mem": _counted(takes.mem),
+        "devices": _counted(takes.devices),
         "number": session.number or None,
         "revision": session.revision,
     }
@@ -101,6 +109,12 @@ def session_from_row(row: Row, cipher: Cipher) -> ComputeSession:
     plain["spec"] = spec | {"environ": environ}
     session: ComputeSession = from_plain(ComputeSession, plain)
     return session
+
+
+def tally_from_row(row: Row) -> Tally:
+    """Read one row of `count_live`."""
+    counted = {name: int(row[name] or 0) for name in ("sessions", "pending", "mem", "devices")}
+    return Tally(**counted, cpu=Decimal(int(row["cpu_micros"] or 0)) / MICROS)
 
 
 def place_from_row(row: Row) -> Place:
@@ -180,6 +194,10 @@ def _column(session: ComputeSession, name: str) -> Value:
         return _dump(value)
     plain: Value = int(value) if isinstance(value, bool) else value
     return plain
+
+
+def _counted(amount: Decimal | int) -> int:
+    return int(max(0, min(amount, MAX_NUMBER)))
 
 
 def _dump(plain: object) -> str:

@@ -14,17 +14,17 @@ from traitlets import Float
 from jupyter_sessmgr.model.errors import StoreError, StoreRefused
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.store import rows
-from jupyter_sessmgr.store.base import Cipher, Quota, StoreHealth
+from jupyter_sessmgr.store.base import Cipher, StoreHealth
 from jupyter_sessmgr.store.database import Database
 from jupyter_sessmgr.store.dbfile import Damaged, Transaction
 from jupyter_sessmgr.store.mirror import (
     Mirror,
     MirroredStore,
-    check_quota,
     refuse_known,
     refuse_taken,
     refuse_unknown,
 )
+from jupyter_sessmgr.store.quota import Alive, Quota, Tally, check_quota
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -162,9 +162,7 @@ class SqliteStore(MirroredStore):
             if transaction.row("session", {"id": session.id}) is not None:
                 raise refuse_known(session)
             _check_name(transaction, session)
-            live = transaction.row("count_live", {"owner": session.owner}) or {}
-            of_owner, total = (int(live[name] or 0) for name in ("of_owner", "total"))
-            check_quota(session, quota, of_owner=of_owner, total=total)
+            check_quota(session, quota, _count_alive(transaction, session))
             new = replace(session, number=0, revision=1)
             transaction.run("add_session", rows.session_row(new, cipher))
             return _read(transaction, session.id, cipher)
@@ -299,6 +297,17 @@ def _check_name(transaction: Transaction, session: ComputeSession) -> None:
     holder = transaction.row("live_name", {"owner": session.owner, "name": session.name})
     if session.is_live and holder is not None and holder["id"] != session.id:
         raise refuse_taken(session, str(holder["id"]))
+
+
+def _count_alive(transaction: Transaction, session: ComputeSession) -> Alive:
+    whose = {"owner": session.owner, "group": session.group}
+    parts = transaction.rows("count_live", whose)
+    tallies = [(part, rows.tally_from_row(part)) for part in parts]
+    return Alive(
+        owner=sum((tally for part, tally in tallies if part["of_owner"]), Tally()),
+        group=sum((tally for part, tally in tallies if part["of_group"]), Tally()),
+        server=sum((tally for _, tally in tallies), Tally()),
+    )
 
 
 def _delete(

@@ -19,14 +19,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.session import PlaceState
 from jupyter_sessmgr.model.status import FINAL, Goal, SessionStatus
-from jupyter_sessmgr.store.base import Quota
 from jupyter_sessmgr.store.memory import MemoryStore
+from jupyter_sessmgr.store.quota import Ceiling, Quota
 from jupyter_sessmgr.store.sqlite import SqliteStore
 from tests.plugins.stores import ReversingCipher, a_full_session, a_place, a_session
 
 OWNERS = ("ada", "bob")
 NAMES = ("analysis", "report", "1", "2", "'; --")
-QUOTA = Quota(per_owner=3, total=5)
+QUOTA = Quota(owner=Ceiling(sessions=3, mem=2**62), server=Ceiling(sessions=5, pending=4))
 KEEP = {"keep_ended_days": 1.0, "keep_ended_most": 3}
 TEXTS = st.text(max_size=8)
 NUMBERS = st.integers(-(2**65), 2**65) | st.integers(0, 5)

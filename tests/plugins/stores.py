@@ -21,11 +21,12 @@ from jupyter_sessmgr.model.session import (
 )
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.model.usage import Usage
-from jupyter_sessmgr.store.base import Cipher, Quota
+from jupyter_sessmgr.store.base import Cipher
 from jupyter_sessmgr.store.memory import MemoryStore
+from jupyter_sessmgr.store.quota import UNLIMITED
 from jupyter_sessmgr.store.sqlite import SqliteStore
 
-PLENTY = Quota(per_owner=10_000, total=10_000)
+PLENTY = UNLIMITED
 _COUNT = itertools.count(1)
 
 

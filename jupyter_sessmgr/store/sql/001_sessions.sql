@@ -15,6 +15,10 @@ CREATE TABLE sessions (
     origin              TEXT    NOT NULL,
     server_id           TEXT    NOT NULL,
     spec                TEXT    NOT NULL,   -- JSON; the values of environ are sealed
+    -- What the spec takes, to be summed: millionths of a processor, bytes, devices of all kinds.
+    cpu_micros          INTEGER NOT NULL,
+    mem                 INTEGER NOT NULL,
+    devices             INTEGER NOT NULL,
     created_at          REAL    NOT NULL,   -- seconds since the epoch, like every *_at
 
     -- Wishes, written by the manager.
@@ -52,6 +56,10 @@ CREATE TABLE sessions (
 
 -- A name is unique among its owner's live sessions; a final status frees it.
 CREATE UNIQUE INDEX live_names ON sessions (owner, name)
+    WHERE status NOT IN ('TERMINATED', 'CANCELLED', 'ERROR');
+
+-- What is alive is counted from here alone, however many sessions ended.
+CREATE INDEX live_takings ON sessions (owner, "group", status, cpu_micros, mem, devices)
     WHERE status NOT IN ('TERMINATED', 'CANCELLED', 'ERROR');
 
 -- One row per place: written before its engine is asked to make it, deleted when it is gone.

@@ -80,21 +80,26 @@ SELECT id FROM sessions
    AND status NOT IN ('TERMINATED', 'CANCELLED', 'ERROR');
 
 -- name: count_live
--- How many live sessions the owner has, and how many there are in all.
-SELECT coalesce(sum(owner = :owner), 0) AS of_owner, count(*) AS total
-  FROM sessions
- WHERE status NOT IN ('TERMINATED', 'CANCELLED', 'ERROR');
+-- What is alive: the owner's, the group's, both's and neither's. `total` cannot overflow.
+SELECT owner = :owner AS of_owner, "group" = :group AS of_group,
+       count(*) AS sessions, sum(status = 'PENDING') AS pending,
+       total(cpu_micros) AS cpu_micros, total(mem) AS mem, total(devices) AS devices
+  FROM sessions INDEXED BY live_takings
+ WHERE status NOT IN ('TERMINATED', 'CANCELLED', 'ERROR')
+ GROUP BY 1, 2;
 
 -- name: add_session
 -- Write a session's first row. The database gives the number unless :number says one.
 INSERT INTO sessions (
     number, id, owner, domain, "group", origin, server_id, spec, created_at,
+    cpu_micros, mem, devices,
     name, tag, goal, generation, forced, stop_reason, idle_exempt,
     status, status_info, failure, observed_generation, place_id, endpoints, encrypted, language,
     kernel_exit, started_at, ended_at, connected_at, last_active_at, queries, cpu_ms, usage,
     history, log_tail, revision
 ) VALUES (
     :number, :id, :owner, :domain, :group, :origin, :server_id, :spec, :created_at,
+    :cpu_micros, :mem, :devices,
     :name, :tag, :goal, :generation, :forced, :stop_reason, :idle_exempt,
     :status, :status_info, :failure, :observed_generation, :place_id, :endpoints, :encrypted,
     :language, :kernel_exit, :started_at, :ended_at, :connected_at,

@@ -1,54 +1,38 @@
-"""Turns what was asked into what will be, or says why not: presets, minima, limits."""
+"""Judges requests: presets, images, minima and maxima of one session."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from traitlets import Bool, Dict, Float, Integer, List, TraitError, Unicode, validate
-from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.engines.base import Engine
-from jupyter_sessmgr.manager.folders import (
-    INSIDE_HOME,
-    home_mount,
-    named_mounts,
-    notebook_mount,
-)
-from jupyter_sessmgr.manager.sizing import Limits, size
+from jupyter_sessmgr.manager.admission.groups import Group
+from jupyter_sessmgr.manager.admission.mounting import choose_folders
+from jupyter_sessmgr.manager.admission.presets import make_preset, make_presets
+from jupyter_sessmgr.manager.admission.quotas import QuotaSettings
+from jupyter_sessmgr.manager.admission.sizing import Limits, size
 from jupyter_sessmgr.model.errors import ImageNotFound, InvalidRequest, LimitExceeded
 from jupyter_sessmgr.model.images import Image, check_reference, is_allowed, with_tag
-from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.naming import check_environ, is_text
+from jupyter_sessmgr.model.ports import HIGHEST_PORT, LOWEST_PORT
 from jupyter_sessmgr.model.presets import Preset
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.resources import Resources, parse_count
-from jupyter_sessmgr.model.session import Encryption, SessionSpec
-from jupyter_sessmgr.store.base import Quota
+from jupyter_sessmgr.model.session import Encryption, SessionSpec, SessionType
+from jupyter_sessmgr.store.quota import UNLIMITED, Quota
 from jupyter_sessmgr.traits import ByteSize
 
-#: What there is without any configuration.
-BUILT_IN_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "python": {
-        "title": "Python (remote)",
-        "description": "The notebook's folder is the working folder, the home folder survives "
-        "the session, and there is network access.",
-    },
-    "isolated": {
-        "title": "Python (isolated)",
-        "description": "Sees neither the notebook's folder nor a lasting home, and has no network.",
-        "network": "isolated",
-        "notebook_folder": False,
-        "home": False,
-    },
-}
-#: Longest text of a request's plain fields, in characters.
-MAX_TEXT = 256
+#: Longest text of a request's plain fields, and of its scripts, in characters.
+MAX_TEXT, MAX_SCRIPT = 256, 64 * 1024
+
+Amount = TypeVar("Amount", int, Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +40,13 @@ class Admitted:
     """What admission made of a request."""
 
     spec: SessionSpec
+    #: What the store checks when it writes the session down.
+    quota: Quota = UNLIMITED
     #: What the person should know of it, a sentence each.
     remarks: tuple[str, ...] = ()
 
 
-class AdmissionControl(LoggingConfigurable):
+class AdmissionControl(QuotaSettings):
     """Judges requests. Called by the manager, before anything is written."""
 
     allowed_images = List(
@@ -84,16 +70,6 @@ class AdmissionControl(LoggingConfigurable):
         config=True,
         help="""Folders that people may mount by name, each `{"path": "/srv/data", "writable":
         False}`. Nobody can name a path.""",
-    )
-    max_sessions_per_owner = Integer(
-        20,
-        config=True,
-        help="""How many live sessions one owner may have. Raise it on big machines.""",
-    )
-    max_sessions = Integer(
-        100,
-        config=True,
-        help="""How many live sessions there may be in all.""",
     )
     default_mem = ByteSize(
         2 * 2**30,
@@ -132,25 +108,22 @@ class AdmissionControl(LoggingConfigurable):
     def _check_presets(self, proposal: Any) -> Any:
         for name, values in proposal["value"].items():
             try:
-                _preset(name, values or {})
+                make_preset(name, values or {})
             except (TypeError, ValueError) as error:
                 raise TraitError(f"presets: {name!r}: {error}") from error
         return proposal["value"]
 
     def all_presets(self) -> Mapping[str, Preset]:
         """Return the built-in presets with the admin's over them."""
-        values: dict[str, Any] = {**BUILT_IN_PRESETS}
-        for name, change in self.presets.items():
-            values[name] = None if change is None else {**values.get(name, {}), **change}
-        return {name: _preset(name, one) for name, one in values.items() if one is not None}
-
-    def quota(self) -> Quota:
-        """Say how many live sessions there may be; the store checks it."""
-        return Quota(per_owner=self.max_sessions_per_owner, total=self.max_sessions)
+        return make_presets(self.presets)
 
     def image_patterns(self) -> Iterable[str]:
-        """Say which images are allowed: the admin's, and those of the presets."""
-        return [*self.allowed_images, *(preset.image for preset in self.all_presets().values())]
+        """Say which images are allowed to somebody."""
+        groups = self.groups().values()
+        return [
+            *self._usual_images(),
+            *(pattern for group in groups for pattern in group.allowed_images or ()),
+        ]
 
     async def admit(
         self, request: CreateRequest, owner: str, engine: Engine, state: Path
@@ -164,20 +137,22 @@ class AdmissionControl(LoggingConfigurable):
         EngineUnavailable
             when the engine could not be asked for the image.
         """
-        preset = self._preset_of(request)
-        image = await self._image_of(request, preset, engine)
+        for name in ("domain", "group", "tag"):
+            _text(getattr(request, name), name)
+        group = self.group_of(request.group, owner)
+        preset = self._preset_of(request, group)
+        image = await self._image_of(request, preset, group, engine)
         can = engine.capabilities
         _check_network(preset, engine)
-        self._check_size(request, can.max_cluster_size)
+        _check_size(request, can.max_cluster_size)
         slots = {**preset.resources, **request.resources}
-        resources = size(slots, request.shmem, image, engine, self._limits())
-        environ = self._environ(request, preset, image, resources)
+        resources = size(slots, request.shmem, image, engine, self._limits(group))
         mounts, workdir, remarks = await asyncio.to_thread(
-            _folders,
+            choose_folders,
             request,
             preset,
             owner=owner,
-            engine=engine,
+            can=can,
             state=state,
             table=self.mounts,
         )
@@ -185,7 +160,7 @@ class AdmissionControl(LoggingConfigurable):
             image=with_tag(image.reference),
             preset=preset.name,
             kernel=preset.kernel if request.kernel is None else request.kernel,
-            environ=MappingProxyType(environ),
+            environ=MappingProxyType(_environ(request, preset, image, resources)),
             mounts=tuple(mounts),
             workdir=workdir,
             resources=resources,
@@ -193,25 +168,33 @@ class AdmissionControl(LoggingConfigurable):
             network=preset.network,
             encryption=self._encryption(request, preset),
             durable=request.durable,
+            session_type=_type(request),
+            startup_command=_text(request.startup_command, "startupCommand", MAX_SCRIPT),
+            bootstrap_script=_text(request.bootstrap_script, "bootstrap_script", MAX_SCRIPT),
+            preopen_ports=_ports(request.preopen_ports),
             jupyter_session=_text(request.jupyter_session, "jupyter_session", 4096),
         )
-        return Admitted(spec, tuple(remarks))
+        return Admitted(spec, self.quota(group), tuple(remarks))
 
-    def _preset_of(self, request: CreateRequest) -> Preset:
+    def _preset_of(self, request: CreateRequest, group: Group) -> Preset:
         presets = self.all_presets()
-        preset = presets.get(request.preset or self.default_preset)
-        if preset is None:
+        if group.presets is not None:
+            presets = {name: one for name, one in presets.items() if name in group.presets}
+        usual = self.default_preset if self.default_preset in presets else next(iter(presets), "")
+        wanted = request.preset or usual
+        if wanted not in presets:
             known = ", ".join(sorted(presets))
             raise InvalidRequest(
-                f"There is no preset {request.preset!r:.60}; known: {known}.", field="preset"
+                f"There is no preset {wanted!r:.60}; known: {known}.", field="preset"
             )
-        for name in ("domain", "group", "tag"):
-            _text(getattr(request, name), name)
-        return preset
+        return presets[wanted]
 
-    async def _image_of(self, request: CreateRequest, preset: Preset, engine: Engine) -> Image:
+    async def _image_of(
+        self, request: CreateRequest, preset: Preset, group: Group, engine: Engine
+    ) -> Image:
         reference = check_reference(request.image or preset.image)
-        if not is_allowed(reference, self.image_patterns()):
+        patterns = group.allowed_images
+        if not is_allowed(reference, self._usual_images() if patterns is None else patterns):
             raise ImageNotFound(
                 f"There is no image {with_tag(reference)!r} that may be used here.", field="image"
             )
@@ -223,36 +206,19 @@ class AdmissionControl(LoggingConfigurable):
             # It is fetched when the session starts; until then its labels are not known.
             return Image(reference=reference, digest="")
 
-    def _check_size(self, request: CreateRequest, most: int) -> None:
-        size = parse_count(request.cluster_size, "clusterSize")
-        if size != int(size) or size < 1:
-            raise InvalidRequest("clusterSize: a whole number from 1 on.", field="clusterSize")
-        if size > most:
-            raise LimitExceeded(
-                f"clusterSize: {size} containers for one session; here it is at most {most}.",
-                field="clusterSize",
-                limit=most,
-                asked=int(size),
-            )
+    def _usual_images(self) -> list[str]:
+        return [*self.allowed_images, *(preset.image for preset in self.all_presets().values())]
 
-    def _limits(self) -> Limits:
+    def _limits(self, group: Group) -> Limits:
         return Limits(
             default_cpu=Decimal(str(self.default_cpu)) or None,
             default_mem=self.default_mem,
-            max_cpu=Decimal(str(self.max_cpu)),
-            max_mem=self.max_mem,
-            max_shmem=self.max_shmem,
-            max_devices=self.max_devices,
+            max_cpu=_lower(Decimal(str(self.max_cpu)), group.max_cpu),
+            max_mem=_lower(self.max_mem, group.max_mem),
+            max_shmem=_lower(self.max_shmem, group.max_shmem),
+            max_devices=_lower(self.max_devices, group.max_devices),
             pids=self.pids_limit,
         )
-
-    def _environ(
-        self, request: CreateRequest, preset: Preset, image: Image, resources: Resources
-    ) -> dict[str, str]:
-        cores = str(max(int(resources.cpu), 1)) if resources.cpu else ""
-        corecount = dict.fromkeys(image.corecount_envs, cores) if cores else {}
-        asked = check_environ({**preset.environ, **request.environ})
-        return check_environ({**corecount, **asked})
 
     def _encryption(self, request: CreateRequest, preset: Preset) -> Encryption:
         if self.encryption_required:
@@ -266,6 +232,23 @@ class AdmissionControl(LoggingConfigurable):
         return encryption
 
 
+def _lower(one: Amount, other: Amount | None) -> Amount:
+    return one if other is None else min(one, other)
+
+
+def _check_size(request: CreateRequest, most: int) -> None:
+    size = parse_count(request.cluster_size, "clusterSize")
+    if size != int(size) or size < 1:
+        raise InvalidRequest("clusterSize: a whole number from 1 on.", field="clusterSize")
+    if size > most:
+        raise LimitExceeded(
+            f"clusterSize: {size} containers for one session; here it is at most {most}.",
+            field="clusterSize",
+            limit=most,
+            asked=int(size),
+        )
+
+
 def _check_network(preset: Preset, engine: Engine) -> None:
     if preset.network not in engine.capabilities.networks:
         raise LimitExceeded(
@@ -276,53 +259,37 @@ def _check_network(preset: Preset, engine: Engine) -> None:
         )
 
 
-def _folders(
-    request: CreateRequest,
-    preset: Preset,
-    *,
-    owner: str,
-    engine: Engine,
-    state: Path,
-    table: Mapping[str, Mapping[str, object]],
-) -> tuple[list[Mount], str, list[str]]:
-    """Make the mounts, the working folder, and remarks for people. Runs in a thread."""
-    can = engine.capabilities
-    if not can.host_mounts:
-        if request.mounts:
-            raise LimitExceeded(
-                "mounts: the engine runs on another machine, which does not have these folders.",
-                field="mounts",
-            )
-        wanted = preset.home or preset.notebook_folder
-        remark = "The engine runs on another machine: no folder of this one is mounted."
-        return [], "", [remark] if wanted else []
-    mounts = named_mounts(request.mounts, table)
-    remarks: list[str] = []
-    workdir = ""
-    if preset.home:
-        inside = INSIDE_HOME if can.images else ""
-        mounts.append(home_mount(state, owner, inside, can.runs_as))
-    if preset.notebook_folder and request.notebook_folder:
-        found = notebook_mount(
-            request.notebook_folder,
-            request.notebook_path,
-            state,
-            same_paths=not can.images,
-            runs_as=can.runs_as,
+def _environ(
+    request: CreateRequest, preset: Preset, image: Image, resources: Resources
+) -> dict[str, str]:
+    cores = str(max(int(resources.cpu), 1)) if resources.cpu else ""
+    corecount = dict.fromkeys(image.corecount_envs, cores) if cores else {}
+    asked = check_environ({**preset.environ, **request.environ})
+    return check_environ({**corecount, **asked})
+
+
+def _type(request: CreateRequest) -> SessionType:
+    if request.session_type not in get_args(SessionType):
+        raise InvalidRequest(
+            f"sessionType: {request.session_type!r:.60} is none of "
+            f"{', '.join(get_args(SessionType))}.",
+            field="sessionType",
         )
-        mounts.extend(found.mounts)
-        workdir = found.workdir
-        remarks.extend([found.remark] if found.remark else [])
-    return mounts, workdir, remarks
+    if request.session_type == "batch" and not request.startup_command:
+        raise InvalidRequest(
+            "startupCommand: a batch session needs one; it ends with it.", field="startupCommand"
+        )
+    return request.session_type
 
 
-def _preset(name: str, values: Mapping[str, Any]) -> Preset:
-    known = {field.name for field in fields(Preset)} - {"name"}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    defaults = {"title": name, "description": ""}
-    return Preset(name=name, **{**defaults, **values})
+def _ports(ports: tuple[int, ...]) -> tuple[int, ...]:
+    for port in ports:
+        if not LOWEST_PORT <= port <= HIGHEST_PORT:
+            raise InvalidRequest(
+                f"preopen_ports: {port} is not between {LOWEST_PORT} and {HIGHEST_PORT}.",
+                field="preopen_ports",
+            )
+    return tuple(dict.fromkeys(ports))
 
 
 def _text(value: object, name: str, longest: int = MAX_TEXT) -> str:

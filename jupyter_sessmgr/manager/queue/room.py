@@ -1,0 +1,70 @@
+"""How much of the host there is to give away. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from jupyter_sessmgr.engines.base import Capabilities, Capacity
+from jupyter_sessmgr.manager.queue.order import Room
+from jupyter_sessmgr.model.errors import LimitExceeded
+from jupyter_sessmgr.model.resources import Resources, spell_size
+
+#: How often the host is given away where the engine holds sessions to their limits: most use a
+#: small part of theirs.
+USUAL_OVERCOMMIT = 4.0
+
+
+def room_of(
+    has: Capacity, can: Capabilities, *, cpu_factor: float | None, mem_factor: float | None
+) -> Room:
+    """Say how much may be given away.
+
+    A factor of None is the usual one where the engine enforces limits, and no end where it does
+    not. Devices are never given away twice. An engine that queues by itself looks after its hosts.
+    """
+    if can.queues:
+        return Room()
+    cpu = _factor(cpu_factor, enforced=can.hard_cpu)
+    mem = _factor(mem_factor, enforced=can.hard_memory)
+    return Room(
+        cpu=None if has.cpu is None or cpu is None else has.cpu * cpu,
+        mem=None if has.mem is None or mem is None else int(has.mem * mem),
+        devices=has.devices,
+    )
+
+
+def _factor(chosen: float | None, *, enforced: bool) -> Decimal | None:
+    if chosen is not None:
+        return Decimal(str(chosen))
+    return Decimal(str(USUAL_OVERCOMMIT)) if enforced else None
+
+
+def check_fits(needs: Resources, has: Capacity, can: Capabilities, room: Room) -> None:
+    """Refuse a session that would wait for ever.
+
+    Raises
+    ------
+    LimitExceeded
+        when the empty host has too little for it; says what would fit.
+    """
+    cores = room.cpu
+    if can.hard_cpu and has.cpu is not None:
+        # No engine gives one session more processors than there are.
+        cores = has.cpu if cores is None else min(cores, has.cpu)
+    if cores is not None and needs.cpu and needs.cpu > cores:
+        raise _refusal("cpu", str(needs.cpu), str(cores), "processors")
+    if room.mem is not None and needs.mem and needs.mem > room.mem:
+        raise _refusal("mem", spell_size(needs.mem), spell_size(room.mem), "of memory")
+    for name, count in needs.devices.items():
+        if name in room.devices and count > room.devices[name]:
+            raise _refusal(name, str(count), str(room.devices[name]), name)
+
+
+def _refusal(slot: str, asked: str, most: str, what: str) -> LimitExceeded:
+    return LimitExceeded(
+        f"{slot}: {asked} is too much; this host can give a session at most {most} {what}.",
+        field=slot,
+        limit=f"{slot} of the host",
+        asked=asked,
+        fits=most,
+    )
