@@ -47,6 +47,7 @@ from jupyter_sessmgr.rest.feeds import Feeds
 from jupyter_sessmgr.rest.hpcpack.settings import SETTINGS_KEY as ATTACH_API
 from jupyter_sessmgr.rest.hpcpack.settings import AttachApi
 from jupyter_sessmgr.rest.identity import SignedIdentity
+from jupyter_sessmgr.rest.metrics import SessionMetrics
 from jupyter_sessmgr.rest.openapi.document import make_document
 from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.routes import routes
@@ -215,6 +216,7 @@ class SessMgrApp(ExtensionApp):
         """Make the manager, put it where the doors find it, and open it."""
         server = self._server()
         self.sessions = ComputeSessionManager(parent=self)
+        self.metrics = SessionMetrics(self.sessions)
         self.bridge = EventBridge(server.event_logger or EventLogger())
         self.feeds = Feeds(render_event)
         self.runs = Executions(self.sessions, self.log)
@@ -246,6 +248,7 @@ class SessMgrApp(ExtensionApp):
         await self.runs.close()
         await detach_kernels(server)
         await self.opener.close()
+        self.metrics.close()
         unregister(server)
 
     def _rest(self, server: ServerApp) -> Rest:
@@ -280,6 +283,7 @@ class SessMgrApp(ExtensionApp):
     def _opened(self) -> None:
         """Tell browsers what happens from now on, and list the kernels that run already."""
         self.sessions.subscribe(self.bridge)
+        self.sessions.subscribe(self.metrics)
         self.sessions.subscribe(self.feeds)
         adopt_kernels(self._server())
 

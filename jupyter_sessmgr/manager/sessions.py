@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,12 @@ class ComputeSessionManager(PauseVerbs):
         place = self.queue.place_of(row.id)
         known = self.activity.stamp(row)
         return known if place is None else replace(known, status_info=str(place))
+
+    def census(self) -> Mapping[SessionStatus, int]:
+        """Count everybody's live sessions by status; from memory. For metrics."""
+        parts = self._open_parts()
+        ended = parts.memory.unsaved_ends
+        return Counter(one.status for one in parts.store.sessions() if one.id not in ended)
 
     async def destroy(self, session_id: str, forced: bool = False) -> ComputeSession:
         """End a session, and return it after its removal. Harmless when it ended already.

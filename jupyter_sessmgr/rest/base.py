@@ -23,6 +23,7 @@ from jupyter_sessmgr.rest.errors import Problem, problem_of
 from jupyter_sessmgr.rest.execution.executions import Executions
 from jupyter_sessmgr.rest.feeds import Feeds
 from jupyter_sessmgr.rest.identity import SignedIdentity, Signer
+from jupyter_sessmgr.rest.metrics import count_error
 from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.signatures import is_signed
 
@@ -165,6 +166,7 @@ class SessionsHandler(APIHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with what the table says. Called by tornado with whatever a handler raised."""
         error = kwargs.get("exc_info", (None, None, None))[1]
+        count_error(error)
         super().send_error(self.problem(error, status_code).status, **kwargs)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from traitlets import Float, Integer
@@ -19,6 +19,7 @@ from jupyter_sessmgr.manager.queue.order import (
     Rules,
     Turn,
     Verdict,
+    after_turns,
     next_starts,
 )
 from jupyter_sessmgr.manager.queue.room import check_fits, room_of
@@ -101,6 +102,10 @@ class StartQueue(LoggingConfigurable):
     def place_of(self, session_id: str) -> Queued | None:
         """Say where a session stands in the line, from memory; None when it does not."""
         return self._places.get(session_id)
+
+    def waiting(self) -> Sequence[Queued]:
+        """List who stands in the line, in its order; from memory. For metrics."""
+        return tuple(self._places.values())
 
     def notes(self) -> tuple[str, ...]:
         """Say in a sentence how long the line is; nothing when nobody waits."""
@@ -187,16 +192,12 @@ class StartQueue(LoggingConfigurable):
         self._let_in &= {one.id for one in live if one.status is _S.PENDING}
         unmade = [one for one in live if self._is_unmade(one)]
         waiting = {one.id: one for one in unmade if _wants_to_start(one, parts)}
-        verdict = next_starts(
-            [self._claim(one, now) for one in waiting.values()],
-            [self._claim(one, now) for one in live if not self._is_unmade(one)],
-            self._rules(ties),
-            self._turns,
-        )
+        claims = [self._claim(one, now) for one in waiting.values()]
+        running = [self._claim(one, now) for one in live if not self._is_unmade(one)]
+        verdict = next_starts(claims, running, self._rules(ties), self._turns)
+        self._turns = after_turns(self._turns, claims, verdict.starts)
         self._note(verdict, waiting, now)
-        latest = max((one.number for one in waiting.values()), default=0)
-        for serial, session_id in enumerate(verdict.starts, 1):
-            self._turns[waiting[session_id].owner] = (latest, serial)
+        for session_id in verdict.starts:
             self._let_in.add(session_id)
             ties.poke(session_id)
         if self._crier.tell(parts, self._places):
@@ -242,8 +243,6 @@ class StartQueue(LoggingConfigurable):
         since = self._first_since
         first = [one for one, wait in verdict.waits.items() if wait.first or one in since]
         self._first_since = {one: since.get(one, now) for one in first}
-        owners = {one.owner for one in waiting.values()}
-        self._turns = {owner: turn for owner, turn in self._turns.items() if owner in owners}
 
 
 def _wants_to_start(one: ComputeSession, parts: Parts) -> bool:
