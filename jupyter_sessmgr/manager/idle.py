@@ -56,8 +56,8 @@ class _Life:
     since: float
     #: For how long it had run before.
     before: float
-    #: When its coming end was told, and which.
-    warned_at: float | None = None
+    #: Its coming end was told; it does not come before this moment.
+    ends_from: float | None = None
 
 
 class IdleCuller(LoggingConfigurable):
@@ -160,8 +160,10 @@ class IdleCuller(LoggingConfigurable):
             return None
         seconds = max(left.left, 0.0)
         life = self._lives[session.id]
-        if life.warned_at is not None:
-            seconds = max(seconds, life.warned_at + self._notice(left) - self._clock.now())
+        if life.ends_from is not None:
+            seconds = max(seconds, life.ends_from - self._clock.now())
+        elif left.left < self._notice(left):
+            seconds = self._notice(left)
         return Deadline(time.time() + seconds, left.limit)
 
     async def exempt(self, session_id: str, exempt: bool) -> ComputeSession:
@@ -226,19 +228,15 @@ class IdleCuller(LoggingConfigurable):
         if life is None or self._wishes is None:
             return
         if left is None or left.left > self._notice(left):
-            life.warned_at = None
-        elif life.warned_at is None:
+            life.ends_from = None
+        elif life.ends_from is None:
             self._warn(session, life, left)
-        if left is not None and life.warned_at is not None and self._is_over(life, left):
+        if left is not None and left.left <= 0 and self._clock.now() >= (life.ends_from or 0):
             self.log.info("Session %s ends: %s.", session.name, REASONS[left.limit])
             await self._wishes.stop(session, reason=REASONS[left.limit])
         elif self._is_to_suspend(session):
             self.log.info("Session %s is suspended: nobody uses it.", session.name)
             await self._wishes.aim(session, Goal.SUSPEND)
-
-    def _is_over(self, life: _Life, left: _Left) -> bool:
-        warned_for = self._clock.now() - (life.warned_at or 0.0)
-        return left.left <= 0 and warned_for >= self._notice(left) - self.check_interval
 
     def _is_to_suspend(self, session: ComputeSession) -> bool:
         able = self._parts is not None and self._parts.engine.capabilities.suspend
@@ -249,10 +247,12 @@ class IdleCuller(LoggingConfigurable):
         return idle is not None and idle >= self.suspend_timeout
 
     def _warn(self, session: ComputeSession, life: _Life, left: _Left) -> None:
-        life.warned_at = self._clock.now()
+        """Tell of a coming end. One that is overdue comes later: nothing ends unannounced."""
         notice = self._notice(left)
+        remaining = max(left.left, notice - self.check_interval, 0.0)
+        life.ends_from = self._clock.now() + remaining
         if notice and self._parts is not None:
-            ends_at = time.time() + max(left.left, notice)
+            ends_at = time.time() + remaining
             self._parts.bus.publish(SessionExpiring(session, ends_at, left.limit))
 
     def _notice(self, left: _Left) -> float:

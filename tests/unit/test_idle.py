@@ -1,0 +1,253 @@
+"""Limits of time, on an engine in memory and a clock of the test's own; FAULTS T1."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+
+from jupyter_sessmgr.manager.clock import ServerClock
+from jupyter_sessmgr.manager.idle import IdleCuller
+from jupyter_sessmgr.manager.wishes import Wishes
+from jupyter_sessmgr.model.errors import SessionNotFound
+from jupyter_sessmgr.model.events import SessionExpiring
+from jupyter_sessmgr.model.session import SessionSpec
+from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.testing import FAKE_IMAGE
+from tests.plugins.waiting import eventually
+from tests.unit.test_clock import Monotonic
+from tests.unit.test_reconciler import world
+
+S = SessionStatus
+DURABLE = SessionSpec(image=FAKE_IMAGE)
+INTERACTIVE = SessionSpec(image=FAKE_IMAGE, durable=False)
+
+
+class Limited:
+    """A world with limits of time, whose clock the test turns."""
+
+    def __init__(self, w, **traits):
+        self.world = w
+        self.machine = Monotonic()
+        self.activity = w.parts.activity
+        self.activity.clock = ServerClock(monotonic=self.machine)
+        self.idle = IdleCuller(self.activity, **traits)
+        self.idle.start(w.parts, Wishes(w.parts, w.reconciler))
+        if "check_interval" not in traits:
+            self.activity.clock.longest_gap = 1e9
+
+    async def running(self, spec, *, busy=False):
+        one = await self.world.create(spec=spec)
+        await self.world.becomes(one, S.RUNNING)
+        self.activity.set_busy(one, busy)
+        return one
+
+    async def after(self, seconds):
+        self.machine.now += seconds
+        await self.idle.tick()
+
+    def session(self, one):
+        return self.world.store.get(one)
+
+    def left(self, one):
+        deadline = self.idle.deadline(self.session(one))
+        return deadline and (deadline.limit, round(deadline.at - time.time()))
+
+    def warnings(self):
+        return [one for one in self.world.statuses if isinstance(one, SessionExpiring)]
+
+
+@contextlib.asynccontextmanager
+async def limited(**traits):
+    async with world() as w:
+        made = Limited(w, **traits)
+        try:
+            yield made
+        finally:
+            await made.idle.stop()
+
+
+async def test_an_interactive_session_ends_when_nobody_uses_it_and_says_so_before():
+    async with limited(idle_timeout=1000, warning_before=300) as it:
+        one = await it.running(INTERACTIVE)
+        it.activity.touch(one)
+        await it.after(699)
+        assert it.left(one) == ("idle", 301)
+        assert not it.warnings()
+        await it.after(2)
+        (warning,) = it.warnings()
+        assert (warning.session.id, warning.limit) == (one, "idle")
+        assert warning.ends_at - time.time() == pytest.approx(300, abs=2)
+        await it.after(200)
+        assert len(it.warnings()) == 1
+        await it.after(100)
+        await it.world.becomes(one, S.TERMINATED)
+        assert it.session(one).stop_reason == "idle-timeout"
+
+
+async def test_use_takes_a_warning_back():
+    async with limited(idle_timeout=1000, warning_before=300) as it:
+        one = await it.running(INTERACTIVE)
+        it.activity.touch(one)
+        await it.after(800)
+        it.activity.touch(one)
+        await it.after(300)
+        assert it.left(one) == ("idle", 700)
+        await it.after(600)
+        assert [warning.limit for warning in it.warnings()] == ["idle", "idle"]
+        assert it.session(one).is_live
+
+
+async def test_nothing_in_use_ends():
+    async with limited(idle_timeout=100) as it:
+        busy = await it.running(INTERACTIVE, busy=True)
+        unknown = await it.running(INTERACTIVE, busy=None)
+        watched = await it.running(INTERACTIVE)
+        for one in (busy, unknown, watched):
+            it.activity.touch(one)
+        with it.activity.client(watched):
+            await it.after(10_000)
+            await it.after(10_000)
+            for one in (busy, unknown, watched):
+                assert it.session(one).is_live
+                assert it.left(one) is None
+
+
+async def test_one_that_nobody_ever_used_ends_sooner():
+    async with limited(idle_timeout=1000, never_connected_timeout=300, warning_before=0) as it:
+        never = await it.running(INTERACTIVE)
+        used = await it.running(INTERACTIVE)
+        durable = await it.running(DURABLE)
+        it.activity.touch(used)
+        assert it.left(never) == ("never-connected", 300)
+        await it.after(301)
+        await it.world.becomes(never, S.TERMINATED)
+        assert it.session(never).stop_reason == "never-connected"
+        assert it.session(used).is_live
+        assert it.session(durable).is_live
+
+
+async def test_durable_sessions_last_unless_an_admin_says_otherwise():
+    async with limited(idle_timeout=10) as it:
+        one = await it.running(DURABLE)
+        await it.after(1e6)
+        assert it.left(one) is None
+        it.idle.durable_idle_timeout = 2e6
+        assert it.left(one) == ("idle", 1_000_000)
+
+
+async def test_a_lifetime_ends_even_what_is_busy():
+    async with limited(max_lifetime=1000, warning_before=100) as it:
+        one = await it.running(DURABLE, busy=True)
+        await it.after(950)
+        assert [warning.limit for warning in it.warnings()] == ["lifetime"]
+        await it.after(40)
+        assert it.session(one).is_live
+        await it.after(60)
+        await it.world.becomes(one, S.TERMINATED)
+        assert it.session(one).stop_reason == "lifetime"
+
+
+async def test_a_lifetime_goes_on_over_a_restart_of_the_server_and_ends_with_a_warning():
+    async with world() as w:
+        one = await w.create(spec=DURABLE)
+        await w.becomes(one, S.RUNNING)
+        row = w.store.get(one)
+        await w.store.save_facts(type(row)(**{**fields_of(row), "started_at": time.time() - 5000}))
+        it = Limited(w, max_lifetime=1000, warning_before=100)
+        await it.after(1)
+        assert it.session(one).is_live
+        assert it.left(one) == ("lifetime", 95)  # less one interval between looks
+        await it.after(90)
+        assert it.session(one).is_live
+        await it.after(10)
+        await w.becomes(one, S.TERMINATED)
+        await it.idle.stop()
+
+
+def fields_of(row):
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}
+
+
+async def test_an_exempt_session_has_no_limit_until_that_is_taken_back():
+    async with limited(idle_timeout=100, max_lifetime=200, warning_before=0) as it:
+        one = await it.running(INTERACTIVE)
+        it.activity.touch(one)
+        assert (await it.idle.exempt(one, exempt=True)).idle_exempt
+        await it.after(10_000)
+        assert it.session(one).is_live
+        assert it.left(one) is None
+        await it.idle.exempt(one, exempt=False)
+        await it.after(1)
+        await it.world.becomes(one, S.TERMINATED)
+        with pytest.raises(SessionNotFound):
+            await it.idle.exempt(one, exempt=True)
+
+
+@pytest.mark.parametrize("jump", [3600.0, -86400.0])
+async def test_T1_a_wall_clock_that_jumps_ends_nothing(monkeypatch, jump):
+    async with limited(idle_timeout=600, durable_idle_timeout=600, max_lifetime=1200) as it:
+        ones = [await it.running(spec) for spec in (INTERACTIVE, DURABLE)]
+        for one in ones:
+            it.activity.touch(one)
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + jump)
+        await it.after(1)
+        await it.after(1)
+        for one in ones:
+            assert it.session(one).is_live
+            assert it.left(one) == ("idle", 598)
+            assert it.activity.idle_for(it.session(one)) == 2
+        assert not it.warnings()
+
+
+async def test_P6_a_server_that_was_stopped_counts_no_idleness_and_judges_nothing_at_once():
+    async with limited(idle_timeout=100, warning_before=0, check_interval=10) as it:
+        one = await it.running(INTERACTIVE)
+        it.activity.touch(one)
+        for _ in range(9):
+            await it.after(10)
+        await it.after(3600)
+        assert it.session(one).is_live
+        it.activity.touch(one)  # what was sent meanwhile is read now
+        for _ in range(9):
+            await it.after(10)
+        assert it.session(one).is_live
+        await it.after(11)
+        await it.world.becomes(one, S.TERMINATED)
+
+
+async def test_a_durable_session_that_nobody_uses_is_suspended_and_resumes():
+    async with limited(suspend_timeout=100) as it:
+        durable = await it.running(DURABLE)
+        busy = await it.running(DURABLE, busy=True)
+        interactive = await it.running(INTERACTIVE)
+        for one in (durable, busy, interactive):
+            it.activity.touch(one)
+        await it.after(99)
+        await eventually(lambda: it.world.reconciler.is_idle)
+        assert it.world.status(durable) is S.RUNNING
+        await it.after(2)
+        await it.world.becomes(durable, S.SUSPENDED)
+        assert it.world.status(busy) is it.world.status(interactive) is S.RUNNING
+        made = it.world.engine.made[it.session(durable).place_id]
+        await eventually(lambda: made.paused)
+
+
+async def test_use_reaches_the_row_now_and_then_not_each_time():
+    async with limited() as it:
+        it.activity.on_due(it.world.reconciler.poke)
+        one = await it.running(DURABLE)
+        it.activity.touch(one)
+        await eventually(lambda: it.session(one).connected_at)
+        revision = it.session(one).revision
+        for _ in range(1000):
+            it.activity.note_query(one)
+        await it.after(59)
+        await eventually(lambda: it.world.reconciler.is_idle)
+        assert it.session(one).revision == revision
+        await it.after(2)
+        await eventually(lambda: it.session(one).queries == 1000)
+        assert it.session(one).revision == revision + 1
+        assert it.session(one).last_active_at is not None
