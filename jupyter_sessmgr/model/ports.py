@@ -20,6 +20,9 @@ AGENT = "agent"
 #: What a service port may be; below lie privileged ports, above nothing useful.
 LOWEST_PORT, HIGHEST_PORT = 1025, 65534
 PROTOCOLS = frozenset({"tcp", "http", "preopen", "pty"})
+#: Ports that one session may have opened by its user.
+MOST_PREOPEN = 32
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _PORT_ITEM = re.compile(
     r"(?P<name>[a-z][a-z0-9_-]{0,31}):(?P<protocol>[a-z]+):(?:(?P<port>[0-9]{1,5})|\[(?P<ports>[0-9,]{1,80})\])",
     re.ASCII,
@@ -71,6 +74,38 @@ def parse_service_ports(label: str) -> tuple[ServicePort, ...]:
             position += 1
     _refuse_duplicates(services)
     return tuple(service for service in services if service.protocol != "pty")
+
+
+def check_preopen_ports(ports: object) -> tuple[int, ...]:
+    """Return the ports that a user will open inside; None means none.
+
+    They may come as numbers or, from a command line, as digits.
+
+    Raises
+    ------
+    InvalidRequest
+        for what is no port between 1025 and 65534, one that is given twice, and too many.
+    """
+    if ports is None:
+        return ()
+    if not isinstance(ports, list | tuple) or len(ports) > MOST_PREOPEN:
+        raise InvalidRequest(
+            f"preopen_ports: not a list of at most {MOST_PREOPEN} ports.", field="preopen_ports"
+        )
+    found = tuple(_preopen_port(port) for port in ports)
+    if len(set(found)) != len(found):
+        raise InvalidRequest("preopen_ports: a port is given twice.", field="preopen_ports")
+    return found
+
+
+def _preopen_port(port: object) -> int:
+    text = "" if isinstance(port, bool) or not isinstance(port, int | str) else str(port)
+    if not _PORT.fullmatch(text) or not LOWEST_PORT <= int(text) <= HIGHEST_PORT:
+        raise InvalidRequest(
+            f"preopen_ports: {port!r:.40} is not a port between {LOWEST_PORT} and {HIGHEST_PORT}.",
+            field="preopen_ports",
+        )
+    return int(text)
 
 
 def _service(match: re.Match[str]) -> ServicePort:

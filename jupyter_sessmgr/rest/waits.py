@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
-from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.model.usage import Usage
-
-#: Seconds that a destroy waits for a last measurement.
-LAST_USAGE = 2.0
 
 
 async def started(
@@ -20,13 +13,4 @@ async def started(
     try:
         return await sessions.settled(session.id, timeout)
     except TimeoutError:
-        return None
-
-
-async def last_usage(sessions: ComputeSessionManager, session: ComputeSession) -> Usage | None:
-    """Ask what a session used, before it ends; None when its agent cannot say."""
-    try:
-        async with asyncio.timeout(LAST_USAGE):
-            return await sessions.usage(session.id)
-    except (SessmgrError, TimeoutError):
         return None

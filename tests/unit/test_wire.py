@@ -7,14 +7,16 @@ from decimal import Decimal
 
 import pytest
 
-from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed
+from jupyter_sessmgr.model.errors import InvalidRequest, Unsupported
 from jupyter_sessmgr.model.ports import ServicePort
+from jupyter_sessmgr.model.requests import Page
 from jupyter_sessmgr.model.resources import Resources
-from jupyter_sessmgr.model.session import ComputeSession, KernelExit, SessionSpec
+from jupyter_sessmgr.model.session import ComputeSession, KernelExit, SessionSpec, StatusNote
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.model.usage import Usage
 from jupyter_sessmgr.rest.backendai import wire
-from jupyter_sessmgr.rest.backendai.params import parse_create
+from jupyter_sessmgr.rest.backendai.known import Known
+from jupyter_sessmgr.rest.backendai.params import parse_create, parse_statuses
 
 DOCUMENT_EXAMPLE = {
     "image": "python:3.6-ubuntu18.04",
@@ -114,24 +116,106 @@ def test_nulls_are_absent_everywhere():
 
 def test_unknown_keys_are_ignored_at_top_level_only():
     assert parse_create({"clusterMode": "single-node"}) == parse_create({})
-    with pytest.raises(InvalidRequest, match="preopen_ports is not supported"):
-        parse_create({"config": {"preopen_ports": [8080]}})
-    with pytest.raises(InvalidRequest, match="instance_gpus is not supported"):
-        parse_create({"config": {"instanceGPUs": 1}})
+    for config in ({"agentList": ["i-1"]}, {"instanceTPUs": 1}):
+        with pytest.raises(InvalidRequest, match="is not known to this server"):
+            parse_create({"config": config})
 
 
-def test_what_upstream_has_and_we_do_not_is_refused_by_name():
-    with pytest.raises(InvalidRequest, match="startup_command"):
-        parse_create({"startupCommand": "echo"})
-    with pytest.raises(InvalidRequest, match="batch"):
-        parse_create({"type": "batch"})
-    with pytest.raises(NotAllowed):
-        parse_create({"owner_access_key": "AKIAOTHER"})
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dependencies": ["other"]},
+        {"starts_at": "10m"},
+        {"callback_url": "http://example.test"},
+        {"callbackURL": "http://example.test"},
+        {"type": "inference"},
+        {"sessionType": "SYSTEM"},
+    ],
+)
+def test_what_upstream_has_and_we_do_not_is_refused_by_name(body):
+    with pytest.raises(Unsupported) as caught:
+        parse_create(body)
+    assert caught.value.data["field"] in str(caught.value)
+
+
+def test_what_upstream_has_and_we_do_not_may_be_empty():
+    body = {"dependencies": [], "starts_at": None, "callback_url": ""}
+    assert parse_create(body) == parse_create({})
+
+
+def test_an_owner_may_be_named_by_access_key():
+    assert parse_create({"owner_access_key": "AKIAOTHER"}).owner_access_key == "AKIAOTHER"
+    assert parse_create({"owner_access_key": None}).owner_access_key == ""
+
+
+def test_a_batch_session_has_a_command():
+    for kind in ("type", "sessionType", "session_type"):
+        request = parse_create({kind: "batch", "startupCommand": "make"}).request
+        assert (request.session_type, request.startup_command) == ("batch", "make")
+    for command in (None, "", " "):
+        with pytest.raises(InvalidRequest, match="startupCommand: say what"):
+            parse_create({"type": "batch", "startupCommand": command})
+    with pytest.raises(InvalidRequest, match="startupCommand: only sessions of type batch"):
+        parse_create({"startupCommand": "make"})
+
+
+def test_a_bootstrap_script_comes_as_it_is():
+    assert parse_create({"bootstrap_script": "echo é\n"}).request.bootstrap_script == "echo é\n"
+    with pytest.raises(InvalidRequest, match="bootstrap_script"):
+        parse_create({"bootstrap_script": "x" * (64 * 1024 + 1)})
+
+
+@pytest.mark.parametrize("ports", [[8080, 9000], ["8080", "9000"]])
+def test_ports_may_be_opened_beforehand(ports):
+    request = parse_create({"config": {"preopen_ports": ports}}).request
+    assert request.preopen_ports == (8080, 9000)
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        [80],
+        [65535],
+        [8080, 8080],
+        ["x"],
+        ["8080 "],
+        [True],
+        [8080.0],
+        [-1],
+        "8080",
+        [[1]],
+        {},
+        list(range(2000, 2033)),
+    ],
+)
+def test_ports_that_are_none_are_refused(ports):
+    with pytest.raises(InvalidRequest, match="preopen_ports"):
+        parse_create({"config": {"preopen_ports": ports}})
 
 
 def test_legacy_amounts_become_slots_with_memory_in_gib():
-    request = parse_create({"config": {"instanceMemory": 2, "instanceCores": 1}}).request
-    assert request.resources == {"mem": "2g", "cpu": 1}
+    config = {"instanceMemory": 2, "instanceCores": 1, "instanceGPUs": 3}
+    request = parse_create({"config": config}).request
+    assert request.resources == {"mem": "2g", "cpu": 1, "cuda.device": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("RUNNING", {"RUNNING"}),
+        ("RUNNING, PENDING,", {"RUNNING", "PENDING"}),
+        ("PREPARING,RUNNING_DEGRADED", {"CREATING"}),
+        ("ALL", set(SessionStatus)),
+        ("SCHEDULED", set()),
+    ],
+)
+def test_statuses_are_ours_and_those_that_only_upstream_has(text, found):
+    assert parse_statuses(text) == found
+
+
+def test_a_status_that_is_none_is_told():
+    with pytest.raises(InvalidRequest, match="'running' is none"):
+        parse_statuses("RUNNING,running")
 
 
 def test_shared_memory_comes_from_the_options():
@@ -191,8 +275,16 @@ def test_an_error_never_repeats_the_value_of_a_variable():
 
 
 def test_a_created_session_has_one_body_for_all_clients():
-    body = wire.render_created(make_session(), status="RUNNING", fresh=True)
-    ports = [{"name": "jupyter", "protocol": "http", "ports": [8080]}]
+    body = wire.render_created(make_session(), status="RUNNING", fresh=True, base_url="/base/")
+    ports = [
+        {
+            "name": "jupyter",
+            "protocol": "http",
+            "ports": [8080],
+            "url": "/base/sessmgr/session/01234567-89ab-cdef-0123-456789abcdef/service/jupyter/",
+            "running": False,
+        }
+    ]
     assert body["sessId"] == body["kernelId"] == body["sessionName"] == "mysession-01"
     assert body["sessionId"] == "01234567-89ab-cdef-0123-456789abcdef"
     assert body["sessionNumber"] == 7
@@ -202,11 +294,19 @@ def test_a_created_session_has_one_body_for_all_clients():
 
 @pytest.mark.parametrize("status", ["PENDING", "TIMEOUT", "ERROR", "TERMINATED"])
 def test_service_ports_are_told_only_of_a_running_session(status):
-    assert wire.render_created(make_session(), status=status, fresh=True)["servicePorts"] == []
+    body = wire.render_created(make_session(), status=status, fresh=True, base_url="/")
+    assert body["servicePorts"] == []
+
+
+def test_ports_that_were_opened_beforehand_are_services_too():
+    session = make_session(spec=SessionSpec(image="python:3.6", preopen_ports=(8081,)))
+    (port,) = wire.render_ports(session, "/", Known(running=frozenset({"8081"})))
+    assert (port["name"], port["protocol"], port["ports"]) == ("8081", "preopen", [8081])
+    assert port["running"]
 
 
 def test_info_has_the_documents_keys_and_ours():
-    body = wire.render_session(make_session(queries=3, cpu_ms=250), now=1011.75)
+    body = wire.render_session(make_session(queries=3, cpu_ms=250), now=1011.75, base_url="/")
     documented = {
         "lang": "python",
         "age": 10250,
@@ -226,20 +326,22 @@ def test_info_has_the_documents_keys_and_ours():
 
 
 def test_age_is_never_negative_and_stops_with_the_session():
-    assert wire.render_session(make_session(), now=0.0)["age"] == 0
-    assert wire.render_session(make_session(started_at=None), now=2000.0)["age"] == 0
+    assert wire.render_session(make_session(), now=0.0, base_url="/")["age"] == 0
+    assert wire.render_session(make_session(started_at=None), now=2000.0, base_url="/")["age"] == 0
     ended = make_session(ended_at=1003.5, status=SessionStatus.TERMINATED)
-    assert wire.render_session(ended, now=9000.0)["age"] == 2000
+    assert wire.render_session(ended, now=9000.0, base_url="/")["age"] == 2000
 
 
 def test_a_failure_is_what_the_status_info_says():
-    body = wire.render_session(make_session(failure="No such bridge.", status_info="x"), now=0)
+    body = wire.render_session(
+        make_session(failure="No such bridge.", status_info="x"), now=0, base_url="/"
+    )
     assert body["statusInfo"] == "No such bridge."
 
 
 def test_what_a_kernel_wrote_last_is_not_in_info():
     ended = KernelExit(generation=1, code=-9, oom=True, reason="Out of memory.", tail="secret")
-    body = wire.render_session(make_session(kernel_exit=ended), now=0)
+    body = wire.render_session(make_session(kernel_exit=ended), now=0, base_url="/")
     assert body["kernelExit"] == {
         "generation": 1,
         "code": -9,
@@ -248,20 +350,58 @@ def test_what_a_kernel_wrote_last_is_not_in_info():
     }
 
 
-def test_pages_follow_each_other_without_gap_or_repeat():
-    sessions = [make_session(number=number) for number in range(1, 8)]
-    seen, before = [], None
-    while True:
-        page = wire.render_page(sessions, limit=3, before=before, now=0)
-        seen += [item["sessionNumber"] for item in page["items"]]
-        assert page["total"] == 7
-        before = page["next"]
-        if before is None:
-            break
-    assert seen == [7, 6, 5, 4, 3, 2, 1]
+def test_what_only_memory_knows_is_told_beside_the_row():
+    known = Known(
+        queue_position=2, queue_reason="The server is full.", idle_timeout_at=0.0, cpu_percent=12.5
+    )
+    session = make_session(usage=Usage(mem_bytes=5, mem_max_bytes=7))
+    body = wire.render_session(session, now=0, base_url="/", known=known)
+    assert (body["queuePosition"], body["queueReason"]) == (2, "The server is full.")
+    assert body["idleTimeoutAt"] == "1970-01-01T00:00:00+00:00"
+    usage = body["usage"]
+    assert (usage["cpuPercent"], usage["memBytes"], usage["memMaxBytes"]) == (12.5, 5, 7)
+    assert wire.render_session(make_session(), now=0, base_url="/")["usage"] is None
+
+
+def test_a_history_tells_each_status_with_its_time_and_reason():
+    notes = (
+        StatusNote(status=SessionStatus.PENDING, at=0.0, info="queued"),
+        StatusNote(status=SessionStatus.PULLING, at=1.0),
+        StatusNote(status=SessionStatus.CREATING, at=2.0),
+        StatusNote(status=SessionStatus.RUNNING, at=3.0),
+        StatusNote(status=SessionStatus.RESTARTING, at=4.0),
+        StatusNote(status=SessionStatus.RUNNING, at=5.0),
+    )
+    session = make_session(history=notes)
+    told = wire.render_session(session, now=0, base_url="/")["history"]
+    first = {"status": "PENDING", "at": "1970-01-01T00:00:00+00:00", "info": "queued"}
+    assert (told[0], len(told)) == (first, 6)
+    times = wire.render_status_history(session)["result"]
+    assert times["RUNNING"] == times["running"] == "1970-01-01T00:00:05+00:00"
+    assert times["preparing"] == times["PULLING"] == "1970-01-01T00:00:01+00:00"
+    assert "terminated" not in times
+
+
+def test_a_page_says_where_the_next_begins():
+    sessions = tuple(make_session(number=number) for number in (7, 6, 5))
+    page = Page(items=sessions, total=7, next=5)
+    body = wire.render_page(page, lambda one: wire.render_session(one, 0, base_url="/"))
+    assert [item["sessionNumber"] for item in body["items"]] == [7, 6, 5]
+    assert (body["total"], body["next"]) == (7, 5)
 
 
 def test_stats_are_the_last_measurement_or_what_the_row_knows():
-    measured = wire.render_stats(make_session(cpu_ms=5), Usage(cpu_ms=9, mem_max_bytes=11))
-    assert (measured["stats"]["cpu_used"], measured["stats"]["mem_max_bytes"]) == (9, 11)
-    assert wire.render_stats(make_session(cpu_ms=5), None)["stats"]["cpu_used"] == 5
+    usage = Usage(cpu_ms=9, mem_max_bytes=11, scratch_bytes=1, scratch_max_bytes=2)
+    stats = wire.stats_of(make_session(cpu_ms=5, usage=usage))
+    assert (stats["cpu_used"], stats["mem_max_bytes"]) == (9, 11)
+    assert (stats["io_cur_scratch_size"], stats["io_max_scratch_size"]) == (1, 2)
+    assert wire.stats_of(make_session(cpu_ms=5))["cpu_used"] == 5
+
+
+def test_stats_are_in_info_once_a_session_ended():
+    running = wire.render_session(make_session(), now=0, base_url="/")
+    ended = make_session(status=SessionStatus.TERMINATED, stop_reason="idle-timeout")
+    body = wire.render_session(ended, now=0, base_url="/")
+    assert running["stats"] is None
+    assert body["stats"] == wire.stats_of(ended)
+    assert (body["stopReason"], body["statusInfo"]) == ("idle-timeout", "idle-timeout")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.rest.backendai import wire
+from jupyter_sessmgr.rest.backendai.known import as_of_now, known_of
+from jupyter_sessmgr.rest.backendai.types import SessionReply
 from jupyter_sessmgr.rest.base import SessionsHandler
 from jupyter_sessmgr.rest.errors import Problem, problem_of
 from jupyter_sessmgr.rest.operations import Parameter
@@ -66,6 +71,18 @@ class BackendAIHandler(SessionsHandler):
         if session.status.is_final:
             raise absent(reference)
         return session
+
+    def describe(self, session: ComputeSession) -> SessionReply:
+        """Write all that is known of a session now."""
+        session = as_of_now(self.sessions, session)
+        known = known_of(self.sessions, session)
+        return wire.render_session(session, time.time(), base_url=self.base_url, known=known)
+
+    def touch(self, session: ComputeSession) -> None:
+        """Note that a session was used: its idle time begins anew."""
+        activity = getattr(self.sessions, "activity", None)
+        if activity is not None:
+            activity.touch(session.id)
 
     def flag(self, name: str) -> bool:
         """Read ``?name=true``."""

@@ -1,23 +1,34 @@
-"""Handlers of the Backend.AI dialect: read, ask the manager, write."""
+"""Handlers of the session management document: read, ask the manager, write."""
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado.web import authenticated
 
 from jupyter_sessmgr._version import __version__
+from jupyter_sessmgr.model.errors import (
+    ImageNotFound,
+    LimitExceeded,
+    NameTaken,
+    NotRunning,
+    TooManyRequests,
+    Unsupported,
+)
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.rest.backendai import wire
-from jupyter_sessmgr.rest.backendai.base import BackendAIHandler, absent
-from jupyter_sessmgr.rest.backendai.params import CreateCall, parse_create
-from jupyter_sessmgr.rest.waits import last_usage, started
+from jupyter_sessmgr.rest.backendai import types, wire
+from jupyter_sessmgr.rest.backendai.base import OWNER_PARAMETER, BackendAIHandler, absent
+from jupyter_sessmgr.rest.backendai.examples import CREATE_EXAMPLES
+from jupyter_sessmgr.rest.backendai.known import known_of
+from jupyter_sessmgr.rest.backendai.params import LIVE, CreateCall, parse_create, parse_statuses
+from jupyter_sessmgr.rest.operations import Parameter, Reply, operation
+from jupyter_sessmgr.rest.waits import started
 
 #: Sessions on one page of the list.
 PAGE, MAX_PAGE = 100, 1000
+_MAX_NUMBER = 2**63 - 1
 
 
 class VersionHandler(BackendAIHandler):
@@ -27,6 +38,7 @@ class VersionHandler(BackendAIHandler):
     _track_activity = False
 
     @allow_unauthenticated
+    @operation(replies={200: Reply("The versions.", types.VersionReply)}, is_open=True)
     def get(self) -> None:
         """Answer the version probe, which clients send before they have credentials."""
         self.reply(wire.render_version(__version__))
@@ -37,18 +49,36 @@ class CreateHandler(BackendAIHandler):
 
     @authenticated
     @authorized
+    @operation(
+        parameters=(OWNER_PARAMETER,),
+        body=types.CreateBody,
+        examples=CREATE_EXAMPLES,
+        replies={
+            201: Reply("The session is made.", types.CreatedReply),
+            200: Reply("A live session of this name and image is reused.", types.CreatedReply),
+        },
+        errors=(ImageNotFound, LimitExceeded, NameTaken, TooManyRequests, Unsupported),
+    )
     async def post(self) -> None:
-        """Create a session, or find the one to reuse."""
+        """Create a session, or find the one to reuse.
+
+        Without `enqueueOnly` the answer comes when the session runs, or has failed to. A client
+        that goes away meanwhile loses nothing: the same request finds the same session.
+        """
         call = parse_create(await self.read_body())
-        session, fresh = await self.sessions.create(call.request, self.owner)
+        owner = self.owner_of(call.owner_access_key) if call.owner_access_key else self.owner
+        session, fresh = await self.sessions.create(call.request, owner)
         session, status = await self._outcome(call, session, fresh=fresh)
-        body = wire.render_created(session, status=status, fresh=fresh)
+        known = known_of(self.sessions, session)
+        body = wire.render_created(
+            session, status=status, fresh=fresh, base_url=self.base_url, known=known
+        )
         self.reply(body, HTTPStatus.CREATED if fresh else HTTPStatus.OK)
 
     async def _outcome(
         self, call: CreateCall, session: ComputeSession, *, fresh: bool
     ) -> tuple[ComputeSession, str]:
-        """Wait as the client wishes. A client that goes away meanwhile loses nothing."""
+        """Wait as the client wishes."""
         if call.enqueue_only:
             return session, SessionStatus.PENDING.value if fresh else session.status.value
         done = await started(self.sessions, session, call.max_wait)
@@ -60,12 +90,31 @@ class SessionListHandler(CreateHandler):
 
     @authenticated
     @authorized
+    @operation(
+        parameters=(
+            Parameter("all", bool, "Sessions that ended, too."),
+            Parameter("status", str, "Only these, joined by commas.", example="RUNNING,PENDING"),
+            Parameter("limit", int, f"Most on one page, up to {MAX_PAGE}.", example=PAGE),
+            Parameter("before", int, "What stood in `next` of the page before."),
+            OWNER_PARAMETER,
+        ),
+        replies={200: Reply("A page of sessions, newest first.", types.SessionPage)},
+    )
     async def get(self) -> None:
-        """List the owner's sessions, a page at a time; with ``?all=true``, ended ones too."""
-        found = self.sessions.list(self.owner, live=not self.flag("all"))
-        limit = self.number("limit", PAGE, MAX_PAGE) or PAGE
-        before = self.number("before", None, 2**63 - 1)
-        self.reply(wire.render_page(found, limit=limit, before=before, now=time.time()))
+        """List the owner's sessions, a page at a time: those that live, unless asked otherwise."""
+        page = self.sessions.page(
+            self.owner,
+            self._statuses(),
+            limit=self.number("limit", PAGE, MAX_PAGE) or PAGE,
+            before=self.number("before", None, _MAX_NUMBER),
+        )
+        self.reply(wire.render_page(page, self.describe))
+
+    def _statuses(self) -> frozenset[SessionStatus]:
+        asked = self.get_query_argument("status", "")
+        if asked:
+            return parse_statuses(asked)
+        return frozenset(SessionStatus) if self.flag("all") else LIVE
 
 
 class SessionHandler(BackendAIHandler):
@@ -73,36 +122,63 @@ class SessionHandler(BackendAIHandler):
 
     @authenticated
     @authorized
+    @operation(
+        parameters=(OWNER_PARAMETER,),
+        replies={200: Reply("All about the session.", types.SessionReply)},
+    )
     async def get(self, reference: str) -> None:
-        """Tell about a session, from memory."""
-        session = self.find(reference)
-        self.reply(wire.render_session(session, time.time()))
+        """Tell about a session, from memory.
+
+        Figures may be a few seconds old. Reading is no use of the session: it does not put its
+        idle timeout off. One that ended can be read by UUID or number for a while.
+        """
+        self.reply(self.describe(self.find(reference)))
 
     @authenticated
     @authorized
+    @operation(
+        parameters=(OWNER_PARAMETER,),
+        replies={204: Reply("The session runs again.")},
+        errors=(NotRunning,),
+    )
     async def patch(self, reference: str) -> None:
-        """Restart the session's kernel."""
+        """Restart the session's kernel.
+
+        Id, ports and URLs stay, and services go on; what the kernel had in memory is lost.
+        """
         session = self.find_live(reference)
         await self.sessions.restart(session.id)
+        self.touch(session)
         self.reply_nothing()
 
     @authenticated
     @authorized
+    @operation(
+        parameters=(
+            Parameter("forced", bool, "Without a grace period."),
+            Parameter("Prefer", str, "`return=representation`: answer 200, stats.", where="header"),
+            OWNER_PARAMETER,
+        ),
+        replies={
+            204: Reply("The session is gone."),
+            200: Reply("The session is gone; what it used.", types.StatsReply),
+        },
+    )
     async def delete(self, reference: str) -> None:
         """Destroy the session; the answer comes after its removal.
 
-        Of several that destroy one session, one does and the others come too late.
+        One that has not started is cancelled. Of several that destroy one session, one does and
+        the others come too late. Clients that send `X-BackendAI-Version` get the stats.
         """
         session = self.find_live(reference)
         forced = self.flag("forced")
         wants_stats = self._wants_stats()
         with self.rest.endings.claim(session) as is_mine:
-            usage = await last_usage(self.sessions, session) if wants_stats else None
             ended = await self.sessions.destroy(session.id, forced=forced)
         if not is_mine:
             raise absent(reference)
         if wants_stats:
-            self.reply(wire.render_stats(ended, usage))
+            self.reply(wire.render_stats(ended))
         else:
             self.reply_nothing()
 
@@ -112,26 +188,3 @@ class SessionHandler(BackendAIHandler):
             self.set_header("Preference-Applied", "return=representation")
             return True
         return "X-BackendAI-Version" in self.request.headers
-
-
-class LogsHandler(BackendAIHandler):
-    """``{root}/session/:id/logs``."""
-
-    @authenticated
-    @authorized
-    async def get(self, reference: str) -> None:
-        """Return the last lines that the session wrote, also after its end."""
-        session = self.find(reference)
-        self.reply({"result": {"logs": await self.sessions.logs(session.id)}})
-
-
-class InterruptHandler(BackendAIHandler):
-    """``{root}/session/:id/interrupt``."""
-
-    @authenticated
-    @authorized
-    async def post(self, reference: str) -> None:
-        """Interrupt what the session's kernel is doing."""
-        session = self.find(reference)
-        await self.sessions.interrupt(session.id)
-        self.reply_nothing()

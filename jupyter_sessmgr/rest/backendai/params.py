@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed
+from jupyter_sessmgr.model.errors import InvalidRequest, Unsupported
+from jupyter_sessmgr.model.ports import check_preopen_ports
 from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.model.session import SessionType
+from jupyter_sessmgr.model.status import FINAL, SessionStatus
+from jupyter_sessmgr.rest.backendai.fields import Fields
 
-#: Longest of the texts that have no rule of their own: tag, group, domain.
-MAX_TEXT = 255
 #: A wait is at most this many seconds; zero means: as long as it takes.
 MAX_WAIT = 10**6
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-#: What upstream has and we do not, yet: asking for it is an error, not a silence.
-_UNSUPPORTED = ("startup_command", "bootstrap_script", "starts_at", "callback_url", "dependencies")
+#: Longest script or command.
+MAX_SCRIPT = 64 * 1024
+
+#: What upstream has and we do not: asking for it is an error, not a silence.
+_UNSUPPORTED = ("starts_at", "callback_url", "dependencies")
+_UNSUPPORTED_TYPES = frozenset({"inference", "system"})
+#: What stands in ``config`` changes what a session can do and see, so what is unknown there is
+#: refused; at top level newer clients add what older servers may pass over.
 _CONFIG = frozenset(
     {
         "environ",
@@ -30,9 +36,20 @@ _CONFIG = frozenset(
         "scaling_group",
         "instance_memory",
         "instance_cores",
+        "instance_gpus",
+        "preopen_ports",
     }
 )
 _ONLY_GROUP = "default"
+LIVE = frozenset(SessionStatus) - FINAL
+_NONE: frozenset[SessionStatus] = frozenset()
+#: Statuses by name. Upstream prepares where we create; some of its statuses never happen here.
+_STATUSES: Mapping[str, frozenset[SessionStatus]] = {
+    **{status.value: frozenset({status}) for status in SessionStatus},
+    "ALL": frozenset(SessionStatus),
+    "PREPARING": frozenset({SessionStatus.CREATING}),
+    **dict.fromkeys(("SCHEDULED", "BUILDING", "RESIZING", "RUNNING_DEGRADED"), _NONE),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,77 +61,8 @@ class CreateCall:
     enqueue_only: bool
     #: Seconds to wait for the start; None: until it has come to an end.
     max_wait: float | None
-
-
-class Fields:
-    """The keys of a JSON object, in whatever case they were written; null is absent.
-
-    Parameters
-    ----------
-    source : object
-        What should be a JSON object.
-    what : str
-        What people call it.
-    """
-
-    def __init__(self, source: object, what: str) -> None:
-        if not isinstance(source, Mapping):
-            raise InvalidRequest(f"{what}: not an object.", field=what)
-        self._values: dict[str, Any] = {}
-        for key, value in source.items():
-            name = _HUMP.sub("_", key).lower()
-            if value is not None and self._values.setdefault(name, value) != value:
-                raise InvalidRequest(f"{key!r:.80} is given twice, differently.", field=key)
-
-    def first(self, *names: str) -> Any:
-        """Return the value of the first name that has one; None when none has."""
-        return next((self._values[name] for name in names if name in self._values), None)
-
-    def text(self, *names: str, default: str = "") -> str:
-        """Return a text of at most 255 characters; `names[0]` is told in errors."""
-        value = self.first(*names)
-        if value is None:
-            return default
-        if not isinstance(value, str) or len(value) > MAX_TEXT:
-            raise InvalidRequest(
-                f"{names[0]}: not a text of at most {MAX_TEXT} characters.", field=names[0]
-            )
-        return value
-
-    def flag(self, *names: str, default: bool) -> bool:
-        """Return true or false."""
-        value = self.first(*names)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise InvalidRequest(f"{names[0]}: write true or false.", field=names[0])
-        return value
-
-    def object(self, *names: str) -> Fields:
-        """Return the keys of an object inside; none when it is absent."""
-        value = self.first(*names)
-        return Fields({} if value is None else value, names[0])
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of texts."""
-        value = self.first(name)
-        if value is None:
-            return ()
-        if not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
-            raise InvalidRequest(f"{name}: not a list of texts.", field=name)
-        if isinstance(value, str):
-            raise InvalidRequest(f"{name}: not a list of texts.", field=name)
-        return tuple(value)
-
-    def refuse(self, *names: str) -> None:
-        """Refuse what cannot be done, unless it is empty."""
-        for name in names:
-            if self._values.get(name):
-                raise InvalidRequest(f"{name} is not supported by this server.", field=name)
-
-    def refuse_others(self, known: frozenset[str]) -> None:
-        """Refuse all keys but these, unless they are empty."""
-        self.refuse(*(name for name in self._values if name not in known))
+    #: Whose session it is to be, by access key; "": the caller's.
+    owner_access_key: str = ""
 
 
 def parse_create(body: Mapping[str, Any]) -> CreateCall:
@@ -127,24 +75,49 @@ def parse_create(body: Mapping[str, Any]) -> CreateCall:
     ------
     InvalidRequest
         naming the field.
-    NotAllowed
-        when the session should be somebody else's.
+    Unsupported
+        for what upstream has and this server has not.
     """
     fields = Fields(body, "body")
     fields.refuse(*_UNSUPPORTED)
-    if fields.first("owner_access_key"):
-        raise NotAllowed("Sessions for other owners cannot be made here.", field="owner_access_key")
-    kind = fields.text("session_type", "type", default="interactive")
-    if kind != "interactive":
-        raise InvalidRequest(
-            f"type: {kind!r:.40} sessions are not supported; ask for an interactive one.",
-            field="type",
-        )
     return CreateCall(
         request=_request(fields),
         enqueue_only=fields.flag("enqueue_only", default=False),
         max_wait=_max_wait(fields.first("max_wait_seconds")),
+        owner_access_key=fields.text("owner_access_key"),
     )
+
+
+def parse_name(body: Mapping[str, Any], query: str) -> str:
+    """Read the new name of ``POST /session/:id/rename``, from the body or else the query string.
+
+    Raises
+    ------
+    InvalidRequest
+        when there is none. Whether it may be a name is for the manager.
+    """
+    fields = Fields(body, "body")
+    name = fields.text("name", "session_name", "client_session_token") or query
+    if not name:
+        raise InvalidRequest("name: say the new name.", field="name")
+    return name
+
+
+def parse_statuses(text: str) -> frozenset[SessionStatus]:
+    """Read statuses joined by commas: ours, those that only upstream has, and ``ALL``.
+
+    Raises
+    ------
+    InvalidRequest
+        naming the first that is none.
+    """
+    found: set[SessionStatus] = set()
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        known = _STATUSES.get(name)
+        if known is None:
+            raise InvalidRequest(f"status: {name!r:.60} is none.", field="status")
+        found |= known
+    return frozenset(found)
 
 
 def _request(fields: Fields) -> CreateRequest:
@@ -153,6 +126,7 @@ def _request(fields: Fields) -> CreateRequest:
     _check_scaling_group(config.text("scaling_group"))
     opts = config.object("resource_opts")
     opts.refuse_others(frozenset({"shmem"}))
+    kind, command = _kind(fields)
     return CreateRequest(
         image=fields.text("image", "lang"),
         name=fields.text("client_session_token", "session_name", "name") or None,
@@ -167,9 +141,39 @@ def _request(fields: Fields) -> CreateRequest:
         group=fields.text("group", "group_name", default="default"),
         tag=fields.text("tag"),
         durable=fields.flag("durable", default=True),
+        session_type=kind,
+        startup_command=command,
+        bootstrap_script=fields.text("bootstrap_script", longest=MAX_SCRIPT),
+        preopen_ports=check_preopen_ports(config.first("preopen_ports")),
         reuse=fields.flag("reuse_if_exists", default=True),
         origin="rest",
     )
+
+
+def _kind(fields: Fields) -> tuple[SessionType, str]:
+    """Read the type of the session, and the command that only a batch session has."""
+    kind = fields.text("session_type", "type", default="interactive").lower()
+    command = fields.text("startup_command", longest=MAX_SCRIPT)
+    if kind in _UNSUPPORTED_TYPES:
+        raise Unsupported(f"type: {kind} sessions are not supported by this server.", field="type")
+    if kind == "interactive":
+        if command:
+            raise InvalidRequest(
+                "startupCommand: only sessions of type batch run one; leave it out or ask for "
+                "type batch.",
+                field="startupCommand",
+            )
+        return "interactive", ""
+    if kind != "batch":
+        raise InvalidRequest(
+            f"type: {kind!r:.40} is neither interactive nor batch.",
+            field="type",
+        )
+    if not command.strip():
+        raise InvalidRequest(
+            "startupCommand: say what a session of type batch is to run.", field="startupCommand"
+        )
+    return "batch", command
 
 
 def _first_given(*values: object) -> object:
@@ -226,6 +230,7 @@ def _resources(config: Fields) -> Mapping[str, object]:
     slots = {
         "cpu": config.first("instance_cores"),
         "mem": None if memory is None else f"{memory}g",
+        "cuda.device": config.first("instance_gpus"),
     }
     return {slot: amount for slot, amount in slots.items() if amount is not None}
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from jupyter_sessmgr.rest.backendai import unsupported
+from jupyter_sessmgr.rest.backendai.about import (
+    LogsHandler,
+    RenameHandler,
+    StatusHistoryHandler,
+    TaskLogsHandler,
+)
+from jupyter_sessmgr.rest.backendai.admin import LegacyQueryHandler, QueryHandler
+from jupyter_sessmgr.rest.backendai.events import SessionEventsHandler
 from jupyter_sessmgr.rest.backendai.handlers import (
     CreateHandler,
-    InterruptHandler,
-    LogsHandler,
-    SessionHandler,
     SessionListHandler,
     VersionHandler,
 )
+from jupyter_sessmgr.rest.backendai.runs import (
+    CompletionsHandler,
+    ExecuteHandler,
+    InterruptHandler,
+)
+from jupyter_sessmgr.rest.backendai.stream_execute import ExecuteSocket
 from jupyter_sessmgr.rest.routing import Route, under
 
 #: Under ``/session``, and under the legacy name ``/kernel``. A reference is a session's name,
@@ -18,9 +30,19 @@ SESSION = (
     Route("", SessionListHandler),
     Route("/create", CreateHandler),
     Route("/_/create", CreateHandler, alias=True),
-    Route("/{reference}", SessionHandler),
+    Route("/_/logs", TaskLogsHandler),
+    Route("/{reference}", ExecuteHandler),
     Route("/{reference}/logs", LogsHandler),
+    Route("/{reference}/rename", RenameHandler),
+    Route("/{reference}/status-history", StatusHistoryHandler),
     Route("/{reference}/interrupt", InterruptHandler),
+    Route("/{reference}/complete", CompletionsHandler),
+    *unsupported.SESSION,
+)
+#: Under ``/stream/session``, and under ``/stream/kernel``.
+STREAM = (
+    Route("/_/events", SessionEventsHandler, alias=True),
+    Route("/{reference}/execute", ExecuteSocket),
 )
 
 
@@ -30,5 +52,11 @@ def backendai_routes(root: str, *, document_routes: bool) -> list[Route]:
         Route(root, VersionHandler, slash=True),
         *under(f"{root}/session", SESSION),
         *under(f"{root}/kernel", SESSION, alias=True),
+        Route(f"{root}/admin/gql", QueryHandler),
+        Route(f"{root}/admin/graphql", LegacyQueryHandler),
+        *unsupported.unsupported_routes(root),
+        Route(f"{root}/events/session", SessionEventsHandler),
+        *under(f"{root}/stream/session", STREAM),
+        *under(f"{root}/stream/kernel", STREAM, alias=True),
         *(under("/session", SESSION, alias=True) if document_routes else ()),
     ]
