@@ -72,7 +72,7 @@ class Executions:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def start(self, session: ComputeSession, code: str, run_id: str | None = None) -> Run:
+    async def start(self, session: ComputeSession, code: str, run_id: str = "") -> Run:
         """Begin a run, behind those that the session's kernel has to do already.
 
         The same code under the same id is the run that was begun before: an answer that was lost
@@ -87,7 +87,8 @@ class Executions:
         TooManyRequests
             when there are too many runs.
         """
-        known = self._runs.get((session.id, run_id or ""))
+        session = await self._sessions.resume_for_use(session.id)
+        known = self._runs.get((session.id, run_id))
         if known is not None:
             if known.code != code:
                 raise InvalidRequest(f"runId: {run_id!r:.80} is another run.", field="runId")
@@ -135,6 +136,7 @@ class Executions:
 
     async def interrupt(self, session: ComputeSession) -> None:
         """Interrupt what the session's kernel is doing, in the way the kernel wants it."""
+        session = await self._sessions.resume_for_use(session.id)
         if self._sessions.interrupt_mode(session.id) != "message":
             await self._sessions.interrupt(session.id)
             return
@@ -142,12 +144,12 @@ class Executions:
             channels.interrupt()
 
     def abandon(self, session: ComputeSession, run: Run) -> None:
-        """Forget a run that nobody can ask for any more; interrupt it when its turn has come."""
-        self._forget((session.id, run.id))
+        """Interrupt a run that nobody can ask for any more, when its turn has come."""
         self._spawn(self._interrupt_when_started(session, run))
 
     async def complete(self, session: ComputeSession, code: str, cursor: int) -> list[str] | None:
         """Ask the kernel what could stand at the cursor; None while it is busy."""
+        session = await self._sessions.resume_for_use(session.id)
         async with self._line(session).channels() as channels:
             return await channels.complete(code, cursor, COMPLETION_TIMEOUT)
 
@@ -250,22 +252,19 @@ class Executions:
 
     async def _interrupt_when_started(self, session: ComputeSession, run: Run) -> None:
         await run.started.wait()
-        if run.ended.is_set():
-            return
         try:
-            await self.interrupt(session)
+            if not run.ended.is_set():
+                await self.interrupt(session)
         except SessmgrError as error:
             self._log.info("A run of session %s goes on: %s", session.id, error.message)
+        await run.ended.wait()
+        self._forget((session.id, run.id))
 
     @contextmanager
     def _noted(self, session_id: str) -> Iterator[None]:
         """Count an execution, and keep its session from being taken for idle meanwhile."""
-        activity = getattr(self._sessions, "activity", None)
-        if activity is None:
-            yield
-            return
-        activity.note_query(session_id)
-        with activity.client(session_id):
+        self._sessions.activity.note_query(session_id)
+        with self._sessions.activity.client(session_id):
             yield
 
     def _on_event(self, event: Event) -> None:
