@@ -25,7 +25,7 @@ COMMON = {"400", "401", "403", "413", "415", "503"}
 def render_page() -> str:
     """Write the page: what is written by hand, then one section for each tag."""
     by_hand = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    document = make_document(routes(document_routes=True), statuses={})
+    document = make_document(routes(document_routes=True))
     lines = [MARK, ""]
     for tag in document["tags"]:
         lines += [f"## {tag['name']}", "", tag["description"], ""]
@@ -77,7 +77,7 @@ def _is_special(status: str, reply: dict[str, Any]) -> bool:
 
 def _bodies(reply: dict[str, Any]) -> Iterator[str]:
     for media, content in reply.get("content", {}).items():
-        kind = kind_of(content["schema"])
+        kind = kind_of(content.get("schema", {"type": "the same"}))
         yield kind if media == "application/json" else f"{kind} as `{media}`"
 
 

@@ -102,10 +102,10 @@ class Completions(TypedDict):
     completions: list[str]
 
 
-class ExecuteReply(TypedDict):
-    """Answers `POST`: completions in the mode `complete`, else a run."""
+class RunReply(TypedDict):
+    """Answers `POST`, but in the mode `complete`."""
 
-    result: RunResult | Completions
+    result: RunResult
 
 
 class CompleteReply(TypedDict):

@@ -11,7 +11,6 @@ from jupyter_sessmgr.rest.backendai.fields import Fields
 from jupyter_sessmgr.rest.backendai.run_types import (
     CompleteReply,
     Completions,
-    ExecuteReply,
     RunResult,
 )
 from jupyter_sessmgr.rest.bodies import MAX_BODY
@@ -85,11 +84,6 @@ def render_run(progress: Progress) -> RunResult:
         "options": {"is_password": progress.is_password} if waits else None,
         "files": [],
     }
-
-
-def render_execute(result: RunResult | Completions) -> ExecuteReply:
-    """Answer ``POST /session/:id``."""
-    return {"result": result}
 
 
 def render_completions(matches: list[str] | None) -> Completions:

@@ -19,15 +19,13 @@ from jupyter_sessmgr.rest.backendai.run_types import (
     CompleteBody,
     CompleteReply,
     ExecuteBody,
-    ExecuteReply,
+    RunReply,
 )
 from jupyter_sessmgr.rest.backendai.run_wire import (
     RunCall,
     parse_complete,
     parse_run,
     render_complete,
-    render_completions,
-    render_execute,
     render_run,
 )
 from jupyter_sessmgr.rest.execution.run import Run
@@ -72,7 +70,9 @@ class ExecuteHandler(SessionHandler, CompletionsHandler):
     @operation(
         parameters=(OWNER_PARAMETER,),
         body=ExecuteBody,
-        replies={200: Reply("How the run stands, and what it wrote since.", ExecuteReply)},
+        replies={
+            200: Reply("How the run stands, and what it wrote since.", RunReply | CompleteReply)
+        },
         examples={"hello": {"mode": "query", "code": "print('hello')", "runId": None}},
         errors=(
             InvalidRequest,
@@ -92,13 +92,12 @@ class ExecuteHandler(SessionHandler, CompletionsHandler):
         """
         call = parse_run(await self.read_body())
         if call.mode == "complete":
-            matches = await self.completions(call, reference)
-            self.reply(render_execute(render_completions(matches)))
+            self.reply(render_complete(await self.completions(call, reference)))
             return
         run = await self._run(call, reference)
         await run.wait(LONG_POLL)
         if not self._gone:
-            self.reply(render_execute(render_run(run.take())))
+            self.reply({"result": render_run(run.take())})
 
     async def _run(self, call: RunCall, reference: str) -> Run:
         runs = self.rest.runs

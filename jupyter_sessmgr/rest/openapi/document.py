@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_sessmgr._version import __version__
+from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.rest.openapi.areas import AREAS, SCHEMES, Dialect, area_of
 from jupyter_sessmgr.rest.openapi.failures import Statuses, failures
 from jupyter_sessmgr.rest.openapi.schemas import Schemas
@@ -20,6 +22,8 @@ VARIABLES = {
     "reference": ("The session's name, else its UUID, else its number.", "my-session"),
     "rest": ("The rest of the path.", ""),
 }
+#: Status codes as the dialects' documents have them; an admin may choose others.
+DOCUMENTED: Statuses = MappingProxyType({InvalidRequest: 401})
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 _ABOUT = """\
 Compute sessions of a Jupyter server. Paths are relative to the server's base URL. All under \
@@ -31,7 +35,7 @@ most 1 MiB; keys may be written in camelCase and in snake_case, and null is the 
 
 
 def make_document(
-    routes: Sequence[Route], *, base_url: str = "/", statuses: Statuses
+    routes: Sequence[Route], *, base_url: str = "/", statuses: Statuses = DOCUMENTED
 ) -> dict[str, Any]:
     """Describe the routes.
 

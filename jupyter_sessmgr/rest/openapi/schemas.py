@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import UnionType
 from typing import Any, get_args, get_type_hints, is_typeddict
 
 import msgspec
@@ -24,6 +25,9 @@ class Schemas:
         ValueError
             when two different types have the same name.
         """
+        if isinstance(kind, UnionType) and any(is_typeddict(one) for one in get_args(kind)):
+            # msgspec reads no such types; we only describe them.
+            return {"anyOf": [self.of(one) for one in get_args(kind)]}
         (schema,), named = msgspec.json.schema_components(
             [kind], schema_hook=_schema_of_others, ref_template=_REFERENCE
         )
