@@ -68,6 +68,7 @@ class Ending:
             return replace(session, log_tail=await self._engine_log(place) or session.log_tail)
         cpu_ms = max(session.cpu_ms, usage.cpu_ms)
         usage = replace(usage, cpu_ms=cpu_ms)
+        self._parts.activity.note_usage(session.id, usage)
         return replace(session, cpu_ms=cpu_ms, usage=usage, log_tail=tail)
 
     async def _engine_log(self, place: Place) -> str:

@@ -51,10 +51,9 @@ class BackendAIHandler(SessionsHandler):
         own = super().owner
         if not access_key:
             return own
-        pairs = getattr(self.sessions, "keypairs", None)
-        pair = pairs.find(access_key) if pairs is not None else None
+        pair = self.sessions.keypairs.find(access_key)
         if pair is not None and (pair.owner == own or self.is_admin):
-            return str(pair.owner)
+            return pair.owner
         raise NotAllowed(
             f"{OWNER_KEY}: only an admin can speak for another owner, by an access key that "
             "there is.",
@@ -80,9 +79,7 @@ class BackendAIHandler(SessionsHandler):
 
     def touch(self, session: ComputeSession) -> None:
         """Note that a session was used: its idle time begins anew."""
-        activity = getattr(self.sessions, "activity", None)
-        if activity is not None:
-            activity.touch(session.id)
+        self.sessions.activity.touch(session.id)
 
     def flag(self, name: str) -> bool:
         """Read ``?name=true``."""

@@ -30,12 +30,10 @@ def known_of(sessions: ComputeSessionManager, session: ComputeSession) -> Known:
     """Gather what is known of a session now. Reading is no use of it."""
     if session.status.is_final:
         return NOTHING
-    queue, idle, meter, services_ = (
-        getattr(sessions, name, None) for name in ("queue", "idle", "meter", "services")
-    )
-    queued = queue.place_of(session.id) if queue else None
-    deadline = idle.deadline(session) if idle else None
-    measured = meter.of(session.id) if meter else None
+    queued = sessions.queue.place_of(session.id)
+    deadline = sessions.idle.deadline(session)
+    measured = sessions.meter.of(session.id)
+    services_ = getattr(sessions, "services", None)
     services = services_.states(session.id) if services_ else {}
     return Known(
         queue_position=queued.position if queued is not None else None,
@@ -48,8 +46,4 @@ def known_of(sessions: ComputeSessionManager, session: ComputeSession) -> Known:
 
 def as_of_now(sessions: ComputeSessionManager, session: ComputeSession) -> ComputeSession:
     """Give a session's row what was noted of its use since it was written."""
-    activity = getattr(sessions, "activity", None)
-    if activity is None or session.status.is_final:
-        return session
-    stamped: ComputeSession = activity.stamp(session)
-    return stamped
+    return session if session.status.is_final else sessions.activity.stamp(session)
