@@ -14,6 +14,8 @@ from jupyter_sessmgr.model.errors import (
     SessionNotFound,
     SessmgrError,
     Standby,
+    ServiceStarting,
+    ServiceTimeout,
     StoreError,
     TooManyRequests,
 )
@@ -62,6 +64,8 @@ _CODES: tuple[tuple[type[SessmgrError], Exit], ...] = (
     (TooManyRequests, Exit.UNAVAILABLE),
     (EngineUnavailable, Exit.UNAVAILABLE),
     (AgentUnavailable, Exit.UNAVAILABLE),
+    (ServiceStarting, Exit.UNAVAILABLE),
+    (ServiceTimeout, Exit.UNAVAILABLE),
     (StoreError, Exit.UNAVAILABLE),
 )
 

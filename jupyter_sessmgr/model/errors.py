@@ -4,7 +4,8 @@
 
     SessmgrError
     ├── InvalidRequest      what was asked makes no sense; asking again is no help
-    │   └── ImageNotFound   no such image here, or not allowed (one answer for both)
+    │   ├── ImageNotFound   no such image here, or not allowed (one answer for both)
+    │   └── NoSuchFile      no such file or folder in the session
     ├── NotAllowed          understood, and refused
     ├── SessionNotFound     absent, or somebody else's (one answer for both)
     ├── LimitExceeded       over the server's limits
@@ -19,6 +20,9 @@
     │   └── EngineUnavailable   no answer: unknown, which is not "gone"    (retryable)
     ├── AgentError          the agent inside the session said no, or failed
     │   └── AgentUnavailable    no answer: unknown, which is not "gone"    (retryable)
+    ├── ServiceError        an app in the session failed, or answered nonsense
+    │   ├── ServiceStarting     it does not answer yet                     (retryable)
+    │   └── ServiceTimeout      it took too long to answer                 (retryable)
     └── StoreError          the state could not be read or written         (retryable)
         └── StoreRefused    the state folder must not be used as it is; says the remedy
 
@@ -59,6 +63,10 @@ class InvalidRequest(SessmgrError):
 
 class ImageNotFound(InvalidRequest):
     """The image is not here or not allowed; which of both is not told."""
+
+
+class NoSuchFile(InvalidRequest):
+    """There is no such file or folder in the session."""
 
 
 class NotAllowed(SessmgrError):
@@ -121,6 +129,22 @@ class AgentError(SessmgrError):
 
 class AgentUnavailable(AgentError):
     """The agent gave no answer. Its session is unknown, which is not the same as gone."""
+
+    retryable = True
+
+
+class ServiceError(SessmgrError):
+    """A service of a session failed, or answered nonsense; `data["log"]` has its last lines."""
+
+
+class ServiceStarting(ServiceError):
+    """A service of a session is being started and does not answer yet."""
+
+    retryable = True
+
+
+class ServiceTimeout(ServiceError):
+    """A service of a session took too long to answer."""
 
     retryable = True
 

@@ -70,6 +70,9 @@ ANSWERS: Mapping[type[tree.SessmgrError], Answer] = MappingProxyType(
         tree.AgentUnavailable: Answer(
             503, "service-unavailable", "The session's agent does not answer."
         ),
+        tree.ServiceError: Answer(502, "service-error", "The service failed."),
+        tree.ServiceStarting: Answer(503, "service-unavailable", "The service is starting."),
+        tree.ServiceTimeout: Answer(504, "service-timeout", "The service does not answer."),
         tree.StoreError: Answer(503, "service-unavailable", "The state cannot be written."),
         tree.StoreRefused: Answer(503, "service-unavailable", "The state folder is not usable."),
     }
