@@ -157,6 +157,20 @@ def next_starts(
     return Verdict(tuple(starts), waits)
 
 
+def after_turns(
+    turns: Mapping[str, Turn], waiting: Sequence[Claim], starts: Sequence[str]
+) -> dict[str, Turn]:
+    """Note who had a turn: later than all other turns, and than all who wait now came."""
+    latest = max(
+        [one.number for one in waiting] + [number for number, _ in turns.values()], default=0
+    )
+    serial = max((serial for _, serial in turns.values()), default=0)
+    owners = {one.id: one.owner for one in waiting}
+    taken = {owners[one]: (latest, serial + n) for n, one in enumerate(starts, 1)}
+    still = {owner for one, owner in owners.items() if one not in starts}
+    return {owner: turn for owner, turn in {**turns, **taken}.items() if owner in still}
+
+
 def _lines(waiting: Sequence[Claim]) -> dict[str, list[Claim]]:
     lines: dict[str, list[Claim]] = {}
     for one in sorted(waiting, key=lambda claim: claim.number):
@@ -211,7 +225,7 @@ class _House:
         if self._open.lacks(one.needs):
             return "waits behind a session that has waited for long; what is free is kept for it"
         if self._starting >= self._most_starting:
-            return f"waits for its turn: {self._starting} sessions are starting"
+            return f"waits for its turn: at most {self._most_starting} start at once"
         return ""
 
     def own_limit(self, one: Claim) -> str:
@@ -221,7 +235,10 @@ class _House:
             return f"waits for another session of its owner to end: {mine} run, the most allowed"
         most = self._most.groups.get(one.group)
         if most is not None and ours >= most:
-            return f"waits for another session of group {one.group} to end: {ours} run, the most"
+            return (
+                f"waits for another session of group {one.group} to end: {ours} run, the most "
+                "allowed"
+            )
         return ""
 
     def too_full(self, one: Claim) -> str:
