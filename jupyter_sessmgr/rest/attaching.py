@@ -5,30 +5,28 @@ from __future__ import annotations
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.rest.base import Rest
-from jupyter_sessmgr.rest.waits import started
 
-#: Seconds that a suspended session is given to wake up before the client is told to ask again.
-RESUME_WAIT = 10.0
+#: From here a session can be used at once.
+_MADE = frozenset({SessionStatus.RUNNING, SessionStatus.SUSPENDED})
 
 
 async def attach(rest: Rest, session: ComputeSession) -> tuple[ComputeSession, bool]:
     """Resume a session if it is suspended, have its kernel listed, and note that it is used.
 
     Never makes a session, and may be repeated: of many that attach, the first one does all.
+    A session that is on its way up is left as it is.
 
     Returns
     -------
     tuple
         The session as it is then, and whether Jupyter lists its kernel.
+
+    Raises
+    ------
+    NotRunning
+        when it ended meanwhile; EngineUnavailable when it takes long to resume.
     """
-    if session.status is SessionStatus.SUSPENDED:
-        session = await _resumed(rest, session)
-    if session.status is not SessionStatus.RUNNING:
-        return session, False
-    rest.sessions.activity.touch(session.id)
-    return session, await rest.adopted(session)
-
-
-async def _resumed(rest: Rest, session: ComputeSession) -> ComputeSession:
-    await rest.sessions.resume(session.id)
-    return await started(rest.sessions, session, RESUME_WAIT) or session
+    if session.status in _MADE:
+        session = await rest.sessions.resume_for_use(session.id)
+    is_running = session.status is SessionStatus.RUNNING
+    return session, is_running and await rest.adopted(session)

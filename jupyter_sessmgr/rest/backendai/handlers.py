@@ -66,6 +66,8 @@ class CreateHandler(BackendAIHandler):
         that goes away meanwhile loses nothing: the same request finds the same session.
         """
         call = parse_create(await self.read_body())
+        if call.owner_access_key:
+            await self.sessions.keypairs.refresh()
         owner = self.owner_of(call.owner_access_key) if call.owner_access_key else self.owner
         session, fresh = await self.sessions.create(call.request, owner)
         session, status = await self._outcome(call, session, fresh=fresh)
@@ -82,7 +84,11 @@ class CreateHandler(BackendAIHandler):
         if call.enqueue_only:
             return session, SessionStatus.PENDING.value if fresh else session.status.value
         done = await started(self.sessions, session, call.max_wait)
-        return (session, wire.TIMEOUT) if done is None else (done, done.status.value)
+        if done is None:
+            return session, wire.TIMEOUT
+        if done.status is SessionStatus.RUNNING:
+            await self.rest.adopted(done)
+        return done, done.status.value
 
 
 class SessionListHandler(CreateHandler):
