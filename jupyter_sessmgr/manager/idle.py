@@ -174,10 +174,26 @@ class IdleCuller(LoggingConfigurable):
         SessionNotFound
             when there is no live session of this id.
         """
-        session = self._parts.store.get(session_id) if self._parts is not None else None
-        if session is None or self._wishes is None or session.status.is_final:
-            raise SessionNotFound(f"There is no live session {session_id}.")
+        session = self.find(session_id, "")
+        if self._wishes is None:
+            raise SessionNotFound("No limits of time hold here.", session=session.name)
         return await self._wishes.exempt(session, exempt)
+
+    def find(self, reference: str, owner: str) -> ComputeSession:
+        """Find a live session for an administrator: an owner's, or by UUID anybody's.
+
+        Raises
+        ------
+        SessionNotFound
+            when there is none.
+        """
+        session = None
+        if self._parts is not None:
+            store = self._parts.store
+            session = store.find(owner, reference) or store.get(reference)
+        if session is None or session.status.is_final:
+            raise SessionNotFound(f"There is no live session {reference!r:.80}.")
+        return session
 
     async def tick(self) -> None:
         """Look at all sessions once.

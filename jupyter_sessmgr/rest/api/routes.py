@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
+from jupyter_sessmgr.rest.api.time_handlers import ExemptHandler, ResumeHandler, SuspendHandler
 from jupyter_sessmgr.rest.openapi.handlers import OpenApiHandler
 from jupyter_sessmgr.rest.routing import Route, under
 
@@ -10,6 +11,9 @@ API = (
     Route("/health", HealthHandler),
     Route("/offers", OffersHandler),
     Route("/openapi.json", OpenApiHandler),
+    Route("/session/{reference}/suspend", SuspendHandler),
+    Route("/session/{reference}/resume", ResumeHandler),
+    Route("/session/{reference}/exempt", ExemptHandler),
 )
 
 
