@@ -32,6 +32,9 @@ def row(status=S.RUNNING, **changes):
 TABLE = [
     # what is asked for is made
     ("fresh", row(S.PENDING), {}, d.MakePlace),
+    ("in the queue", row(S.PENDING), {"let_in": False}, d.Rest),
+    ("let in before", row(S.CREATING), {"let_in": False}, d.MakePlace),
+    ("cancelled while in the queue", row(S.PENDING, goal=Goal.STOP), {"let_in": False}, d.Finish),
     ("crashed before the place was made", row(S.PENDING), {"place": INTENDED}, d.MakePlace),
     ("crashed while creating", row(S.CREATING), {"place": INTENDED}, d.MakePlace),
     ("crashed before the place's row", row(S.CREATING), {}, d.MakePlace),

@@ -3,103 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import random
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from jupyter_sessmgr.manager.boot import agent_sources
-from jupyter_sessmgr.manager.bus import EventBus
-from jupyter_sessmgr.manager.parts import Memory, Parts
-from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import EngineError
 from jupyter_sessmgr.model.session import Place, PlaceState
 from jupyter_sessmgr.model.status import Goal, SessionStatus
-from jupyter_sessmgr.store.memory import MemoryStore
-from jupyter_sessmgr.store.quota import UNLIMITED
-from jupyter_sessmgr.testing import FakeEngine, FakeLinks, make_session, unavailable
+from jupyter_sessmgr.testing import make_session, unavailable
 from tests.plugins.waiting import eventually
+from tests.plugins.worlds import world
 
 S = SessionStatus
-
-
-class World:
-    """A store, an engine and a reconciler that can be killed and started again."""
-
-    def __init__(self):
-        self.store = MemoryStore()
-        self.engine = FakeEngine()
-        self.secrets = InstallationSecrets(b"m" * 32, "testinst")
-        self.reconciler = None
-        self.statuses = []
-
-    async def boot(self):
-        await asyncio.to_thread(agent_sources)
-        await self.store.open(Path("/nowhere"), self.secrets)
-        await self.engine.open(self.secrets, Path("/nowhere"))
-        self.start()
-
-    def start(self):
-        log = logging.getLogger("test")
-        self.links = FakeLinks(self.engine, self._changed, log)
-        self.parts = Parts(
-            store=self.store,
-            engine=self.engine,
-            links=self.links,
-            secrets=self.secrets,
-            folder=Path("/nowhere"),
-            bus=EventBus(log),
-            memory=Memory(),
-            log=log,
-            autorestart=self.restart,
-        )
-        self.parts.bus.subscribe(self.statuses.append)
-        self.reconciler = SessionReconciler(self.parts, sweep_interval=0.05, stop_grace=0.0)
-        self.reconciler.start()
-
-    async def crash(self):
-        await self.reconciler.stop()
-        await self.links.close()
-
-    def _changed(self, place_id):
-        place = self.store.place(place_id)
-        if place is not None and place.session_id:
-            self.reconciler.poke(place.session_id)
-
-    async def create(self, **changes):
-        session = await self.store.add(make_session(**changes), UNLIMITED)
-        self.reconciler.poke(session.id)
-        return session.id
-
-    async def restart(self, session):
-        current = self.store.get(session.id)
-        await self.store.save_wish(replace(current, generation=current.generation + 1))
-        self.reconciler.poke(session.id)
-
-    async def stop(self, session_id):
-        await self.store.save_wish(replace(self.store.get(session_id), goal=Goal.STOP))
-        self.reconciler.interrupt_start(session_id)
-        self.reconciler.poke(session_id)
-
-    def status(self, session_id):
-        return self.store.get(session_id).status
-
-    async def becomes(self, session_id, *statuses, timeout=5.0):
-        await eventually(lambda: self.status(session_id) in statuses, timeout, what=f"{statuses}")
-
-
-@contextlib.asynccontextmanager
-async def world():
-    made = World()
-    await made.boot()
-    try:
-        yield made
-    finally:
-        await made.crash()
 
 
 async def test_a_session_starts_restarts_and_ends():
@@ -305,7 +220,7 @@ async def test_P2_random_trouble_loses_nothing_and_leaks_nothing(seed):
         w.engine.before.clear()
         w.engine.after.clear()
         await w.crash()
-        w.start()
+        await w.start()
         await _settled(w, ids)
         _check_invariants(w, ids)
 
@@ -326,7 +241,7 @@ async def _trouble(w, rng, ids):
         w.links.die(place)
     elif action == "crash":
         await w.crash()
-        w.start()
+        await w.start()
 
 
 async def _settled(w, ids):
