@@ -46,6 +46,7 @@ class LegacyQueryHandler(BackendAIHandler):
     async def data(self) -> dict[str, Any]:
         """Find what the query in the body asks for."""
         body = await self.read_body()
+        await self.sessions.keypairs.refresh()
         roots: Mapping[str, Callable[[Field], Any]] = {
             "compute_session_list": self._list,
             "compute_session": self._one,

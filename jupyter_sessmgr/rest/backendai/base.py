@@ -34,13 +34,19 @@ class BackendAIHandler(SessionsHandler):
         """Look an error up in the table, with the codes that the document names."""
         return problem_of(error, status, self.rest.statuses)
 
+    async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler
+        """Look which key pairs there are, before one of them says whose sessions are meant."""
+        await super().prepare()
+        if self.current_user is not None and self.get_query_argument(OWNER_KEY, ""):
+            await self.sessions.keypairs.refresh()
+
     @property
     def owner(self) -> str:
         """Whose sessions this request is about: the caller's, unless an admin says otherwise."""
         return self.owner_of(self.get_query_argument(OWNER_KEY, ""))
 
     def owner_of(self, access_key: str) -> str:
-        """Say who owns a key pair; "" means: the caller.
+        """Say who owns a key pair, from memory; "" means: the caller.
 
         Raises
         ------
