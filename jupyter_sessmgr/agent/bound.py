@@ -26,10 +26,10 @@ def is_bound(connection: Mapping[str, Any], pid: int) -> bool:
     if connection["transport"] == "ipc":
         return set(socket_files(connection)) <= _unix_listeners()
     wanted = {connection[name + "_port"] for name in CHANNELS}
-    inodes = _tcp_listeners(wanted)
+    inodes = tcp_listeners(wanted)
     if set(inodes.values()) != wanted:
         return False
-    held = _held_sockets([pid, *descendants(pid)])
+    held = held_sockets([pid, *descendants(pid)])
     return held is None or {inodes[inode] for inode in held & set(inodes)} == wanted
 
 
@@ -45,7 +45,7 @@ def _accepts(connection: Mapping[str, Any], channel: str) -> bool:
         return probe.connect_ex(address) == 0
 
 
-def _tcp_listeners(ports: set[int]) -> dict[str, int]:
+def tcp_listeners(ports: set[int]) -> dict[str, int]:
     """Map socket inodes to ports, for listeners on one of `ports`."""
     found = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -68,7 +68,7 @@ def _unix_listeners() -> set[str]:
     return found
 
 
-def _held_sockets(pids: list[int]) -> set[str] | None:
+def held_sockets(pids: list[int]) -> set[str] | None:
     """List the inodes of the sockets that these processes hold; None when that is not told."""
     held = set()
     for pid in pids:

@@ -11,32 +11,34 @@ import ssl
 import stat
 import tempfile
 
+from .refusals import Invalid, Refused
+
+__all__ = ["Control", "Invalid", "Refused"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Awaitable, Callable, Mapping
 
+    from .frames import Frames
+
     Handler = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+    StreamHandler = Callable[[str, Mapping[str, Any], Frames], Awaitable[None]]
 
 #: A line that is longer ends the connection.
 MAX_LINE = 4 * 2**20
 MAX_CONNECTIONS = 32
 #: Requests of one connection that may be under way.
 MAX_REQUESTS = 64
+#: Connections that became streams.
+MAX_STREAMS = 1024
 #: How long a connection may take to show the token, TLS included, in seconds.
 AUTH_TIMEOUT = 5.0
-_MAX_FIRST_LINE = 1024
+#: Token, and which stream is wanted: a path of 4 KiB, as JSON spells it.
+_MAX_FIRST_LINE = 26 * 1024
 #: How long what waits to be sent may take when the port closes, in hundredths of a second.
 _GOODBYE = 50
 #: A client that does not read is cut off before this much waits for it.
 _MAX_UNSENT = 16 * 2**20
-
-
-class Refused(Exception):
-    """The request is understood and refused; the message is for people."""
-
-
-class Invalid(Exception):
-    """The request makes no sense; the message says which part."""
 
 
 class Control:
@@ -52,6 +54,8 @@ class Control:
         Does a verb. May raise `Refused`, `Invalid`, or anything: it is told as failed.
     heard : callable
         Called for every message of an authenticated client.
+    streams : callable
+        Serves a connection that is to become a stream, until it ends. May raise as `handler`.
     """
 
     def __init__(
@@ -60,11 +64,14 @@ class Control:
         hello: Callable[[], Any],
         handler: Handler,
         heard: Callable[[], None],
+        streams: StreamHandler,
     ) -> None:
         self.token = str(orders["token"])
         self.hello = hello
         self.handler = handler
         self.heard = heard
+        self.streams = streams
+        self._open_streams: set[Frames] = set()
         self._listen = orders["listen"]
         self._context = tls_context(orders)
         self._connections: list[Connection] = []
@@ -78,6 +85,8 @@ class Control:
 
     async def close(self) -> None:
         """Stop listening and cut all connections off, after what waits was sent."""
+        for frames in self._open_streams:
+            frames.close()
         for connection in list(self._connections):
             connection.close()
         for _ in range(_GOODBYE):  # only to let the last words out
@@ -133,6 +142,39 @@ class Control:
                     connection.abort()
                     return
 
+    def become_stream(
+        self, connection: Connection, transport: asyncio.Transport, wish: Mapping[str, Any]
+    ) -> Frames:
+        """Make a stream of a connection; from there on it counts as one."""
+        from .frames import Frames  # noqa: PLC0415 - a start must not wait for it
+
+        self.forget(connection)
+        frames = Frames(transport)
+        self.own(self._serve_stream(frames, wish))
+        return frames
+
+    async def _serve_stream(self, frames: Frames, wish: Mapping[str, Any]) -> None:
+        """Serve one stream; what goes wrong is told to its client."""
+        self._open_streams.add(frames)
+        try:
+            kind, args = self._check_wish(wish)
+            await self.streams(kind, args, frames)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong is told to the asker
+            frames.refuse(*reason(error))
+        except BaseException:
+            frames.abort()
+            raise
+        finally:
+            self._open_streams.discard(frames)
+
+    def _check_wish(self, wish: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        if len(self._open_streams) > MAX_STREAMS:
+            raise Refused("The session has %d streams open already." % MAX_STREAMS)
+        kind, args = wish.get("stream"), wish.get("args", {})
+        if not isinstance(kind, str) or not isinstance(args, dict):
+            raise Invalid("stream, args: missing, or of the wrong type")
+        return kind, args
+
     async def handshake(self, connection: Connection, peer: socket.socket) -> None:
         """Make a connection's TLS session."""
         loop = asyncio.get_running_loop()
@@ -156,6 +198,8 @@ class Connection(asyncio.Protocol):
         self._received = bytearray()
         self._pending = 0
         self._deadline: asyncio.TimerHandle | None = None
+        #: What it became.
+        self._stream: Frames | None = None
 
     async def run(self, peer: socket.socket) -> None:
         """Shake hands; from there on the loop calls."""
@@ -193,6 +237,9 @@ class Connection(asyncio.Protocol):
             start = end + 1
             if not self._take(line):
                 self.abort()
+                return
+            if self._stream is not None:
+                self._stream.data_received(bytes(self._received[start:]))
                 return
         del self._received[:start]
 
@@ -249,7 +296,11 @@ class Connection(asyncio.Protocol):
         known = isinstance(token, str) and hmac.compare_digest(
             token.encode("utf-8", "replace"), self._control.token.encode()
         )
-        if known:
+        if known and "stream" in message and self._transport is not None:
+            self.authenticated = True
+            self._control.heard()
+            self._stream = self._control.become_stream(self, self._transport, message)
+        elif known:
             self.authenticated = True
             self._control.heard()
             self.write(encode({"ok": True, "hello": self._control.hello()}))
@@ -259,16 +310,19 @@ class Connection(asyncio.Protocol):
         """Do one request and answer it."""
         try:
             answer = {"id": number, "result": await self._control.handler(verb, args)}
-        except Refused as error:
-            answer = failure(number, "refused", str(error))
-        except Invalid as error:
-            answer = failure(number, "invalid", str(error))
         except Exception as error:  # noqa: BLE001 - whatever went wrong is told to the asker
-            # the message may quote the request, which may hold secrets
-            answer = failure(number, "failed", getattr(error, "public", type(error).__name__))
+            answer = failure(number, *reason(error))
         finally:
             self._pending -= 1
         self.write(encode(answer))
+
+
+def reason(error: Exception) -> tuple[str, str]:
+    """Say of which kind an error is, and what its asker is told."""
+    if isinstance(error, Refused):
+        return error.kind, str(error)
+    # its message may quote the request, which may hold secrets
+    return "failed", str(getattr(error, "public", type(error).__name__))
 
 
 def failure(number: int, kind: str, message: str) -> dict[str, Any]:

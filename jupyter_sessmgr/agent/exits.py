@@ -1,8 +1,10 @@
-"""Why a kernel ended, in words for people."""
+"""Why a kernel, or another process, ended, in words for people."""
 
 from __future__ import annotations
 
 import signal
+
+KERNEL = "The kernel"
 
 _WHY = {
     "SIGKILL": "from outside, or by the system",
@@ -21,22 +23,27 @@ _WHY = {
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
-def out_of_memory(limit: int | None, advisory: bool = False) -> str:
-    """Say that the kernel was killed for want of memory."""
+def out_of_memory(limit: int | None, advisory: bool = False, who: str = KERNEL) -> str:
+    """Say that a process was killed for want of memory."""
     kind = "advisory limit" if advisory else "limit"
     within = " (%s %s)" % (kind, size_text(limit)) if limit else ""
-    return "The kernel ran out of memory%s and was killed." % within
+    return "%s ran out of memory%s and was killed." % (who, within)
 
 
-def exit_reason(code: int) -> str:
-    """Say how a kernel ended that nobody asked to end; negative codes are signals."""
+def exit_reason(code: int, who: str = KERNEL) -> str:
+    """Say how a process ended that nobody asked to end; negative codes are signals."""
     if code == 0:
-        return "The kernel ended by itself, with exit code 0."
+        return "%s ended by itself, with exit code 0." % who
     if code > 0:
-        return "The kernel ended with exit code %d." % code
+        return "%s ended with exit code %d." % (who, code)
     name = signal_name(-code)
     why = _WHY.get(name)
-    return "The kernel was killed by signal %d, %s%s." % (-code, name, ": " + why if why else "")
+    return "%s was killed by signal %d, %s%s." % (
+        who,
+        -code,
+        name,
+        ": " + why if why else "",
+    )
 
 
 def signal_name(signum: int) -> str:

@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import time
 
-from . import exits, kernelspecs, launch
+from . import exits, firstscript, kernelspecs, launch
 from .bound import is_bound
 from .cgroup import Cgroup
+from .oomwatch import OomWatch
 from .ring import Ring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Callable, Mapping, Sequence
 
     from .reaper import Reaper
 
 LOG_BYTES = 256 * 1024
 TAIL_BYTES = 4096
-#: An OOM kill explains a death only when it happened so many seconds before it.
-_OOM_WINDOW = 5.0
+#: How long a kernel may take to open its ports, in seconds.
+START_DEADLINE = 60.0
 
 
 class Kernel:
     """One kernel at a time; synchronous, so that the first can start before asyncio is imported.
+
+    A batch session has a command in its place. What is to be run once before either is told as a
+    kernel that starts.
 
     Parameters
     ----------
@@ -48,31 +52,79 @@ class Kernel:
         self._facts: dict[str, Any] = {}
         self._connection: Mapping[str, Any] = {"transport": ""}
         self._connection_file = ""
-        self._oom_seen = (0.0, self.cgroup.oom_kills(), self.cgroup.oom_kills())
+        self.oom = OomWatch(self.cgroup)
         self.output_end, self._output_start = os.pipe()
         os.set_blocking(self.output_end, False)
+        self._script = str(orders.get("bootstrap") or "")
+        #: When what starts now is out of time, on the monotonic clock.
+        self.deadline = float("inf")
+        #: What is told of it then.
+        self.late = ""
+        self._who = exits.KERNEL
         self._forget("")
 
     def describe(self) -> dict[str, Any]:
         """Return what the server is told: KSTATE of the protocol."""
         return dict(self._facts, generation=self.generation, state=self.state, pid=self.pid)
 
-    def start(self, wanted: Mapping[str, Any]) -> None:
-        """Start the process; what goes wrong is told by the state and its error."""
-        self.generation = wanted["generation"]
-        self._forget(wanted["name"])
+    def start(self, wanted: Mapping[str, Any] | None) -> None:
+        """Start the process; what goes wrong is told by the state and its error.
+
+        None is for a place without a kernel: only what is to be run first is run.
+        """
+        if wanted is not None:
+            self.generation = wanted["generation"]
+        self._forget(wanted["name"] if wanted is not None else "")
+        self._start(wanted)
+
+    def _start(self, wanted: Mapping[str, Any] | None) -> None:
         try:
-            self._start(wanted)
-        except (kernelspecs.NoKernel, launch.LaunchFailed) as error:
-            self._fail(str(error))
-        except OSError as error:
-            self._fail("The kernel cannot be started: %s." % error)
+            if self._script:
+                self._run_script(wanted)
+            elif wanted is None:
+                self.state = "none"
+            elif wanted.get("argv"):
+                self._start_command(wanted)
+            else:
+                self._start_kernel(wanted)
+        except (kernelspecs.NoKernel, launch.LaunchFailed, OSError) as error:
+            words = "%s cannot be started: %s." % (self._who, error)
+            self._facts["error"] = (words if isinstance(error, OSError) else str(error))[:2000]
+            self.state = "failed"
         self.changed()
 
-    def _start(self, wanted: Mapping[str, Any]) -> None:
-        orders = self._orders
+    def _run_script(self, wanted: Mapping[str, Any] | None) -> None:
+        """Run what is to be run first; when it succeeds, go on."""
+        self._who, script, self._script = "The bootstrap script", self._script, ""
+        self._run(
+            firstscript.command(self._orders, script),
+            launch.base_environ(self._orders),
+            launch.working_folder(self._orders, wanted or {})[0],
+            lambda code: self._script_ended(code, wanted),
+        )
+        self.state, self.deadline = "starting", firstscript.deadline(self._orders)
+        self.late = "It took too long."
+
+    def _script_ended(self, code: int, wanted: Mapping[str, Any] | None) -> None:
+        if code != 0 or self.verdict:
+            self._ended(code)
+            return
+        self.pid = None
+        self._start(wanted)
+
+    def _start_command(self, wanted: Mapping[str, Any]) -> None:
+        """Run the command of a batch session; it counts as ready at once."""
+        self._who = "The command"
+        folder, warning = launch.working_folder(self._orders, wanted)
+        environ = dict(launch.base_environ(self._orders), **(wanted.get("environ") or {}))
+        self._facts["warning"] = warning
+        self._run(wanted["argv"], environ, folder, self._ended)
+        self.state = "bound"
+
+    def _start_kernel(self, wanted: Mapping[str, Any]) -> None:
+        orders, self._who = self._orders, exits.KERNEL
         spec = kernelspecs.find(wanted["name"], dict(launch.base_environ(orders)))
-        encrypted = self._settle_encryption(wanted, spec)
+        encrypted = settle_encryption(orders, wanted, spec)
         folder, warning = launch.working_folder(orders, wanted)
         self._connection = wanted["connection"]
         self.clean()
@@ -84,41 +136,30 @@ class Kernel:
             interrupt_mode=spec.interrupt_mode,
             warning=warning,
         )
-        self.pid = launch.spawn(
-            spec.command(self._connection_file),
-            launch.make_environ(orders, wanted, spec),
-            folder,
-            self._output_start,
-            orders,
-        )
+        environ = launch.make_environ(orders, wanted, spec)
+        self._run(spec.command(self._connection_file), environ, folder, self._ended)
         self.state = "starting"
-        self._reaper.watch(self.pid, self._ended)
+        allowed = float(orders.get("start_deadline") or START_DEADLINE)
+        self.deadline = time.monotonic() + allowed
+        self.late = "It did not open its ports within %g s." % allowed
 
-    def _settle_encryption(self, wanted: Mapping[str, Any], spec: kernelspecs.Spec) -> bool:
-        policy = wanted.get("encryption", "auto")
-        if policy == "disabled" or not wanted.get("curve"):
-            able = False
-        else:
-            able = spec.can_encrypt(self._orders["home"])
-        if policy == "required" and not able:
-            raise kernelspecs.NoKernel(
-                "Encryption is required and the kernel %r cannot encrypt its channels. Update "
-                "ipykernel in the image to 7.3 or newer, or allow less." % spec.name
-            )
-        return able
+    def _run(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        folder: str,
+        ended: Callable[[int], None],
+    ) -> None:
+        self.pid = launch.spawn(argv, environ, folder, self._output_start, self._orders)
+        self._reaper.watch(self.pid, ended)
 
     def look(self) -> bool:
         """Notice when a starting kernel listens; returns whether it still starts."""
-        if self.state == "starting" and self.pid and is_bound(self._connection, self.pid):
+        awaited = self.state == "starting" and self.pid and self._connection_file
+        if awaited and is_bound(self._connection, self.pid or 0):
             self.state = "bound"
             self.changed()
         return self.state == "starting"
-
-    def tick(self) -> None:
-        """Remember when the system last killed for want of memory; called every second."""
-        since, _, newer = self._oom_seen
-        if time.monotonic() - since > _OOM_WINDOW:
-            self._oom_seen = (time.monotonic(), newer, self.cgroup.oom_kills())
 
     def drain(self) -> None:
         """Take over what the kernel wrote so far. Never blocks."""
@@ -136,7 +177,9 @@ class Kernel:
         self.state = "failed" if never_bound else "exited"
         reason = verdict["reason"]
         if never_bound:
-            reason = self._facts["error"] = "The kernel never became ready. " + reason
+            if self._connection_file:
+                reason = "The kernel never became ready. " + reason
+            self._facts["error"] = reason
         self._facts["exit"] = {
             "code": code,
             "oom": verdict.get("oom", False),
@@ -156,13 +199,10 @@ class Kernel:
     def _judge(self, code: int) -> dict[str, Any]:
         """Find out why the kernel ended."""
         # a shell around the kernel reports 128 + signal
-        if code in (-9, 137) and self.cgroup.oom_kills() > self._oom_seen[1]:
-            return {"oom": True, "reason": exits.out_of_memory(self.cgroup.memory_limit())}
-        return {"reason": exits.exit_reason(code)}
-
-    def _fail(self, error: str) -> None:
-        self.state = "failed"
-        self._facts["error"] = error[:2000]
+        if code in (-9, 137) and self.oom.happened():
+            limit = self.cgroup.memory_limit()
+            return {"oom": True, "reason": exits.out_of_memory(limit, who=self._who)}
+        return {"reason": exits.exit_reason(code, self._who)}
 
     def _forget(self, name: str) -> None:
         self._facts = {
@@ -176,8 +216,25 @@ class Kernel:
         }
         self.verdict = None
         self._written_before = self.output.written
-        self._oom_seen = (time.monotonic(), self.cgroup.oom_kills(), self.cgroup.oom_kills())
+        self.oom.begin()
 
 
 def _nobody_listens() -> None:
     """Stand in until the control port is open."""
+
+
+def settle_encryption(
+    orders: Mapping[str, Any], wanted: Mapping[str, Any], spec: kernelspecs.Spec
+) -> bool:
+    """Say whether the kernel's channels are encrypted: what is wished, and what it can."""
+    policy = wanted.get("encryption", "auto")
+    if policy == "disabled" or not wanted.get("curve"):
+        able = False
+    else:
+        able = spec.can_encrypt(orders["home"])
+    if policy == "required" and not able:
+        raise kernelspecs.NoKernel(
+            "Encryption is required and the kernel %r cannot encrypt its channels. Update "
+            "ipykernel in the image to 7.3 or newer, or allow less." % spec.name
+        )
+    return able

@@ -125,8 +125,12 @@ def spawn(
     folder: str,
     output: int,
     orders: Mapping[str, Any],
+    *,
+    terminal: bool = False,
 ) -> int:
     """Start a process as leader of its own session, writing to `output`; returns its pid.
+
+    With `terminal`, `output` is one: it becomes the process's own, and its input.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def spawn(
         when the program cannot be run; nothing is left then.
     """
     told, tell = os.pipe()
-    child = _Child(argv, environ, folder, output, orders, tell, os.getpid())
+    child = _Child(argv, environ, folder, output, orders, tell, os.getpid(), terminal)
     # no signal may meet our handlers in the child: they would wake the agent's loop
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -148,7 +152,7 @@ def spawn(
         problem = stream.read(1024).decode("utf-8", "replace")  # its end is the exec
     if problem:
         os.waitpid(pid, 0)
-        raise LaunchFailed("The kernel's program %s cannot be run: %s." % (argv[0], problem))
+        raise LaunchFailed("The program %s cannot be run: %s." % (argv[0], problem))
     return pid
 
 
@@ -160,12 +164,14 @@ class _Child:
 
     def become(self) -> None:
         """Turn into the program; never returns."""
-        argv, environ, folder, output, orders, tell, agent = self._plan
+        argv, environ, folder, output, orders, tell, agent, terminal = self._plan
         try:
             os.setsid()
-            null = os.open(os.devnull, os.O_RDONLY)
-            for source, target in ((null, 0), (output, 1), (output, 2)):
-                os.dup2(source, target, inheritable=True)
+            source = output if terminal else os.open(os.devnull, os.O_RDONLY)
+            for one, target in ((source, 0), (output, 1), (output, 2)):
+                os.dup2(one, target, inheritable=True)
+            if terminal:
+                _take_terminal()
             for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
                 signal.signal(signum, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -184,6 +190,14 @@ class _Child:
             os.write(tell, type(error).__name__.encode())
         finally:
             os._exit(127)
+
+
+def _take_terminal() -> None:
+    """Make standard input this session's terminal, so that Ctrl-C reaches what runs in it."""
+    import fcntl  # noqa: PLC0415 - a start must not wait for it
+    import termios  # noqa: PLC0415 - as above
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _limit(limits: Mapping[str, Any]) -> None:

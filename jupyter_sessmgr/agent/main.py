@@ -40,8 +40,8 @@ def run(orders: Mapping[str, Any]) -> int:
     reaper = Reaper()
     kernel = Kernel(orders, reaper)
     try:
-        if orders.get("kernel"):
-            kernel.start(orders["kernel"])
+        if orders.get("kernel") or orders.get("bootstrap"):
+            kernel.start(orders.get("kernel"))
         from .service import serve  # noqa: PLC0415 - asyncio and ssl load while the kernel starts
 
         return serve(orders, kernel, reaper)

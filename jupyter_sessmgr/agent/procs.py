@@ -7,7 +7,7 @@ import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from typing import Collection, Iterator
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -93,10 +93,39 @@ def send_group(pid: int, signum: int) -> bool:
     return True
 
 
-def kill_descendants(root: int) -> int:
-    """Kill everything below `root` that is not dead yet; returns how many."""
+def kill_descendants(root: int, spared: Collection[int] = ()) -> int:
+    """Kill everything below `root` that is not dead yet; returns how many.
+
+    What belongs to one of the processes `spared` is left alone.
+    """
     count = 0
+    kept = household(spared)
     for pid in descendants_by_scan(root):
-        if stat_fields(pid)[:1] not in ([], ["Z"], ["X"]) and send(pid, signal.SIGKILL):
+        if pid not in kept and _lives(stat_fields(pid)) and send(pid, signal.SIGKILL):
             count += 1
     return count
+
+
+def household(leaders: Collection[int]) -> set[int]:
+    """Find the living processes of these session leaders: their sessions, and all below.
+
+    So what a process left in the background still counts as its own.
+    """
+    if not leaders:
+        return set()
+    table = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        fields = stat_fields(int(entry)) if entry.isdigit() else []
+        if _lives(fields):
+            table[int(entry)] = (int(fields[1]), int(fields[3]))
+    found = [pid for pid, (_, session) in table.items() if pid in leaders or session in leaders]
+    kept = set(found)
+    for pid in found:  # grows while it is walked
+        below = {child for child, (parent, _) in table.items() if parent == pid} - kept
+        kept |= below
+        found.extend(below)
+    return kept
+
+
+def _lives(fields: list[str]) -> bool:
+    return fields[:1] not in ([], ["Z"], ["X"])

@@ -7,6 +7,7 @@ import signal
 import sys
 
 from .control import Control
+from .extras import Extras
 from .lease import Lease
 from .supervisor import StopFailed, Supervisor
 from .verbs import Verbs
@@ -54,9 +55,11 @@ class Service:
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
         loop.add_signal_handler(signal.SIGTERM, self._leave, _TERM_GRACE)
-        supervisor = Supervisor(self._kernel, self._reaper, self._orders)
-        verbs = Verbs(self._orders, supervisor, self._lease, self._leave)
-        control = Control(self._orders, verbs.hello, verbs.do, self._lease.renew)
+        extras = Extras(self._orders, self._reaper)
+        supervisor = Supervisor(self._kernel, self._reaper, self._orders, extras.premises.guests)
+        verbs = Verbs(self._orders, supervisor, self._lease, self._leave, extras)
+        control = Control(self._orders, verbs.hello, verbs.do, self._lease.renew, extras.serve)
+        extras.push = control.push
         self._kernel.changed = lambda: control.push(
             {"event": "kernel", "kernel": self._kernel.describe()}
         )
@@ -68,7 +71,7 @@ class Service:
         finally:
             ticking.cancel()
         try:
-            await supervisor.close(grace)
+            await asyncio.gather(extras.close(grace), supervisor.close(grace))
         except StopFailed as error:
             sys.stderr.write("%s\n" % error)
         await control.close()
@@ -84,7 +87,7 @@ class Service:
         while True:
             await asyncio.sleep(1.0)
             self._reaper.reap()  # a signal can be lost
-            self._kernel.tick()
+            self._kernel.oom.tick()
             if self._lease.tick():
                 sys.stderr.write("no server was heard for too long, the session ends\n")
                 self._leave(_LEASE_GRACE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 from . import exits, procs, usage
 
@@ -41,13 +42,17 @@ class Supervisor:
         Collects what ended.
     orders : dict
         The agent's config.
+    guests : set of int
+        Processes that live on when a kernel ends: services and terminals.
     """
 
-    def __init__(self, kernel: Kernel, reaper: Reaper, orders: Mapping[str, Any]) -> None:
+    def __init__(
+        self, kernel: Kernel, reaper: Reaper, orders: Mapping[str, Any], guests: set[int]
+    ) -> None:
         self.kernel = kernel
         self._reaper = reaper
+        self._guests = guests
         self._limits = orders.get("limits") or {}
-        self._start_deadline = float(orders.get("start_deadline") or 60.0)
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closing = False
@@ -112,10 +117,10 @@ class Supervisor:
             self._reaper.reap()
 
     async def _sweep(self) -> None:
-        """Kill what the kernel left behind; the agent starts nothing else."""
+        """Kill what the kernel left behind: all but the guests."""
         deadline = asyncio.get_running_loop().time() + _KILL_DEADLINE
         while True:
-            left = procs.kill_descendants(os.getpid())
+            left = procs.kill_descendants(os.getpid(), self._guests)
             self._reaper.reap()
             if self.kernel.pid is None and not left:
                 return
@@ -127,9 +132,8 @@ class Supervisor:
         """Look at a starting kernel until it listens, or is out of time."""
         kernel = self.kernel
         generation = kernel.generation
-        deadline = asyncio.get_running_loop().time() + self._start_deadline
         while kernel.generation == generation and kernel.look():
-            if asyncio.get_running_loop().time() > deadline:
+            if time.monotonic() > kernel.deadline:
                 await self._give_up(generation)
                 return
             await asyncio.sleep(_LOOK)
@@ -138,8 +142,7 @@ class Supervisor:
         """End a kernel that takes too long to start."""
         async with self._lock:
             if self.kernel.generation == generation and self.kernel.state == "starting":
-                reason = "It did not open its ports within %g s." % self._start_deadline
-                self.kernel.verdict = {"reason": reason}
+                self.kernel.verdict = {"reason": self.kernel.late}
                 await self._stop(0)
 
     async def _watch_memory(self, limit: int) -> None:

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 #: Which field of /proc/net/dev counts the bytes sent.
 _SENT = 8
+#: Which field of /proc/PID/stat, after the command, tells when it started: pids are used again.
+_STARTED = 19
+#: What only grows.
+_SUMS = (
+    "cpu_ms",
+    "io_read_bytes",
+    "io_write_bytes",
+    "net_rx_bytes",
+    "net_tx_bytes",
+)
+#: Where a place may have temporary file systems of its own.
+_SCRATCH = ("/tmp", "/run", "/var/tmp", "/dev/shm")
 
 
 class Meter:
@@ -31,6 +43,9 @@ class Meter:
         self._cgroup = cgroup
         self._owns_pids = owns_pids
         self._highest = 0
+        self._scratch = 0
+        self._before: dict[str, int] = {}
+        self._disk = DiskCounts()
 
     def read(self) -> dict[str, int]:
         """Measure everything; what cannot be known is 0."""
@@ -38,7 +53,13 @@ class Meter:
             measured = self._read_cgroup()
             measured.update(_network())
         else:
-            measured = _read_processes()
+            measured = _read_processes(self._disk)
+        # Processes that ended and were counted otherwise must not make it less.
+        for name in _SUMS:
+            measured[name] = self._before[name] = max(measured[name], self._before.get(name, 0))
+        measured["scratch_bytes"] = scratch() if self._owns_pids else 0
+        self._scratch = max(self._scratch, measured["scratch_bytes"])
+        measured["scratch_max_bytes"] = self._scratch
         self._highest = max(self._highest, measured["mem_bytes"], measured["mem_max_bytes"])
         measured["mem_max_bytes"] = self._highest
         return measured
@@ -92,20 +113,62 @@ def _proportional(pid: int) -> int:
     return int(match[1]) * 1024 if match else _resident(pid)
 
 
-def _read_processes() -> dict[str, int]:
+class DiskCounts:
+    """What processes read and wrote, those that ended meanwhile included."""
+
+    def __init__(self) -> None:
+        self._living: dict[tuple[int, str], tuple[int, int]] = {}
+        self._gone = (0, 0)
+
+    def add_up(self, pids: list[int]) -> tuple[int, int]:
+        """Return the bytes read and written so far; `pids` are those that live."""
+        living = {}
+        for pid in pids:
+            fields = procs.stat_fields(pid)
+            if len(fields) > _STARTED:
+                living[pid, fields[_STARTED]] = _moved(pid)
+        for key in set(self._living) - set(living):
+            self._gone = _sum([self._gone, self._living[key]])
+        self._living = living
+        return _sum([self._gone, *living.values()])
+
+
+def _sum(pairs: list[tuple[int, int]]) -> tuple[int, int]:
+    return sum(read for read, _ in pairs), sum(written for _, written in pairs)
+
+
+def _moved(pid: int) -> tuple[int, int]:
+    lines = procs.read_text("/proc/%d/io" % pid).splitlines()
+    counters = dict(line.split(": ") for line in lines)
+    return int(counters.get("read_bytes", 0)), int(counters.get("write_bytes", 0))
+
+
+def scratch() -> int:
+    """Count the bytes on the place's own temporary file systems.
+
+    Homes and mounts are on the host's disks, where only a walk could tell, so they do not count.
+    """
+    used = {}
+    for line in procs.read_text("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split()[4]
+        if point in _SCRATCH and after.startswith("tmpfs "):
+            try:
+                seen, device = os.statvfs(point), os.stat(point).st_dev
+            except OSError:
+                continue
+            used[device] = (seen.f_blocks - seen.f_bfree) * seen.f_frsize
+    return sum(used.values())
+
+
+def _read_processes(disk: DiskCounts) -> dict[str, int]:
     """Add up the processes below the agent, and those that ended."""
     times = os.times()
     cpu = times.children_user + times.children_system
     pids = procs.descendants(os.getpid())
-    read = written = 0
+    read, written = disk.add_up(pids)
     for pid in pids:
-        fields = procs.stat_fields(pid)
-        cpu += sum(int(field) for field in fields[11:15]) / procs.TICKS
-        counters = dict(
-            line.split(": ") for line in procs.read_text("/proc/%d/io" % pid).splitlines()
-        )
-        read += int(counters.get("read_bytes", 0))
-        written += int(counters.get("write_bytes", 0))
+        cpu += sum(int(field) for field in procs.stat_fields(pid)[11:15]) / procs.TICKS
     return {
         "cpu_ms": int(cpu * 1000),
         "mem_bytes": sum(_proportional(pid) for pid in pids),

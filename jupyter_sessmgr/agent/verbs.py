@@ -6,15 +6,16 @@ import asyncio
 import os
 import sys
 
-from .control import Invalid, Refused
 from .kernelspecs import find_all
 from .launch import CHANNELS, base_environ
+from .refusals import Invalid, Refused
 from .usage import Meter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping
 
+    from .extras import Extras
     from .lease import Lease
     from .supervisor import Supervisor
 
@@ -38,6 +39,8 @@ class Verbs:
         The place's lease.
     leave : callable
         Begins to end the agent, given a grace time.
+    extras : Extras
+        Does what is not about the kernel.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class Verbs:
         supervisor: Supervisor,
         lease: Lease,
         leave: Callable[[float], None],
+        extras: Extras,
     ) -> None:
         self._orders = orders
         self._supervisor = supervisor
         self._lease = lease
         self._leave = leave
+        self._extras = extras
         self._meter = Meter(supervisor.kernel.cgroup, bool(orders.get("owns_pids")))
         self._instance = os.urandom(16).hex()
 
@@ -66,10 +71,13 @@ class Verbs:
             "pid": os.getpid(),
             "kernel": self._supervisor.kernel.describe(),
             "kernelspecs": {name: spec.describe() for name, spec in specs.items()},
+            "services": self._extras.describe(),
         }
 
     async def do(self, verb: str, args: Mapping[str, Any]) -> dict[str, Any]:
         """Do one request."""
+        if verb in self._extras.verbs:
+            return await self._extras.do(verb, args)
         method = getattr(self, "_do_" + verb, None) if verb.isidentifier() else None
         if method is None:
             raise Invalid("unknown verb %.60r" % verb)
@@ -138,6 +146,11 @@ def check_kernel(args: Mapping[str, Any]) -> None:
     """
     _expect(type(args.get("generation")) is int, "generation")
     _expect(isinstance(args.get("name"), str), "name")
+    if args.get("argv") is not None:
+        argv = args["argv"]
+        _expect(isinstance(argv, list) and bool(argv), "argv")
+        _expect(all(isinstance(word, str) for word in argv), "argv")
+        return
     connection = args.get("connection")
     _expect(isinstance(connection, dict), "connection")
     assert isinstance(connection, dict)

@@ -8,9 +8,13 @@ from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT, AgentWire
 from jupyter_sessmgr.manager.agentwords import (
     AgentHello,
     AgentKernelspec,
+    AgentService,
     KernelState,
     KernelStateName,
+    ServiceOffer,
     read_kernel,
+    read_offers,
+    read_service,
     read_text,
     read_usage,
 )
@@ -71,6 +75,31 @@ class AgentLink(AgentWire):
     async def shutdown(self, *, grace: float = 5.0, timeout: float = ANSWER_TIMEOUT) -> None:
         """Have the agent end everything and itself; returns when it began to."""
         await self.call("shutdown", timeout, grace=grace)
+
+    async def start_service(self, order: Mapping[str, object], *, timeout: float) -> AgentService:
+        """Have an app run; returns when its port answers, or it failed: look at its state."""
+        return self._learn_service(await self.call("start_service", timeout, **order))
+
+    async def stop_service(self, name: str, *, timeout: float = ANSWER_TIMEOUT) -> AgentService:
+        """End an app and all that it started."""
+        return self._learn_service(await self.call("stop_service", timeout, name=name))
+
+    async def service_offers(
+        self, *, timeout: float = ANSWER_TIMEOUT
+    ) -> Mapping[str, ServiceOffer]:
+        """Ask which apps the image itself says how to start."""
+        return self._believe(read_offers, await self.call("services", timeout))
+
+    async def make_folder(self, path: str, *, timeout: float = ANSWER_TIMEOUT) -> None:
+        """Make a folder inside, and those above it."""
+        await self.call("make_folder", timeout, path=path)
+
+    def _learn_service(self, answer: object) -> AgentService:
+        """Take a service's state from an answer."""
+        told = answer.get("service") if isinstance(answer, dict) else None
+        service = self._believe(read_service, told)
+        self._note_service(service)
+        return service
 
     def _learn(self, answer: object) -> KernelState:
         """Take a kernel's state from an answer."""

@@ -7,21 +7,26 @@ import contextlib
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
+from jupyter_sessmgr.manager.agentstream import AgentStream, open_stream
 from jupyter_sessmgr.manager.agentwords import (
+    ERRORS,
     MAX_LINE,
     PROTOCOL,
     AgentHello,
+    AgentService,
     Junk,
     KernelState,
     read_error,
     read_hello,
     read_kernel,
     read_line,
+    read_service,
 )
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
-from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, NotRunning
+from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable
 from jupyter_sessmgr.model.ports import Endpoint
 
 #: How long an agent may take to answer what needs no waiting, in seconds.
@@ -30,6 +35,8 @@ ANSWER_TIMEOUT = 10.0
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.02
 #: How long one attempt may take, in seconds: a lost packet is sent again after one.
 _ATTEMPT = 3.0
+#: Services of one place that are remembered.
+MAX_SERVICES = 64
 #: How long a connection that was cut may take to be gone, in seconds.
 _GOODBYE = 0.5
 
@@ -47,6 +54,16 @@ Checked = TypeVar("Checked")
 KernelListener = Callable[[KernelState], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How an agent is reached, and known."""
+
+    endpoint: Endpoint
+    #: Trusts this agent and nobody else.
+    context: ssl.SSLContext = field(repr=False)
+    token: str = field(repr=False)
+
+
 class AgentWire:
     """One authenticated connection to one agent.
 
@@ -61,6 +78,10 @@ class AgentWire:
         self.hello = hello
         #: The latest that the agent said of its kernel.
         self.kernel: KernelState = hello.kernel
+        #: The same of its services, by name.
+        self.services: dict[str, AgentService] = {one.name: one for one in hello.services}
+        #: How another connection to it is made.
+        self._address: Address | None = None
         #: Set when the link is of no use any more.
         self.closed = asyncio.Event()
         self._reader = reader
@@ -89,7 +110,11 @@ class AgentWire:
         AgentUnavailable
             when it did not greet within `timeout` seconds, or is not who it should be.
         """
-        context = _pinned(secrets.agent_certificate(place_id)[0])
+        address = Address(
+            endpoint,
+            _pinned(secrets.agent_certificate(place_id)[0]),
+            secrets.agent_token(place_id),
+        )
         pause = _PAUSE
         try:
             async with asyncio.timeout(timeout):
@@ -97,7 +122,7 @@ class AgentWire:
                     problem = _SILENT
                     try:
                         async with asyncio.timeout(_ATTEMPT):
-                            return await cls._attempt(endpoint, context, place_id, secrets)
+                            return await cls._attempt(address, place_id)
                     except ssl.SSLCertVerificationError:
                         raise AgentUnavailable(_NOT_OURS) from None
                     except (OSError, EOFError) as error:  # a timeout is one, too
@@ -110,30 +135,42 @@ class AgentWire:
             ) from None
 
     @classmethod
-    async def _attempt(
-        cls,
-        endpoint: Endpoint,
-        context: ssl.SSLContext,
-        place_id: str,
-        secrets: InstallationSecrets,
-    ) -> Self:
-        reader, writer = await _open(endpoint, context)
+    async def _attempt(cls, address: Address, place_id: str) -> Self:
+        reader, writer = await _open(address)
         try:
-            writer.write(_encode({"token": secrets.agent_token(place_id)}))
+            writer.write(_encode({"token": address.token}))
             line = await reader.readuntil(b"\n")
             hello = read_hello(read_line(line))
             _check_identity(hello, place_id)
-            return cls(reader, writer, hello)
+            link = cls(reader, writer, hello)
+            link._address = address
         except (Junk, asyncio.LimitOverrunError) as error:
             writer.transport.abort()
             raise AgentUnavailable(_JUNK.format(error)) from None
         except BaseException:
             writer.transport.abort()
             raise
+        return link
 
     def on_kernel(self, listener: KernelListener) -> None:
         """Call `listener` whenever the kernel's state became another. It must not block."""
         self._listeners.append(listener)
+
+    async def open_stream(
+        self, kind: str, *, timeout: float = ANSWER_TIMEOUT, **args: object
+    ) -> AgentStream:
+        """Open a stream to something inside the place, over a connection of its own.
+
+        Raises
+        ------
+        SessmgrError
+            as `agentstream.open_stream`.
+        """
+        if self.closed.is_set() or self._address is None:
+            raise self._ended()
+        address = self._address
+        greeting = {"token": address.token, "stream": kind, "args": args}
+        return await open_stream(address.endpoint, address.context, greeting, timeout)
 
     async def call(self, verb: str, timeout: float = ANSWER_TIMEOUT, **args: Any) -> Any:
         """Ask the agent for something and return its answer, unchecked.
@@ -198,6 +235,8 @@ class AgentWire:
         if "event" in message:
             if message["event"] == "kernel":
                 self._note(read_kernel(message.get("kernel")))
+            elif message["event"] == "service":
+                self._note_service(read_service(message.get("service")))
             return
         number = message.get("id")
         if type(number) is not int or not 0 < number <= self._last:
@@ -208,7 +247,7 @@ class AgentWire:
             return  # its asker did not wait for it
         if failure is not None:
             kind, text = failure
-            answer.set_exception(NotRunning(text) if kind == "refused" else AgentError(text))
+            answer.set_exception(ERRORS.get(kind, AgentError)(text))
         else:
             answer.set_result(message.get("result"))
 
@@ -217,6 +256,10 @@ class AgentWire:
             self.kernel = kernel
             for listener in self._listeners:
                 listener(kernel)
+
+    def _note_service(self, service: AgentService) -> None:
+        if service.name in self.services or len(self.services) < MAX_SERVICES:
+            self.services[service.name] = service
 
     def _believe(self, read: Callable[[object], Checked], answer: object) -> Checked:
         """Check an answer; an agent that talks nonsense is not asked again."""
@@ -242,9 +285,8 @@ def _pinned(certificate: str) -> ssl.SSLContext:
     return context
 
 
-async def _open(
-    endpoint: Endpoint, context: ssl.SSLContext
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    endpoint, context = address.endpoint, address.context
     if endpoint.transport == "unix":
         return await asyncio.open_unix_connection(
             endpoint.host, ssl=context, server_hostname="agent", limit=MAX_LINE

@@ -11,6 +11,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, cast
 
+from jupyter_sessmgr.model.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    NoSuchFile,
+    NotAllowed,
+    NotRunning,
+    SessmgrError,
+)
 from jupyter_sessmgr.model.resources import MAX_NUMBER
 from jupyter_sessmgr.model.session import KernelExit
 from jupyter_sessmgr.model.usage import Usage
@@ -20,11 +28,26 @@ PROTOCOL = 1
 #: A line that is longer is not read. Reading one this long takes the loop about ten milliseconds.
 MAX_LINE = 2**20
 
+#: What becomes of an agent's refusals, by kind; any other is an `AgentError`.
+ERRORS: Mapping[str, type[SessmgrError]] = MappingProxyType(
+    {
+        "refused": NotRunning,
+        "invalid": InvalidRequest,
+        "denied": NotAllowed,
+        "absent": NoSuchFile,
+        "full": LimitExceeded,
+    }
+)
+
 KernelStateName = Literal["none", "starting", "bound", "exited", "failed"]
 
+ServiceStateName = Literal["starting", "running", "stopped", "failed"]
+_SERVICE_STATES = frozenset({"starting", "running", "stopped", "failed"})
 _STATES = frozenset({"none", "starting", "bound", "exited", "failed"})
 _MAX_PID = 2**22
 _MAX_SPECS = 100
+_MAX_SERVICES = 64
+_MAX_PORT = 65535
 _MAX_TAIL = 4096
 _MAX_CODE = 255
 
@@ -66,6 +89,29 @@ class AgentKernelspec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentService:
+    """An app inside a place, as its agent tells it."""
+
+    name: str
+    state: ServiceStateName
+    #: Where it listens inside.
+    ports: tuple[int, ...]
+    #: Why it failed, for people.
+    error: str
+    #: Last lines it wrote.
+    tail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceOffer:
+    """What an app takes, as the image's own definition says."""
+
+    allowed_arguments: tuple[str, ...] = ()
+    allowed_envs: tuple[str, ...] = ()
+    url_template: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentHello:
     """How an agent greets."""
 
@@ -80,6 +126,7 @@ class AgentHello:
     pid: int
     kernel: KernelState
     kernelspecs: Mapping[str, AgentKernelspec]
+    services: tuple[AgentService, ...] = ()
 
 
 def read_line(line: bytes) -> dict[str, Any]:
@@ -122,6 +169,8 @@ def read_hello(message: Mapping[str, Any]) -> AgentHello:
         kernelspecs=MappingProxyType(
             {clean(name, 100): _read_spec(spec) for name, spec in specs.items()}
         ),
+        # An agent that an earlier release started has none.
+        services=read_services(told.get("services", [])),
     )
 
 
@@ -165,6 +214,63 @@ def read_usage(told: object) -> Usage:
     # An agent that an earlier release started measures less.
     names = [name for name in Usage.__dataclass_fields__ if name in said]
     return Usage(**{name: _number(said, name, MAX_NUMBER) for name in names})
+
+
+def read_service(told: object) -> AgentService:
+    """Check what an agent says of one app.
+
+    Raises
+    ------
+    Junk
+        naming the field.
+    """
+    said = _object(told, "service")
+    state = _word(said, "state", 16)
+    ports = said.get("ports")
+    if state not in _SERVICE_STATES or not isinstance(ports, list):
+        raise Junk("service")
+    if len(ports) > _MAX_SERVICES or not all(
+        type(port) is int and 0 <= port <= _MAX_PORT for port in ports
+    ):
+        raise Junk("ports")
+    return AgentService(
+        name=_word(said, "name", 64),
+        state=cast("ServiceStateName", state),
+        ports=tuple(ports),
+        error=_word(said, "error", 2000),
+        tail=_word(said, "tail", _MAX_TAIL),
+    )
+
+
+def read_services(told: object) -> tuple[AgentService, ...]:
+    """Check what an agent says of all its apps."""
+    if not isinstance(told, list) or len(told) > _MAX_SERVICES:
+        raise Junk("services")
+    return tuple(map(read_service, told))
+
+
+def read_offers(told: object) -> Mapping[str, ServiceOffer]:
+    """Check what an agent says of the image's own apps."""
+    offers = _object(_object(told, "services").get("definitions"), "definitions")
+    if len(offers) > _MAX_SPECS:
+        raise Junk("definitions")
+    return {clean(name, 64): _read_offer(offer) for name, offer in offers.items()}
+
+
+def _read_offer(told: object) -> ServiceOffer:
+    said = _object(told, "definition")
+    return ServiceOffer(
+        allowed_arguments=_texts(said, "allowed_arguments"),
+        allowed_envs=_texts(said, "allowed_envs"),
+        url_template=_word(said, "url_template", 4096),
+    )
+
+
+def _texts(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = said.get(name)
+    if not isinstance(value, list) or len(value) > _MAX_SPECS * 2 or not _all_texts(value):
+        raise Junk(name)
+    return tuple(clean(text, 4096) for text in value)
 
 
 def read_text(told: object, size: int) -> str:

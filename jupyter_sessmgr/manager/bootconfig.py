@@ -15,6 +15,8 @@ from jupyter_sessmgr.model.session import ComputeSession, Place
 #: Seconds without any server after which a session ends by itself.
 DURABLE_LEASE = 24 * 3600.0
 INTERACTIVE_LEASE = 90.0
+#: Seconds that a session's bootstrap script may take; its kernel's own time begins after.
+BOOTSTRAP_DEADLINE = 600.0
 
 
 def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
@@ -43,7 +45,11 @@ def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
             "environ": {**layout.environ, **spec.environ},
             "lease": DURABLE_LEASE if spec.durable else INTERACTIVE_LEASE,
             "limits": _limits(session, parts),
-            "kernel": kernel_config(session, place, layout, secrets) if spec.kernel else None,
+            "bootstrap": spec.bootstrap_script,
+            "bootstrap_deadline": BOOTSTRAP_DEADLINE,
+            "kernel": kernel_config(session, place, layout, secrets)
+            if spec.kernel or spec.session_type == "batch"
+            else None,
         }
     )
 
@@ -61,8 +67,18 @@ def _limits(session: ComputeSession, parts: Parts) -> dict[str, Any]:
 def kernel_config(
     session: ComputeSession, place: Place, layout: Layout, secrets: InstallationSecrets
 ) -> dict[str, Any]:
-    """Say which kernel the agent is to run; the same words again are harmless."""
+    """Say which kernel the agent is to run, or which command in its place.
+
+    The same words again are harmless.
+    """
     spec = session.spec
+    if spec.session_type == "batch":
+        return {
+            "generation": session.generation,
+            "name": "",
+            "argv": ["/bin/sh", "-c", spec.startup_command],
+            "workdir": spec.workdir or layout.workdir,
+        }
     environ = {"JPY_SESSION_NAME": spec.jupyter_session} if spec.jupyter_session else {}
     connection: dict[str, Any] = {
         "transport": layout.kernel_transport,

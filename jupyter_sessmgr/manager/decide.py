@@ -10,6 +10,8 @@ from jupyter_sessmgr.model.session import ComputeSession, KernelExit, Place, Pla
 from jupyter_sessmgr.model.status import STARTING, Goal, SessionStatus
 
 _S = SessionStatus
+#: Lines of output that are told with a failure.
+_LAST_LINES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,13 @@ class NoteExit:
 
 
 @dataclass(frozen=True, slots=True)
+class EndBatch:
+    """Write down how a batch session's command ended, and end the session with it."""
+
+    exit: KernelExit
+
+
+@dataclass(frozen=True, slots=True)
 class Autorestart:
     """Wish for another generation, since nobody else will."""
 
@@ -114,6 +123,7 @@ Step = (
     | Suspend
     | Resume
     | NoteExit
+    | EndBatch
     | Autorestart
     | Fail
     | RemovePlace
@@ -199,8 +209,8 @@ def _suspended(session: ComputeSession, seen: Seen) -> Step:
 
 
 def _with_kernel(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
-    if not session.spec.kernel:
-        return _settled(session, seen) if _is_up(session) else _up(session)
+    if not runs_something(session):
+        return _prepared(session, seen, kernel)
     if kernel.generation < session.generation:
         if session.status is _S.RUNNING:
             return Mark(_S.RESTARTING)
@@ -208,10 +218,33 @@ def _with_kernel(session: ComputeSession, seen: Seen, kernel: KernelState) -> St
     if kernel.state == "bound":
         return _settled(session, seen) if _is_up(session) else _up(session)
     if kernel.state in {"exited", "failed"}:
-        return _dead(session, seen, kernel)
+        is_batch = session.spec.session_type == "batch"
+        return _over(session, kernel) if is_batch else _dead(session, seen, kernel)
     if session.status is _S.CREATING and (seen.booting_for or 0) > seen.boot_timeout:
         return Fail(f"The kernel was not ready within {seen.boot_timeout:.0f} seconds.")
     return Rest()
+
+
+def runs_something(session: ComputeSession) -> bool:
+    """Tell whether the session has a kernel, or a command in its place."""
+    return bool(session.spec.kernel) or session.spec.session_type == "batch"
+
+
+def _prepared(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
+    """Say what comes next where nothing but the bootstrap script was to be run."""
+    if kernel.state in {"exited", "failed"}:
+        return Fail(with_tail(exit_of(kernel)))
+    if kernel.state == "starting":
+        return Rest()
+    return _settled(session, seen) if _is_up(session) else _up(session)
+
+
+def _over(session: ComputeSession, kernel: KernelState) -> Step:
+    """Say what comes next when the command of a batch session ended."""
+    if kernel.state == "failed":
+        return Fail(with_tail(exit_of(kernel)))
+    # It ran, however short; only then can it have ended.
+    return EndBatch(exit_of(kernel)) if _is_up(session) else _up(session)
 
 
 def _settled(session: ComputeSession, seen: Seen) -> Step:
@@ -233,7 +266,7 @@ def _up(session: ComputeSession) -> Step:
 def _dead(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
     ended = exit_of(kernel)
     if session.status in STARTING:
-        return Fail(ended.reason)
+        return Fail(with_tail(ended) if session.spec.bootstrap_script else ended.reason)
     known = session.kernel_exit
     if known is None or known.generation < kernel.generation:
         return NoteExit(ended)
@@ -252,3 +285,9 @@ def exit_of(kernel: KernelState) -> KernelExit:
         return replace(kernel.exit, reason=kernel.exit.reason or "The kernel died.")
     reason = kernel.error or "The kernel could not be started."
     return KernelExit(generation=kernel.generation, code=None, reason=reason)
+
+
+def with_tail(ended: KernelExit) -> str:
+    """Say why something ended, with its last lines."""
+    lines = ended.tail.strip().splitlines()[-_LAST_LINES:]
+    return f"{ended.reason} Its last lines:\n" + "\n".join(lines) if lines else ended.reason

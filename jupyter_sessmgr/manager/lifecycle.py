@@ -17,12 +17,15 @@ from traitlets.config import LoggingConfigurable
 from jupyter_sessmgr.engines.choose import choose_engine
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.bus import Listener
+from jupyter_sessmgr.manager.files import SessionFiles
+from jupyter_sessmgr.manager.inside import Inside
 from jupyter_sessmgr.manager.keypairs import KeyPairs
 from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
+from jupyter_sessmgr.manager.services import SessionServices
 from jupyter_sessmgr.manager.watching import Watching
 from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, Standby
@@ -91,6 +94,11 @@ class Lifecycle(LoggingConfigurable):
         self.idle = self._watching.idle
         #: What running sessions use.
         self.meter = self._watching.meter
+        inside = Inside(self._open_parts, self._session)
+        #: Files inside sessions.
+        self.files = SessionFiles(inside, parent=self)
+        #: Apps inside sessions, and streams to them.
+        self.services = SessionServices(inside, parent=self)
         self._opening: Opening | None = None
         self._board: OfferBoard | None = None
         self._reconciler: SessionReconciler | None = None

@@ -9,6 +9,7 @@ from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.engines.base import Observation
+from jupyter_sessmgr.manager.bootconfig import BOOTSTRAP_DEADLINE
 from jupyter_sessmgr.manager.decide import Rest, Seen, decide
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.steps import Steps
@@ -166,7 +167,7 @@ class SessionReconciler(LoggingConfigurable):
             place_seen=seen,
             kernel=kernel,
             booting_for=parts.memory.booting_for(place.id),
-            boot_timeout=self.boot_timeout,
+            boot_timeout=self._boot_timeout(session),
             kept=parts.memory.keepers.get(session.id, 0) > 0,
             deaths=parts.memory.recent_deaths(session.id),
             max_deaths=self.max_deaths,
@@ -187,8 +188,12 @@ class SessionReconciler(LoggingConfigurable):
             return None
         return (await parts.engine.look([place])).get(place.id)
 
+    def _boot_timeout(self, session: ComputeSession) -> float:
+        """Say how long a boot may take, the session's own script included."""
+        return self.boot_timeout + BOOTSTRAP_DEADLINE * bool(session.spec.bootstrap_script)
+
     def _wake_for_boot(self, session: ComputeSession, place: Place | None) -> None:
         """See to it that a boot that never ends is noticed."""
         if place is not None and session.status.is_transitional:
-            left = self.boot_timeout - self._parts.memory.booting_for(place.id)
+            left = self._boot_timeout(session) - self._parts.memory.booting_for(place.id)
             self._queue.add_later(session.id, max(left, 0.0) + 0.05)

@@ -50,6 +50,7 @@ class Steps:
             decide.Suspend: freezer.suspend,
             decide.Resume: freezer.resume,
             decide.NoteExit: self._note_exit,
+            decide.EndBatch: self._end_batch,
             decide.Autorestart: self._autorestart,
             decide.Fail: self._fail,
             decide.RemovePlace: self._remove_place,
@@ -134,7 +135,7 @@ class Steps:
         if kernel is None:
             return session
         # Where no kernel is wished for, a wish for another one is fulfilled at once.
-        reached = kernel.generation if session.spec.kernel else session.generation
+        reached = kernel.generation if decide.runs_something(session) else session.generation
         return replace(
             session,
             status_info=session.status_info or kernel.warning,
@@ -158,6 +159,20 @@ class Steps:
         )
         self._parts.log.warning("Session %s: %s", session.name, step.exit.reason)
         self._parts.bus.publish(KernelDied(saved, step.exit))
+
+    async def _end_batch(
+        self, step: decide.EndBatch, session: ComputeSession, _place: Place | None
+    ) -> None:
+        failure = "" if step.exit.code == 0 else decide.with_tail(step.exit)
+        await self.facts.save(
+            replace(
+                session,
+                status=_S.TERMINATING,
+                kernel_exit=step.exit,
+                status_info=step.exit.reason,
+                failure=failure,
+            )
+        )
 
     async def _autorestart(
         self, _step: object, session: ComputeSession, _place: Place | None

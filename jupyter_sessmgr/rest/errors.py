@@ -51,6 +51,7 @@ ANSWERS: Mapping[type[tree.SessmgrError], Answer] = MappingProxyType(
             400, "invalid-api-params", "Missing or invalid API parameters."
         ),
         tree.ImageNotFound: Answer(404, "image-not-found", "No such environment image."),
+        tree.NoSuchFile: Answer(404, "file-not-found", "No such file or folder."),
         tree.NotAllowed: Answer(403, "generic-forbidden", "Not allowed."),
         tree.SessionNotFound: Answer(404, "session-not-found", "No such session."),
         tree.LimitExceeded: Answer(406, "quota-exceeded", "Over the server's limits."),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, NotRunning
+from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest, NotRunning
 from tests.plugins.agents import (
     a_client,
     alive,
@@ -445,7 +445,7 @@ async def test_what_makes_no_sense_is_refused_with_the_fields_name():
             ("set_lease", {}, "seconds"),
             ("logs", {"tail": None}, "tail"),
         ]:
-            with pytest.raises(AgentError, match=words):
+            with pytest.raises(InvalidRequest, match=words):
                 await link.call(verb, **args)
         await link.ping()
 

@@ -159,7 +159,7 @@ class AdmissionControl(QuotaSettings):
         spec = SessionSpec(
             image=with_tag(image.reference),
             preset=preset.name,
-            kernel=preset.kernel if request.kernel is None else request.kernel,
+            kernel=_kernel(request, preset),
             environ=MappingProxyType(_environ(request, preset, image, resources)),
             mounts=tuple(mounts),
             workdir=workdir,
@@ -266,6 +266,13 @@ def _environ(
     corecount = dict.fromkeys(image.corecount_envs, cores) if cores else {}
     asked = check_environ({**preset.environ, **request.environ})
     return check_environ({**corecount, **asked})
+
+
+def _kernel(request: CreateRequest, preset: Preset) -> str:
+    """Choose the kernel; a batch session has a command in its place."""
+    if request.session_type == "batch":
+        return ""
+    return preset.kernel if request.kernel is None else request.kernel
 
 
 def _type(request: CreateRequest) -> SessionType:

@@ -1,0 +1,71 @@
+"""A stream to a port inside the place."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from .listening import holds
+from .refusals import Invalid, Refused
+from .relay import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+    from .frames import Frames
+    from .premises import Premises
+
+#: How long one attempt to connect inside may take, in seconds.
+_DIAL = 5.0
+_MAX_PORT = 65535
+LOOPBACKS = ("127.0.0.1", "::1")
+
+
+async def serve(args: Mapping[str, Any], frames: Frames, premises: Premises) -> None:
+    """Join the client to a port, until either side is gone."""
+    port = check_port(args.get("port"))
+    relay = await _dial(port, frames, premises)
+    frames.open(relay, port=port)
+    try:
+        await frames.gone
+    finally:
+        relay.lost()
+
+
+def check_port(value: object) -> int:
+    """Return `value` when it is a port's number."""
+    if type(value) is not int or not 0 < value <= _MAX_PORT:
+        raise Invalid("port: not a number from 1 to 65535")
+    return value
+
+
+async def _dial(port: int, frames: Frames, premises: Premises) -> Relay:
+    """Connect to the loopback, or to the place's own address."""
+    if not holds(port):
+        raise Refused("Nothing of the session listens on port %d." % port)
+    loop = asyncio.get_running_loop()
+    problem = ""
+    for host in [*LOOPBACKS, *await own_addresses(premises)]:
+        try:
+            connecting = loop.create_connection(lambda: Relay(frames), host, port)
+            _, relay = await asyncio.wait_for(connecting, _DIAL)
+        except (OSError, asyncio.TimeoutError) as error:
+            problem = getattr(error, "strerror", None) or "it takes too long"
+            continue
+        return relay
+    raise Refused("Port %d inside the session does not answer: %s." % (port, problem))
+
+
+async def own_addresses(premises: Premises) -> list[str]:
+    """Find the addresses of the place's own name; [] where it shares those of its host."""
+    if not premises.orders.get("owns_pids"):
+        return []
+    loop = asyncio.get_running_loop()
+    try:
+        found = await asyncio.wait_for(
+            loop.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM), _DIAL
+        )
+    except (OSError, asyncio.TimeoutError):
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))

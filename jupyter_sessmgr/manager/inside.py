@@ -1,0 +1,60 @@
+"""Reaches into running sessions, for those who serve files and services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.agentwords import AgentService
+from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.model.errors import NotRunning
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.model.status import SessionStatus
+
+_REACHABLE = frozenset({SessionStatus.RUNNING, SessionStatus.RESTARTING})
+
+
+class Inside:
+    """The way into sessions.
+
+    Parameters
+    ----------
+    parts
+        gives the manager's parts; raises `Standby` while it is not open.
+    session
+        finds a session by id; raises `SessionNotFound`.
+    """
+
+    def __init__(
+        self, parts: Callable[[], Parts], session: Callable[[str], ComputeSession]
+    ) -> None:
+        self._parts = parts
+        self.session = session
+
+    def link(self, session_id: str) -> AgentLink:
+        """Return the link to a running session's agent.
+
+        Raises
+        ------
+        NotRunning
+            unless the session runs and its agent is connected.
+        """
+        session = self.session(session_id)
+        if session.status not in _REACHABLE:
+            raise NotRunning(
+                f"Session {session.name} is {session.status}: nothing in it can be reached.",
+                session=session.name,
+            )
+        return self._parts().links.get(session.place_id)
+
+    def services(self, session_id: str) -> dict[str, AgentService]:
+        """Return what a session's agent last said of its services; from memory."""
+        try:
+            return dict(self.link(session_id).services)
+        except NotRunning:
+            return {}
+
+    def secret(self, session_id: str, purpose: str) -> str:
+        """Derive a secret that belongs to what a session runs in."""
+        place_id = self.session(session_id).place_id
+        return self._parts().secrets.derive(purpose, place_id).hex()
