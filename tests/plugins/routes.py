@@ -23,9 +23,11 @@ def rules_of(router):
 def our_paths(web_app, reference="some-session"):
     """List a path for every route of ours: the base URL cut off, ids filled in.
 
-    A walk that finds nothing proves nothing, so that fails.
+    A walk that finds nothing proves nothing, so that fails. Streams of events end at once from
+    now on, so that a walk gets through.
     """
     base = web_app.settings["base_url"]
+    web_app.settings["sessmgr_rest"].feeds.close()
     paths = []
     for rule in rules_of(web_app.default_router):
         if not rule.target.__module__.startswith("jupyter_sessmgr"):
