@@ -119,7 +119,9 @@ def test_stats_come_with_the_end_for_who_wants_them(server, headers):
     stats = reply.json()["stats"]
     assert stats["cpu_used"] > 0
     assert stats["mem_max_bytes"] > 2**20
+    assert stats["status"] == "TERMINATED"
     assert set(stats) == {
+        "status",
         "cpu_used",
         "mem_max_bytes",
         "mem_cur_bytes",

@@ -148,6 +148,7 @@ class UsageItem(TypedDict):
 class Stats(TypedDict):
     """What a session used in all, when it ended."""
 
+    status: Annotated[str, Meta(description="How it ended. Command lines of clients need it.")]
     cpu_used: Annotated[int, Meta(description="Milliseconds.")]
     mem_max_bytes: int
     mem_cur_bytes: int

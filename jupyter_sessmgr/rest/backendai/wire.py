@@ -138,6 +138,7 @@ def stats_of(session: ComputeSession) -> types.Stats:
     """Write what a session used: measured last, or what its row knows."""
     last = session.usage or Usage()
     return {
+        "status": session.status.value,
         "cpu_used": max(last.cpu_ms, session.cpu_ms),
         "mem_max_bytes": last.mem_max_bytes,
         "mem_cur_bytes": last.mem_bytes,
