@@ -11,6 +11,7 @@ pytest_plugins = [
     "pytest_jupyter.jupyter_server",
     "tests.plugins.server",  # before browser, which imports it
     "tests.plugins.browser",
+    "tests.plugins.clients",
     "tests.plugins.docker",
     "tests.plugins.faultproxy",
     "tests.plugins.podman",
