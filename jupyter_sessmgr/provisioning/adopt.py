@@ -108,6 +108,8 @@ class KernelAdopter:
     async def _look_safely(self, session_id: str) -> None:
         try:
             async with self._looking:
+                if self._worker.cancelling():
+                    return  # whoever waited for its turn is too late: the server stops
                 await self._look(self._home.sessions.find(session_id, self._home.owner))
         except Exception as error:  # noqa: BLE001 - one session must not stop the others
             self._log.warning("Session %s is not listed as a kernel: %s", session_id, error)

@@ -416,7 +416,7 @@ class Inside:
 
     async def end(self):
         """Destroy all sessions."""
-        if self.extension.opener.is_open and not self.sessions.health().standby:
+        if self.sessions._parts is not None:
             for session in self.sessions._open_parts().store.sessions():
                 await self.sessions.destroy(session.id, forced=True)
         self.client.close()
