@@ -16,7 +16,7 @@ from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.provisioning.held import Held
 from jupyter_sessmgr.provisioning.locate import Home
 
-#: Seconds between looks at whether an image is being pulled, which stops the clock.
+#: Seconds between looks at whether the clock stands still.
 LOOK = 1.0
 #: A kernel can be listed then; one whose session is suspended goes on when somebody opens it.
 _SETTLED = frozenset({SessionStatus.RUNNING, SessionStatus.SUSPENDED})
@@ -92,7 +92,8 @@ def _unused_id(home: Home, kernel_id: str) -> str:
 async def wait_until_settled(held: Held, timeout: float) -> ComputeSession:
     """Wait until the session's kernel can be used.
 
-    Called by the provisioner. `timeout` is in seconds and stands still while an image is pulled.
+    Called by the provisioner. `timeout` is in seconds and stands still while the session waits in
+    the queue, and while an image is pulled.
 
     Raises
     ------
@@ -109,11 +110,11 @@ async def _settle(held: Held, timeout: float) -> ComputeSession:
     sessions, left = held.home.sessions, timeout
     with telling(sessions, held.id):
         while left > 0:
-            pulling = _is_pulling(held)
+            stands_still = _is_queued(held) or _is_pulling(held)
             try:
                 return await sessions.settled(held.id, timeout=min(left, LOOK))
             except TimeoutError:
-                left -= 0.0 if pulling else LOOK
+                left -= 0.0 if stands_still else LOOK
     raise StartFailed(_late_text(held, timeout), session=held.id)
 
 
@@ -136,6 +137,10 @@ def telling(sessions: ComputeSessionManager, session_id: str) -> Iterator[None]:
         yield
     finally:
         unsubscribe()
+
+
+def _is_queued(held: Held) -> bool:
+    return held.home.sessions.queue.place_of(held.id) is not None
 
 
 def _is_pulling(held: Held) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from jupyter_sessmgr.manager.bus import EventBus
+from jupyter_sessmgr.manager.queue import Queued, StartQueue
 from jupyter_sessmgr.model.errors import EngineUnavailable, SessionNotFound, StartFailed
 from jupyter_sessmgr.model.events import StartProgressed
 from jupyter_sessmgr.model.requests import CreateRequest
@@ -29,6 +30,7 @@ class Scripted:
 
     def __init__(self, session=None):
         self.bus = EventBus(LOG)
+        self.queue = StartQueue()
         self.subscribe = self.bus.subscribe
         self.sessions = {} if session is None else {session.id: session}
         self.create_takes = 0.0
@@ -94,6 +96,20 @@ async def test_a_pulled_image_does_not_count(monkeypatch, caplog):
     sessions.become(session, status=SessionStatus.RUNNING)
     assert (await waiting).status is SessionStatus.RUNNING
     assert "pulling 1 %" in caplog.text
+
+
+async def test_time_in_the_queue_does_not_count(monkeypatch):
+    monkeypatch.setattr(taking, "LOOK", 0.02)
+    session = make_session(owner="me")
+    sessions = Scripted(session)
+    sessions.queue._places[session.id] = Queued(position=1, reason="waits", since=0.0)
+    held = Held(home_of(sessions), session.id, made=True)
+    waiting = asyncio.create_task(taking.wait_until_settled(held, 0.1))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    sessions.queue._places.clear()
+    with pytest.raises(StartFailed, match="not ready within"):
+        await waiting
 
 
 async def test_all_else_does_and_the_words_say_what_it_was_doing(monkeypatch):
