@@ -339,3 +339,16 @@ def test_a_run_whose_websocket_is_gone_is_interrupted(runner):
     began = time.monotonic()
     assert text_of(runner.run("print('free')")) == "free\n"
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.docker
+def test_code_runs_in_a_container_too(docker_server):
+    made = docker_server.create(config={"resources": {"mem": "512m"}})
+    runner = Runner(docker_server, made["sessionId"])
+    assert docker_server.info(made["sessionId"])["encrypted"]
+    result = runner.run("import os; print(os.getpid() < 100, input())", answers=["here"])
+    assert (text_of(result), result["exitCode"]) == ("True here\n", 0)
+    result = runner.run("print('before', flush=True); x = bytearray(2**30)")
+    assert result["exitCode"] == 137
+    assert "memory" in text_of(result, "stderr")
+    docker_server.ask("DELETE", f"{runner.path}?forced=true")

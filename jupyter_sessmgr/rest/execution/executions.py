@@ -38,6 +38,10 @@ SWEEP = 60.0
 #: Seconds that a completion may take; the first of a kernel takes long, a busy one gives none.
 COMPLETION_TIMEOUT = 10.0
 
+#: A kernel does not heed an interrupt in the moment in which it begins; so it gets several, and
+#: these seconds to heed each.
+INTERRUPTS, INTERRUPT_PAUSE = 3, 2.0
+
 _ALIVE = frozenset({SessionStatus.RUNNING, SessionStatus.SUSPENDED})
 _SIGNALLED = 128
 
@@ -242,19 +246,17 @@ class Executions:
 
     async def _until_ended(self, session: ComputeSession, run: Run) -> None:
         """Wait until a run has ended; interrupt one whose question nobody hears."""
-        while not run.ended.is_set():
-            try:
-                async with asyncio.timeout(SWEEP):
-                    await run.ended.wait()
-            except TimeoutError:
-                if run.waits_for_input and run.unasked > PATIENCE:
-                    await self.interrupt(session)
+        while not await run.wait_for_end(SWEEP):
+            if run.waits_for_input and run.unasked > PATIENCE:
+                await self.interrupt(session)
 
     async def _interrupt_when_started(self, session: ComputeSession, run: Run) -> None:
         await run.started.wait()
         try:
-            if not run.ended.is_set():
-                await self.interrupt(session)
+            for _ in range(INTERRUPTS):
+                if not run.ended.is_set():
+                    await self.interrupt(session)
+                    await run.wait_for_end(INTERRUPT_PAUSE)
         except SessmgrError as error:
             self._log.info("A run of session %s goes on: %s", session.id, error.message)
         await run.ended.wait()

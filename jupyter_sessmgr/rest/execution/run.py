@@ -119,11 +119,11 @@ class Run:
     async def wait(self, timeout: float) -> None:
         """Wait until it ends, wants input or has written much, at most `timeout` seconds."""
         self._looked_at = time.monotonic()
-        try:
-            async with asyncio.timeout(timeout):
-                await self._due.wait()
-        except TimeoutError:
-            return
+        await _within(self._due, timeout)
+
+    async def wait_for_end(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for its end, and say whether it came."""
+        return await _within(self.ended, timeout)
 
     async def wait_for_news(self) -> None:
         """Wait until there is anything that was not told yet."""
@@ -192,6 +192,14 @@ def _pages(reply: Mapping[str, Any]) -> list[object]:
     if not isinstance(payload, list):
         return []
     return [one.get("data") for one in payload if isinstance(one, Mapping)]
+
+
+async def _within(event: asyncio.Event, timeout: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _set(event: asyncio.Event, state: bool) -> None:
