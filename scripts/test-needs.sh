@@ -17,6 +17,7 @@ need ps procps
 # Another package's engine is as good, and Debian's would not go beside it.
 need dockerd docker.io
 [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || missing+=(libfaketime)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 as_root=()
