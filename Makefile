@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PORT ?= 8888
 ARGS ?=
 
-.PHONY: help lab test check bench image image-lock docs clean
+.PHONY: help lab test check bench fuzz image image-lock docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +55,12 @@ $(VENV)/.bench: $(VENV)/.test
 bench: $(VENV)/.bench ## Measure, against the bars of the project (ARGS="kernel_start")
 	@scripts/with-engine.sh $(BIN)/python -m bench $(ARGS)
 
+fuzz: $(VENV)/.test ## Send 10,000 generated requests to a server (ARGS="--seeds 4")
+	$(BIN)/python -m tests.generated.run $(ARGS)
+
 docs: $(VENV)/.test ## Write the reference pages that are made from the code
 	$(BIN)/python scripts/document_settings.py
+	$(BIN)/python scripts/document_rest.py
 
 clean: ## Remove what make has made (not the state folder, not the images)
 	rm -rf $(VENV) .cache labextension/node_modules labextension/lib jupyter_sessmgr/labextension

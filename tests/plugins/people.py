@@ -15,6 +15,13 @@ class People(IdentityProvider):
         return User(name) if name else None
 
 
+class PeopleAndToken(People):
+    """Knows people by the header ``X-Person``, and whoever has the token as the server's own."""
+
+    def get_user(self, handler):
+        return super().get_user(handler) or IdentityProvider.get_user(self, handler)
+
+
 class DenyAll(Authorizer):
     """Allows nobody anything."""
 

@@ -11,6 +11,12 @@ from jupyter_sessmgr.rest.backendai.about import (
 )
 from jupyter_sessmgr.rest.backendai.admin import LegacyQueryHandler, QueryHandler
 from jupyter_sessmgr.rest.backendai.events import SessionEventsHandler
+from jupyter_sessmgr.rest.backendai.files import (
+    DownloadHandler,
+    DownloadSingleHandler,
+    FilesHandler,
+    UploadHandler,
+)
 from jupyter_sessmgr.rest.backendai.handlers import (
     CreateHandler,
     SessionListHandler,
@@ -21,14 +27,21 @@ from jupyter_sessmgr.rest.backendai.runs import (
     ExecuteHandler,
     InterruptHandler,
 )
+from jupyter_sessmgr.rest.backendai.services import (
+    AppsHandler,
+    ServicesHandler,
+    ShutdownServiceHandler,
+    StartServiceHandler,
+)
 from jupyter_sessmgr.rest.backendai.stream_execute import ExecuteSocket
+from jupyter_sessmgr.rest.backendai.streams import ProxySocket, TerminalSocket
 from jupyter_sessmgr.rest.routing import Route, under
 
 #: Under ``/session``, and under the legacy name ``/kernel``. A reference is a session's name,
 #: UUID or number; anything else is answered as absent.
 SESSION = (
     Route("", SessionListHandler),
-    Route("/create", CreateHandler),
+    Route("/create", CreateHandler, alias=True),
     Route("/_/create", CreateHandler, alias=True),
     Route("/_/logs", TaskLogsHandler),
     Route("/{reference}", ExecuteHandler),
@@ -37,12 +50,23 @@ SESSION = (
     Route("/{reference}/status-history", StatusHistoryHandler),
     Route("/{reference}/interrupt", InterruptHandler),
     Route("/{reference}/complete", CompletionsHandler),
+    Route("/{reference}/files", FilesHandler),
+    Route("/{reference}/download", DownloadHandler),
+    Route("/{reference}/download_single", DownloadSingleHandler),
+    Route("/{reference}/upload", UploadHandler),
+    Route("/{reference}/services", ServicesHandler),
+    Route("/{reference}/start-service", StartServiceHandler),
+    Route("/{reference}/shutdown-service", ShutdownServiceHandler),
     *unsupported.SESSION,
 )
 #: Under ``/stream/session``, and under ``/stream/kernel``.
 STREAM = (
     Route("/_/events", SessionEventsHandler, alias=True),
     Route("/{reference}/execute", ExecuteSocket),
+    Route("/{reference}/apps", AppsHandler),
+    Route("/{reference}/httpproxy", ProxySocket),
+    Route("/{reference}/tcpproxy", ProxySocket),
+    Route("/{reference}/pty", TerminalSocket),
 )
 
 

@@ -6,9 +6,10 @@ Paths come in two generations, with and without a cluster's name; the session co
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from jupyter_server.auth.decorator import authorized
+from msgspec import Meta
 from tornado.web import authenticated
 
 from jupyter_sessmgr.model.errors import (
@@ -51,8 +52,8 @@ _MAX_MESSAGE = 10 * 2**20
 _S = SessionStatus
 _VERSION = Parameter(
     VERSION_NAME,
-    str,
-    f"Version of the API, one of {', '.join(VERSIONS)}; required, here or as a header, which wins.",
+    Annotated[str, Meta(extra_json_schema={"enum": [*VERSIONS]})],
+    "Version of the API; required, here or as a header, which wins.",
     example=VERSIONS[0],
 )
 _DURABLE = Parameter(

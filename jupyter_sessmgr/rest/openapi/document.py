@@ -28,7 +28,7 @@ _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 _ABOUT = """\
 Compute sessions of a Jupyter server. Paths are relative to the server's base URL. All under \
 `/sessmgr/session` is served under `/sessmgr/kernel` too, for older clients, and, unless an admin \
-switched that off, under `/session`.
+switched that off, under `/session`; `POST /sessmgr/session/create` is `POST /sessmgr/session`.
 
 A session of somebody else is answered as one that is not there. Bodies are strict JSON of at \
 most 1 MiB; keys may be written in camelCase and in snake_case, and null is the same as absent."""
