@@ -24,9 +24,9 @@ CREATE_EXAMPLES: Mapping[str, Any] = MappingProxyType(
             },
             "tag": "example-tag",
         },
-        "at once": {"name": "mysession-02", "enqueueOnly": True},
+        "at once": {"clientSessionToken": "mysession-02", "enqueueOnly": True},
         "batch": {
-            "name": "mybatch-01",
+            "clientSessionToken": "mybatch-01",
             "type": "batch",
             "startupCommand": "python3 -c 'print(6 * 7)'",
             "enqueueOnly": True,
