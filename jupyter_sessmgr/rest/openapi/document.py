@@ -16,6 +16,7 @@ from jupyter_sessmgr.rest.openapi.schemas import Schemas
 from jupyter_sessmgr.rest.operations import Operation, Parameter, Reply, operation_of
 from jupyter_sessmgr.rest.routing import Route
 
+JSON = "application/json"
 METHODS = ("get", "post", "put", "patch", "delete")
 #: What a variable of a path is, for readers: description and example.
 VARIABLES = {
@@ -153,7 +154,7 @@ def _parameter(one: Parameter, schemas: Schemas) -> dict[str, Any]:
 def _body(method: str, told: Operation, schemas: Schemas) -> dict[str, Any] | None:
     if told.body is None:
         # A POST says that it is JSON even when it has nothing to say.
-        empty = {"content": {"application/json": {"schema": {"type": "object"}}}}
+        empty = {"content": {JSON: {"schema": {"type": "object"}}}}
         return empty if method == "post" else None
     content: dict[str, Any] = {"schema": schemas.of(told.body)}
     if told.examples:
@@ -164,9 +165,9 @@ def _body(method: str, told: Operation, schemas: Schemas) -> dict[str, Any] | No
 
 def _reply(reply: Reply, schemas: Schemas) -> dict[str, Any]:
     made: dict[str, Any] = {"description": reply.description}
+    content: dict[str, Any] = {media: {} for media in reply.others}
     if reply.body is not None:
-        made["content"] = {
-            reply.media: {"schema": schemas.of(reply.body)},
-            **{media: {} for media in reply.others},
-        }
-    return made
+        content = {reply.media: {"schema": schemas.of(reply.body)}, **content}
+    elif reply.media != JSON:
+        content = {reply.media: {}, **content}
+    return {**made, "content": content} if content else made
