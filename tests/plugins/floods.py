@@ -1,6 +1,6 @@
 """Many requests at once to a real server, from a process of their own, and what it does to others.
 
-    python -m tests.plugins.floods URL TOKEN COUNT
+python -m tests.plugins.floods URL TOKEN COUNT
 """
 
 from __future__ import annotations
