@@ -113,14 +113,19 @@ class ServicePortItem(TypedDict):
     running: Annotated[bool, Meta(description="Whether it is known to listen.")]
 
 
-class CreatedReply(TypedDict):
+class Named(TypedDict):
+    """What a session is called."""
+
+    sessId: Annotated[str, Meta(description="Its name.")]
+    sessionId: Annotated[str, Meta(description="Its UUID.")]
+    sessionName: str
+    sessionNumber: Annotated[int, Meta(description="Never used again.")]
+
+
+class CreatedReply(Named):
     """A session that was made or found."""
 
-    sessId: str
-    kernelId: str
-    sessionId: str
-    sessionName: str
-    sessionNumber: int
+    kernelId: Annotated[str, Meta(description="Its name, for clients before v5.")]
     status: Annotated[
         str, Meta(description="Its status, or `TIMEOUT`: still starting after `maxWaitSeconds`.")
     ]
@@ -177,7 +182,7 @@ class KernelExitItem(TypedDict):
     reason: str
 
 
-class SessionReply(TypedDict):
+class SessionReply(Named):
     """All about one session: the document's five keys first, then ours."""
 
     lang: Annotated[str, Meta(description="The kernel's programming language.")]
@@ -185,10 +190,6 @@ class SessionReply(TypedDict):
     memoryLimit: Annotated[int, Meta(description="KiB.")]
     numQueriesExecuted: int
     cpuCreditUsed: Annotated[int, Meta(description="Milliseconds.")]
-    sessId: str
-    sessionId: str
-    sessionName: str
-    sessionNumber: int
     sessionType: str
     status: str
     statusInfo: Annotated[str, Meta(description="What is happening, or why it ended; for people.")]

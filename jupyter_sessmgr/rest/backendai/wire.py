@@ -36,11 +36,8 @@ def render_created(
     is_up = status == SessionStatus.RUNNING
     ports = render_ports(session, base_url, known) if is_up else []
     return {
-        "sessId": session.name,
+        **_named(session),
         "kernelId": session.name,
-        "sessionId": session.id,
-        "sessionName": session.name,
-        "sessionNumber": session.number,
         "status": status,
         "statusInfo": session.why,
         "servicePorts": ports,
@@ -60,10 +57,7 @@ def render_session(
         "memoryLimit": (spec.resources.mem or 0) // _KIB,
         "numQueriesExecuted": session.queries,
         "cpuCreditUsed": session.cpu_ms,
-        "sessId": session.name,
-        "sessionId": session.id,
-        "sessionName": session.name,
-        "sessionNumber": session.number,
+        **_named(session),
         "sessionType": spec.session_type,
         "status": session.status.value,
         "statusInfo": session.why,
@@ -91,6 +85,15 @@ def render_session(
         "stats": stats_of(session) if session.status.is_final else None,
         "history": _history(session),
         "kernelExit": _kernel_exit(session),
+    }
+
+
+def _named(session: ComputeSession) -> types.Named:
+    return {
+        "sessId": session.name,
+        "sessionId": session.id,
+        "sessionName": session.name,
+        "sessionNumber": session.number,
     }
 
 
