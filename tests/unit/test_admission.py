@@ -15,9 +15,11 @@ from jupyter_sessmgr.engines.base import Capabilities
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.folders import home_mount, named_mounts, notebook_mount
 from jupyter_sessmgr.manager.offers import make_offers
+from jupyter_sessmgr.manager.queue.order import MostRunning
 from jupyter_sessmgr.model.errors import ImageNotFound, InvalidRequest, LimitExceeded
 from jupyter_sessmgr.model.images import describe
 from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.store.quota import Ceiling
 from jupyter_sessmgr.testing import FAKE_IMAGE, FakeEngine
 
 
@@ -252,3 +254,139 @@ async def test_an_image_that_may_be_fetched_need_not_be_here(admission, state_di
     assert (await admit(admission, state_dir, engine=engine, image="far/away")).image == (
         "far/away:latest"
     )
+
+
+async def test_E8_refusals_say_what_would_fit(admission, state_dir):
+    for slots, fits, words in (
+        ({"mem": "16g"}, str(8 << 30), "16 GiB is too much; this server gives at most 8 GiB"),
+        (
+            {"mem": "100m"},
+            str(256 << 20),
+            "100 MiB is too little; the image needs at least 256 MiB",
+        ),
+        ({"cpu": "3.5"}, "3.0", "3.5 is too much; this server gives at most 3.0"),
+    ):
+        with pytest.raises(LimitExceeded, match=words) as caught:
+            await admit(admission, state_dir, resources=slots)
+        assert caught.value.data["fits"] == fits
+
+
+GROUPS = {
+    "physics": {
+        "max_sessions": 5,
+        "max_running": 3,
+        "max_pending": 4,
+        "total_cpu": "7.5",
+        "total_mem": "64g",
+        "total_devices": 2,
+        "max_cpu": 2,
+        "max_mem": "4g",
+        "presets": ["isolated"],
+        "owners": ["m*"],
+    },
+    "chemistry": {"allowed_images": ["fake/other"], "owners": ["you"]},
+    "open": {"allowed_images": ["fake/*"], "max_mem": None},
+}
+
+
+@pytest.fixture
+def grouped(admission):
+    admission.group_limits = GROUPS
+    return admission
+
+
+async def test_a_group_lowers_what_one_session_may_have(grouped, state_dir):
+    await admit(grouped, state_dir, group="open", resources={"mem": "8g", "cpu": 3})
+    for slots, words in (({"mem": "5g"}, "at most 4 GiB"), ({"cpu": "2.5"}, "at most 2")):
+        with pytest.raises(LimitExceeded, match=words):
+            await admit(grouped, state_dir, group="physics", resources=slots)
+
+
+async def test_a_group_has_presets_and_images_of_its_own(grouped, state_dir):
+    assert (await admit(grouped, state_dir, group="physics")).preset == "isolated"
+    with pytest.raises(InvalidRequest, match="no preset 'python'; known: isolated"):
+        await admit(grouped, state_dir, group="physics", preset="python")
+    assert set(grouped.image_patterns()) >= {"fake/other", "fake/*", FAKE_IMAGE}
+    with pytest.raises(ImageNotFound, match="may be used here"):
+        await admit(grouped, state_dir, image="fake/other")
+    grouped.group_limits = {"strict": {"allowed_images": []}}
+    with pytest.raises(ImageNotFound, match="may be used here"):
+        await admit(grouped, state_dir, group="strict")
+
+
+@pytest.mark.parametrize("group", ["nosuch", "chemistry", ""])
+async def test_E1_a_group_of_others_looks_like_no_group(grouped, state_dir, group):
+    with pytest.raises(InvalidRequest, match=r"no group .* you have: default, open, physics"):
+        await admit(grouped, state_dir, group=group)
+
+
+async def test_the_default_group_is_always_there_and_may_be_limited(grouped, state_dir):
+    assert await admit(grouped, state_dir, group="default")
+    grouped.group_limits = {"default": {"max_mem": "1g"}}
+    with pytest.raises(LimitExceeded):
+        await admit(grouped, state_dir, resources={"mem": "2g"})
+
+
+async def test_without_group_limits_every_group_will_do(admission, state_dir):
+    assert await admit(admission, state_dir, group="whatever")
+
+
+async def test_quotas_are_those_of_owner_group_and_server(grouped, state_dir):
+    grouped.max_cpu_per_owner = 3.5
+    grouped.max_mem_per_owner = "10g"
+    grouped.total_devices = 6
+    grouped.max_running_per_owner = 2
+    request = CreateRequest(image=FAKE_IMAGE, group="physics")
+    quota = (await grouped.admit(request, "me", LabelledEngine(), state_dir)).quota
+    assert quota.owner == Ceiling(sessions=20, cpu=Decimal("3.5"), mem=10 << 30)
+    assert quota.group == Ceiling(
+        sessions=5, pending=4, cpu=Decimal("7.5"), mem=64 << 30, devices=2
+    )
+    assert quota.server == Ceiling(sessions=100, pending=1000, devices=6)
+    assert grouped.most_running() == MostRunning(owner=2, groups={"physics": 3})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"max_session": 5}, "unknown key 'max_session'"),
+        ({"max_sessions": "many"}, "max_sessions: 'many' is not a count"),
+        ({"max_sessions": 1.5}, "whole number"),
+        ({"total_mem": "lots"}, "total_mem: 'lots' is not a size"),
+        ({"allowed_images": "fake/*"}, "a list of texts"),
+        ({"owners": [1]}, "a list of texts"),
+        (5, "not a dictionary"),
+    ],
+)
+def test_group_limits_are_checked_when_they_are_set(values, words):
+    with pytest.raises(TraitError, match=words):
+        AdmissionControl(group_limits={"physics": values})
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"session_type": "inference"}, "sessionType"),
+        ({"session_type": "batch"}, "startupCommand"),
+        ({"startup_command": "x" * 70_000}, "startupCommand"),
+        ({"bootstrap_script": "\0"}, "bootstrap_script"),
+        ({"preopen_ports": (80,)}, "preopen_ports"),
+    ],
+)
+async def test_E8_what_runs_inside_is_judged(admission, state_dir, asked, field):
+    with pytest.raises(InvalidRequest) as caught:
+        await admit(admission, state_dir, **asked)
+    assert caught.value.data["field"] == field
+
+
+async def test_what_runs_inside_reaches_the_spec(admission, state_dir):
+    spec = await admit(
+        admission,
+        state_dir,
+        session_type="batch",
+        startup_command="make",
+        bootstrap_script="true",
+        preopen_ports=(8080, 8080),
+    )
+    assert (spec.session_type, spec.startup_command) == ("batch", "make")
+    assert (spec.bootstrap_script, spec.preopen_ports) == ("true", (8080,))

@@ -11,7 +11,7 @@ from typing import TypeVar
 from jupyter_sessmgr.engines.base import Engine
 from jupyter_sessmgr.model.errors import InvalidRequest, LimitExceeded
 from jupyter_sessmgr.model.images import Image
-from jupyter_sessmgr.model.resources import Resources, parse_count, parse_size
+from jupyter_sessmgr.model.resources import Resources, parse_count, parse_size, spell_size
 
 #: Below this no kernel starts, so asking for less is a mistake.
 SMALLEST_MEM = 32 * 2**20
@@ -95,7 +95,7 @@ def _shmem(asked: object, image: Image, mem: int, limits: Limits) -> int:
     _at_most("shmem", shmem, limits.max_shmem, "this server gives")
     if shmem > mem:
         raise InvalidRequest(
-            f"shmem: {shmem} bytes are more than the session's memory of {mem} bytes, "
+            f"shmem: {spell_size(shmem)} are more than the session's memory of {spell_size(mem)}, "
             "which includes them.",
             field="shmem",
         )
@@ -130,18 +130,25 @@ def _device(name: str, asked: object, engine: Engine, limits: Limits) -> int:
 def _at_least(slot: str, asked: Amount, least: Amount) -> None:
     if asked < least:
         raise LimitExceeded(
-            f"{slot}: {asked} is too little; the image needs at least {least}.",
+            f"{slot}: {_spell(asked)} is too little; the image needs at least {_spell(least)}.",
             field=slot,
             limit=str(least),
             asked=str(asked),
+            fits=str(least),
         )
 
 
 def _at_most(slot: str, asked: Amount, most: Amount | None, who: str) -> None:
     if most is not None and asked > most:
         raise LimitExceeded(
-            f"{slot}: {asked} is too much; {who} at most {most}.",
+            f"{slot}: {_spell(asked)} is too much; {who} at most {_spell(most)}.",
             field=slot,
             limit=str(most),
             asked=str(asked),
+            fits=str(most),
         )
+
+
+def _spell(amount: Amount) -> str:
+    """Spell bytes, which are whole numbers, with a unit; counts, which are decimals, without."""
+    return spell_size(amount) if isinstance(amount, int) else str(amount)
