@@ -19,6 +19,16 @@ c = get_config()  # noqa: F821 - given by traitlets
 # system. Set it when servers of several people run as one user.
 # c.SessMgrApp.owner = ""
 
+# User names that may do what only admins may, such as exempt a session from its limits, where
+# the identity provider tells people apart. Key pairs say it of themselves; whoever holds the
+# token of a server of one person is its admin.
+# c.SessMgrApp.admin_users = set()
+
+# Host names, with the port where clients give one, that requests may be signed for (with key
+# pairs), besides the one that arrives. Set it to the public name when a proxy changes the Host
+# header. Forwarded headers are never believed.
+# c.SessMgrApp.accepted_hosts = []
+
 # HTTP status for invalid parameters of the session management API. Its document says 401;
 # choose 400 when something between client and server takes a 401 for a missing login.
 # c.SessMgrApp.invalid_parameters_status = 401
@@ -34,6 +44,10 @@ c = get_config()  # noqa: F821 - given by traitlets
 # ------------------------------------------------------------------------------
 # ComputeSessionManager: Compute sessions and what may happen to them. Called by the doors, on one event loop.
 # ------------------------------------------------------------------------------
+
+# Seconds that a request to suspend or resume a session waits for it. The session is suspended
+# or resumed all the same when it takes longer.
+# c.ComputeSessionManager.resume_timeout = 30.0
 
 # Where sessions run: "docker", "process", the import path of another engine class, or "auto":
 # docker when an engine answers and has an allowed image, else process.
@@ -73,12 +87,6 @@ c = get_config()  # noqa: F821 - given by traitlets
 # can name a path.
 # c.AdmissionControl.mounts = {}
 
-# How many live sessions one owner may have. Raise it on big machines.
-# c.AdmissionControl.max_sessions_per_owner = 20
-
-# How many live sessions there may be in all.
-# c.AdmissionControl.max_sessions = 100
-
 # Memory of sessions that ask for none and whose image names no minimum.
 # c.AdmissionControl.default_mem = "2g"
 
@@ -102,6 +110,87 @@ c = get_config()  # noqa: F821 - given by traitlets
 
 # Refuse kernels that cannot encrypt their channels (CurveZMQ), whatever the preset says.
 # c.AdmissionControl.encryption_required = False
+
+# How many live sessions one owner may have, waiting ones included. Raise it on big machines.
+# c.AdmissionControl.max_sessions_per_owner = 20
+
+# How many live sessions there may be in all, waiting ones included.
+# c.AdmissionControl.max_sessions = 100
+
+# Groups by name, each a dictionary with any of: max_sessions, max_running, max_pending,
+# total_cpu, total_mem, total_devices (of the whole group); max_cpu, max_mem, max_shmem,
+# max_devices (of one session); allowed_images and presets (instead of the server's); owners
+# (patterns of who may use it). Once there is one, a group that is not listed is refused; but
+# "default", the group of those who name none, is always there.
+# c.AdmissionControl.group_limits = {}
+
+# How many sessions of one owner may run at once; more of them wait. Set it where people should
+# be able to queue work.
+# c.AdmissionControl.max_running_per_owner = None
+
+# How many sessions may run at once in all; more of them wait.
+# c.AdmissionControl.max_running = None
+
+# How many sessions of one owner may be PENDING; more are told to come back (429). Every session
+# is PENDING for a moment, so do not set it below the largest burst.
+# c.AdmissionControl.max_pending_per_owner = None
+
+# How many sessions may be PENDING in all: the length of the queue. More are told to come back
+# (429).
+# c.AdmissionControl.max_pending = 1000
+
+# Most processors of one owner's live sessions together. Sessions without a limit on processors
+# count as none; set default_cpu when that matters.
+# c.AdmissionControl.max_cpu_per_owner = None
+
+# Most memory of one owner's live sessions together.
+# c.AdmissionControl.max_mem_per_owner = None
+
+# Most devices, such as GPUs, of one owner's live sessions together.
+# c.AdmissionControl.max_devices_per_owner = None
+
+# Most processors of all live sessions together. What the machine has is looked after by the
+# queue; this is for promising less.
+# c.AdmissionControl.total_cpu = None
+
+# Most memory of all live sessions together; see total_cpu.
+# c.AdmissionControl.total_mem = None
+
+# Most devices of all live sessions together; see total_cpu.
+# c.AdmissionControl.total_devices = None
+
+# ------------------------------------------------------------------------------
+# IdleCuller: Applies the limits of time. Made by the manager, as its `idle`.
+# ------------------------------------------------------------------------------
+
+# Seconds after which an interactive session ends that nobody uses: its last client left and its
+# kernel is idle. Lower it where resources are short; 0 means never.
+# c.IdleCuller.idle_timeout = 3600.0
+
+# The same for durable sessions. By default they never end by themselves, since they are made to
+# be found again. Set it, to days, where people forget them.
+# c.IdleCuller.durable_idle_timeout = 0.0
+
+# Seconds after which a durable session that nobody uses is suspended, where the engine can: it
+# keeps its memory and uses no processor until it is used again. 0 means never. Set it where
+# idle kernels still keep processors busy.
+# c.IdleCuller.suspend_timeout = 0.0
+
+# Seconds after which any session ends, in use or not. 0 means never. Set it where nobody may
+# hold resources for longer.
+# c.IdleCuller.max_lifetime = 0.0
+
+# Seconds after which an interactive session ends that nobody ever used. Raise it for programs
+# that make sessions long before they use them; 0 means never.
+# c.IdleCuller.never_connected_timeout = 300.0
+
+# Seconds before the end of a session when people are told of it, but never more than half of
+# the limit. Raise it when they need longer to save their work; 0 means that they are not told.
+# c.IdleCuller.warning_before = 300.0
+
+# Seconds between looks at all sessions; limits are kept as exactly as this. Raise it for
+# thousands of sessions.
+# c.IdleCuller.check_interval = 5.0
 
 # ------------------------------------------------------------------------------
 # DockerEngine: Runs each session in a hardened container.
@@ -226,9 +315,30 @@ c = get_config()  # noqa: F821 - given by traitlets
 # SessionProvisioner: Gives a Jupyter kernel manager a compute session as its kernel's process.
 # ------------------------------------------------------------------------------
 
-# Seconds that a kernel may take from the wish to ready channels. Waiting for an image that is
-# pulled does not count. Raise it for slow engines or heavy images.
+# Seconds that a kernel may take from the wish to ready channels. Waiting in the queue or for an
+# image that is pulled does not count. Raise it for slow engines or heavy images.
 # c.SessionProvisioner.launch_timeout = 60.0
+
+# ------------------------------------------------------------------------------
+# AttachApi: The HPC Pack dialect's settings. Made by the extension's app.
+# ------------------------------------------------------------------------------
+
+# `host:port` that Attach names as BrokerNode: where the session's kernel is reached. Default:
+# the host that the client itself asked. Set it when clients ask by a proxy whose name is of no
+# use to whom they pass it on. Never with a scheme or a path.
+# c.AttachApi.broker_node = ""
+
+# Milliseconds that Attach names as ServiceOperationTimeout: how long clients should wait for
+# one answer of a session. Raise it when your cells run for more than a day.
+# c.AttachApi.operation_timeout = 86400000
+
+# The name that Get Clusters answers. Clients put it into later paths, where any name is
+# accepted; change it when people see it and know your server by another one.
+# c.AttachApi.cluster = "jupyter"
+
+# XML namespace of faults. Change it only for a client that was written against the letter of
+# the document, where it begins with `https`.
+# c.AttachApi.fault_namespace = "http://schemas.microsoft.com/HPCS2008R2/common"
 
 # ------------------------------------------------------------------------------
 # MemoryStore: Keeps the promises of `Store` for as long as the process lives, and touches no disk.
@@ -241,6 +351,36 @@ c = get_config()  # noqa: F821 - given by traitlets
 # How many sessions that ended are kept at most; older ones are forgotten first. Lower it when
 # sessions come and go by the thousand: each takes up to 64 KiB of memory.
 # c.MemoryStore.keep_ended_most = 500
+
+# ------------------------------------------------------------------------------
+# ServiceProxy: How services of sessions are shown. Read by the proxy's handlers.
+# ------------------------------------------------------------------------------
+
+# What keeps a service's pages from acting as the user on this Jupyter server. "sandbox": the
+# browser gives them an origin of nobody; apps that need storage or cookies do not work so.
+# "same-origin": nothing keeps them; choose it only where everything that runs in sessions is
+# trusted.
+# c.ServiceProxy.isolation = "sandbox"
+
+# The same for single services, by name, such as `{"tensorboard": "same-origin"}`: for apps that
+# do not work in a sandbox and that you trust.
+# c.ServiceProxy.service_isolation = {}
+
+# Seconds that a request waits for its service to start. A browser is shown a page that tries
+# again instead. Raise it for scripts that ask for slow services.
+# c.ServiceProxy.start_patience = 30.0
+
+# Seconds that a service may take until it begins to answer. Raise it for services that compute
+# for long before they answer.
+# c.ServiceProxy.response_timeout = 600.0
+
+# ------------------------------------------------------------------------------
+# SessionFiles: Lists, reads and writes. Called by the doors.
+# ------------------------------------------------------------------------------
+
+# Bytes that one upload into a session may have, such as 512m or 4g. Lower it where sessions
+# share a small disk.
+# c.SessionFiles.max_upload_size = "1g"
 
 # ------------------------------------------------------------------------------
 # SessionReconciler: Does what `decide` says until it says that nothing is left to do.
@@ -267,6 +407,20 @@ c = get_config()  # noqa: F821 - given by traitlets
 # c.SessionReconciler.workers = 16
 
 # ------------------------------------------------------------------------------
+# SessionServices: Starts and stops services, and opens streams to them. Called by the doors.
+# ------------------------------------------------------------------------------
+
+# How services are started: a dict by service name of dicts with `command` (a list of words,
+# never a shell line) and, where needed, `env`, `prestart`, `allowed_arguments`,
+# `default_arguments`, `positional`, `allowed_envs`, `url_template` and `timeout` (seconds). Add
+# the apps of your images; an entry goes before the image's own and the built-in one.
+# c.SessionServices.definitions = {}
+
+# Seconds that a request waits for a service to start. Raise it with the `timeout` of slow
+# services.
+# c.SessionServices.start_timeout = 90.0
+
+# ------------------------------------------------------------------------------
 # SqliteStore: Keeps rows in ``sessions.db``.
 # ------------------------------------------------------------------------------
 
@@ -281,3 +435,37 @@ c = get_config()  # noqa: F821 - given by traitlets
 # How many sessions that ended are kept at most; older ones are forgotten first. Lower it when
 # sessions come and go by the thousand: each takes up to 64 KiB of memory.
 # c.SqliteStore.keep_ended_most = 500
+
+# ------------------------------------------------------------------------------
+# StartQueue: Holds sessions back while the host is full, or while too many start at once.
+# ------------------------------------------------------------------------------
+
+# How many sessions may be on their way up at the same time; fetching an image does not count.
+# Lower it when simultaneous starts overwhelm the machine.
+# c.StartQueue.max_starting_at_once = 10
+
+# How much memory may be given away, as a multiple of what the host has; what does not fit
+# waits. None: 4 where the engine holds sessions to their limits, because most use a small part
+# of theirs, and without end where it does not. Set it to 1.0 where everybody must be able to
+# use all of theirs at once.
+# c.StartQueue.memory_overcommit = None
+
+# The same for processors. Sessions without a limit on processors count as none.
+# c.StartQueue.cpu_overcommit = None
+
+# For how many seconds others may pass a session that stands first in its owner's line and does
+# not fit. After that, what comes free is kept for it. Lower it when large sessions wait too
+# long.
+# c.StartQueue.reserve_after = 300.0
+
+# ------------------------------------------------------------------------------
+# UsageMeter: Knows what running sessions use, from memory. Made by the manager, as its `meter`.
+# ------------------------------------------------------------------------------
+
+# Seconds between two questions to the agent of each running session about what it uses. Raise
+# it for hundreds of sessions on a small server.
+# c.UsageMeter.interval = 5.0
+
+# How many agents are asked at the same time. Raise it when sessions are far away, so that
+# answers take long.
+# c.UsageMeter.at_once = 8

@@ -30,6 +30,8 @@ from traitlets import Bool, Enum, Float, List, Set, Unicode, default
 from traitlets.config import Config
 
 from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.idle import IdleCuller
+from jupyter_sessmgr.manager.meter import UsageMeter
 from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
@@ -149,7 +151,14 @@ class SessMgrApp(ExtensionApp):
     name = "sessmgr"
     description = "Compute sessions for Jupyter: remote kernels in containers or local processes"
     load_other_extensions = True
-    classes = [ComputeSessionManager, AdmissionControl, SessionReconciler, AttachApi]  # noqa: RUF012 - a trait's base
+    classes = [  # noqa: RUF012 - a trait's base
+        ComputeSessionManager,
+        AdmissionControl,
+        IdleCuller,
+        UsageMeter,
+        SessionReconciler,
+        AttachApi,
+    ]
 
     document_routes = Bool(
         True,
@@ -234,10 +243,7 @@ class SessMgrApp(ExtensionApp):
         table = routes(document_routes=self.document_routes)
         self.handlers.extend((route.pattern, route.handler) for route in table)
 
-    async def _start_jupyter_server_extension(
-        self,
-        serverapp: ServerApp,  # noqa: ARG002 - jupyter_server's signature
-    ) -> None:
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on opening, when the engine did not answer before the server listened."""
         self.opener.begin()
 

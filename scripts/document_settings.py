@@ -26,6 +26,7 @@ ORDER = (
     "SessMgrApp",
     "ComputeSessionManager",
     "AdmissionControl",
+    "IdleCuller",
     "DockerEngine",
     "ProcessEngine",
     "SessionProvisioner",

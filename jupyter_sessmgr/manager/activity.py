@@ -159,11 +159,6 @@ class Activity:
             known.is_new = known.is_due = False
         return self.stamp(session)
 
-    def is_due(self, session_id: str) -> bool:
-        """Tell whether a session's row is to be written for what is known here."""
-        known = self._known.get(session_id)
-        return known is not None and known.is_due
-
     def write_all(self) -> None:
         """Have all rows written that lack something."""
         for session_id, known in self._known.items():

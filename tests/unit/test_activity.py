@@ -106,10 +106,10 @@ def test_only_what_matters_is_written_at_once(board):
     for _ in range(100):
         board.note_query(session.id)
     assert written == [session.id]
-    assert not board.is_due(session.id)
+    assert not board.of(session.id).is_due
     board.write_all()
     assert written == [session.id] * 2
-    assert board.is_due(session.id)
+    assert board.of(session.id).is_due
     board.take_due(session)
     board.write_all()
     assert written == [session.id] * 2
