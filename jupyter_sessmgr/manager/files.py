@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +81,13 @@ class SessionFiles(LoggingConfigurable):
                     raise AgentError(_JUNK)
         return (where if isinstance(where, str) else path)[:MAX_PATH], read_list(bytes(text))
 
-    async def read(self, session_id: str, path: str) -> AsyncIterator[bytes]:
+    async def read(self, session_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a file, piece by piece. What is wrong with it is raised before the first."""
         async with self._open(session_id, "read", path=path) as stream:
             async for data in _all_of(stream):
                 yield data
 
-    async def archive(self, session_id: str, path: str) -> AsyncIterator[bytes]:
+    async def archive(self, session_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a file, or a folder with all in it, as a tar archive, piece by piece."""
         async with self._open(session_id, "archive", path=path) as stream:
             async for data in _all_of(stream):

@@ -34,7 +34,7 @@ def _jupyter(app: str, page: str) -> dict[str, Any]:
     return {
         "prestart": [_JUPYTER_CONFIG],
         "command": ["{runtime_path}", "-m", app, "--config={config}"],
-        "url_template": "{protocol}://{host}:{port}/" + page,
+        "url_template": "{protocol}://{host}:{port}/" + page + "?token={token}",
     }
 
 
