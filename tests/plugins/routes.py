@@ -21,7 +21,7 @@ def rules_of(router):
 
 
 def our_paths(web_app, reference="some-session"):
-    """List a path for every route of ours: the base URL cut off, ids filled in.
+    """List a path for every route of the REST door: the base URL cut off, ids filled in.
 
     A walk that finds nothing proves nothing, so that fails. Streams of events end at once from
     now on, so that a walk gets through.
@@ -30,11 +30,11 @@ def our_paths(web_app, reference="some-session"):
     web_app.settings["sessmgr_rest"].feeds.close()
     paths = []
     for rule in rules_of(web_app.default_router):
-        if not rule.target.__module__.startswith("jupyter_sessmgr"):
+        if not rule.target.__module__.startswith("jupyter_sessmgr.rest"):
             continue
         pattern = rule.matcher.regex.pattern.removesuffix("$").removesuffix("/?")
         pattern = re.sub(r"\(\?i:([^)]*)\)", r"\1", pattern)
-        path = pattern.replace("([^/]+)", reference).replace("\\.", ".")
+        path = pattern.replace("([^/]+)", reference).replace("(.*)", "more").replace("\\.", ".")
         assert rule.matcher.regex.fullmatch(path), (pattern, path)
         query = QUERY if "WindowsHpc" in path else ""
         paths.append(path.removeprefix(base) + query)

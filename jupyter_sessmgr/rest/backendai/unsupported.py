@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from jupyter_server.auth.decorator import authorized
-from tornado.web import HTTPError, authenticated
+from tornado.web import authenticated
 
 from jupyter_sessmgr.model.errors import Unsupported
 from jupyter_sessmgr.rest.backendai import types
@@ -53,8 +51,11 @@ class UnsupportedHandler(BackendAIHandler):
     async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler
         """Say what is not here, to those who may ask at all."""
         await super().prepare()
-        if self.current_user is None:
-            raise HTTPError(HTTPStatus.FORBIDDEN)
+        if self.request.method != "OPTIONS":
+            await self._refuse()
+
+    @authorized(action="read")  # type: ignore[untyped-decorator] # so with words
+    async def _refuse(self) -> None:
         pieces = self.request.path.removeprefix(f"{self.base_url}sessmgr/").split("/")
         what = {**PARTS, **VERBS, **MAKERS}
         named = next((what[piece] for piece in (pieces[0], pieces[-1]) if piece in what), "this")
