@@ -29,6 +29,8 @@ class StartProgressed:
     info: str
     #: Between 0 and 1; None when unknown.
     progress: float | None = None
+    #: Where it stands in the line, from 1; None when it does not wait.
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

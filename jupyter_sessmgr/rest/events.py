@@ -12,14 +12,26 @@ from typing import Any
 
 from jupyter_events import EventLogger
 
-from jupyter_sessmgr.model.events import Event, KernelDied, StartProgressed, StatusChanged
+from jupyter_sessmgr.model.events import (
+    Event,
+    KernelDied,
+    SessionExpiring,
+    StartProgressed,
+    StatusChanged,
+)
 
 _ROOT = "https://events.jupyter.org/jupyter_sessmgr"
 STATUS = f"{_ROOT}/session_status/v1"
 PROGRESS = f"{_ROOT}/start_progress/v1"
 DIED = f"{_ROOT}/kernel_died/v1"
+EXPIRING = f"{_ROOT}/session_expiring/v1"
 
-_FILES = ("session_status.v1.yaml", "start_progress.v1.yaml", "kernel_died.v1.yaml")
+_FILES = (
+    "session_status.v1.yaml",
+    "start_progress.v1.yaml",
+    "kernel_died.v1.yaml",
+    "session_expiring.v1.yaml",
+)
 
 
 def schema_files() -> list[Path]:
@@ -35,23 +47,29 @@ class EventBridge:
     ----------
     logger : EventLogger
         The server's.
+    several : bool
+        Whether the server tells people apart, so that not all who listen may know everything.
     """
 
-    def __init__(self, logger: EventLogger) -> None:
+    def __init__(self, logger: EventLogger, *, several: bool = False) -> None:
         self._logger = logger
+        self._several = several
         for path in schema_files():
             logger.register_event_schema(path)
 
     def __call__(self, event: Event) -> None:
         """Emit an event, if browsers should hear of it."""
-        told = render(event)
+        told = render(event, several=self._several)
         if told is not None:
             schema, data = told
             self._logger.emit(schema_id=schema, data=data)
 
 
-def render(event: Event) -> tuple[str, dict[str, Any]] | None:
-    """Write an event: its schema and its data; None when it is not for browsers. Pure."""
+def render(event: Event, *, several: bool = False) -> tuple[str, dict[str, Any]] | None:
+    """Write an event: its schema and its data; None when it is not for browsers. Pure.
+
+    Where `several` people listen, why a session waits is not told: it may name folders and groups.
+    """
     data: dict[str, Any]
     match event:
         case StatusChanged():
@@ -60,7 +78,10 @@ def render(event: Event) -> tuple[str, dict[str, Any]] | None:
                 data["before"] = event.before.value
             schema = STATUS
         case StartProgressed():
-            data = {"phase": event.phase, "info": event.info}
+            hidden = several and event.phase == "queued"
+            data = {"phase": event.phase, "info": event.phase if hidden else event.info}
+            if event.position is not None:
+                data["position"] = event.position
             if event.progress is not None:
                 data["progress"] = min(1.0, max(0.0, event.progress))
             schema = PROGRESS
@@ -69,6 +90,9 @@ def render(event: Event) -> tuple[str, dict[str, Any]] | None:
             if event.exit.code is not None:
                 data["code"] = event.exit.code
             schema = DIED
+        case SessionExpiring():
+            data = {"ends_at": event.ends_at, "limit": event.limit}
+            schema = EXPIRING
         case _:
             return None
     return schema, {"session_id": event.session.id, **data}

@@ -188,6 +188,27 @@ def test_every_event_is_documented():
             assert f"`{name}`" in text, f"{path.name}: {name}"
 
 
+def test_every_metric_is_documented_and_no_other():
+    from prometheus_client import REGISTRY
+
+    from jupyter_sessmgr.rest import metrics
+
+    made = [one for one in vars(metrics).values() if hasattr(one, "_labelnames")]
+    labels = {one.describe()[0].name: tuple(one._labelnames) for one in made}
+    families = [one for one in REGISTRY.collect() if one.name.startswith("sessmgr_")]
+    told = {}
+    for family in families:
+        sampled = tuple(family.samples[0].labels) if family.type == "gauge" else ()
+        name = family.name + "_total" * (family.type == "counter")
+        told[name] = (family.type, labels.get(family.name, sampled))
+    documented = {
+        name: (cells[1], tuple(re.findall(r"`(\w+)`", cells[2])))
+        for name, cells in rows_of("reference/metrics.md").items()
+        if name.startswith("sessmgr_")
+    }
+    assert documented == told
+
+
 def test_every_label_is_documented():
     text = page("reference/labels.md")
     pattern = re.compile(r"\b(?:ai\.backend|jupyter-sessmgr|sessmgr)\.[a-z][a-z.-]*[a-z]\b")
@@ -250,3 +271,11 @@ def test_every_decision_is_listed():
     for path in sorted((DOCS / "adr").glob("[0-9]*.md")):
         number, title = path.read_text(encoding="utf-8").splitlines()[0][2:].split(" ", 1)
         assert f"[{number}]({path.name}) | {title}" in text, path.name
+
+
+def test_every_event_that_listeners_hear_is_documented():
+    from jupyter_sessmgr.rest.backendai.event_wire import NAMES
+
+    listed = page("reference/events.md").partition("## Server-sent events")[2]
+    documented = re.findall(r"`((?:session|kernel)_\w+)`", listed)
+    assert sorted(documented) == sorted(NAMES)

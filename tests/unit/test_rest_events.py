@@ -10,12 +10,21 @@ from jupyter_events import EventLogger
 from jupyter_sessmgr.model.events import (
     EngineHealthChanged,
     KernelDied,
+    SessionExpiring,
     StartProgressed,
     StatusChanged,
 )
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit, SessionSpec
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.rest.events import DIED, PROGRESS, STATUS, EventBridge, schema_files
+from jupyter_sessmgr.rest.events import (
+    DIED,
+    EXPIRING,
+    PROGRESS,
+    STATUS,
+    EventBridge,
+    render,
+    schema_files,
+)
 
 SECRET = "canary-9f31"
 SESSION = ComputeSession(
@@ -37,8 +46,13 @@ EVENTS = {
     PROGRESS: [
         StartProgressed(SESSION, "pulling", "pulling 43 %", 0.43),
         StartProgressed(SESSION, "booting", "booting"),
+        StartProgressed(SESSION, "queued", "waits for its turn (position 2)", position=2),
     ],
     DIED: [KernelDied(SESSION, EXIT)],
+    EXPIRING: [
+        SessionExpiring(SESSION, 1e9 + 0.5, limit)
+        for limit in ("idle", "never-connected", "lifetime")
+    ],
 }
 
 
@@ -82,6 +96,19 @@ async def test_progress_is_told_in_words_and_as_a_number(bridge, heard):
         "info": "pulling 43 %",
         "progress": 0.43,
     }
+
+
+def test_an_end_that_comes_is_told_with_its_time_and_limit():
+    told = {"session_id": SESSION.id, "ends_at": 1e9 + 0.5, "limit": "idle"}
+    assert render(EVENTS[EXPIRING][0]) == (EXPIRING, told)
+
+
+def test_why_a_session_waits_is_not_for_other_people():
+    waits = StartProgressed(SESSION, "queued", f"waits for group {SECRET}", position=2)
+    told = {"session_id": SESSION.id, "phase": "queued", "position": 2}
+    assert render(waits) == (PROGRESS, {**told, "info": waits.info})
+    assert render(waits, several=True) == (PROGRESS, {**told, "info": "queued"})
+    assert render(EVENTS[PROGRESS][0], several=True) == render(EVENTS[PROGRESS][0])
 
 
 async def test_other_events_are_not_for_browsers(bridge, heard):

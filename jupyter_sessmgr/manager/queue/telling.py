@@ -42,7 +42,8 @@ class Crier:
             session = parts.store.get(session_id)
             place = self._told[session_id] = places[session_id]
             if session is not None:
-                parts.bus.publish(StartProgressed(session, "queued", str(place)))
+                told = StartProgressed(session, "queued", str(place), position=place.position)
+                parts.bus.publish(told)
         return len(news) > MOST_TOLD
 
     def forget(self) -> None:
