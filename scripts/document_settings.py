@@ -26,6 +26,7 @@ ORDER = (
     "SessMgrApp",
     "ComputeSessionManager",
     "AdmissionControl",
+    "StartQueue",
     "IdleCuller",
     "DockerEngine",
     "ProcessEngine",

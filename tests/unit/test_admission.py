@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from decimal import Decimal
@@ -10,17 +11,20 @@ from pathlib import Path
 
 import pytest
 from traitlets import TraitError
+from traitlets.config.loader import PyFileConfigLoader
 
 from jupyter_sessmgr.engines.base import Capabilities
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.folders import home_mount, named_mounts, notebook_mount
 from jupyter_sessmgr.manager.offers import make_offers
+from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.queue.order import MostRunning
 from jupyter_sessmgr.model.errors import ImageNotFound, InvalidRequest, LimitExceeded
 from jupyter_sessmgr.model.images import describe
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.store.quota import Ceiling
 from jupyter_sessmgr.testing import FAKE_IMAGE, FakeEngine
+from tests.meta.tree import ROOT
 
 
 class LabelledEngine(FakeEngine):
@@ -390,3 +394,22 @@ async def test_what_runs_inside_reaches_the_spec(admission, state_dir):
     )
     assert (spec.session_type, spec.startup_command) == ("batch", "make")
     assert (spec.bootstrap_script, spec.preopen_ports) == ("true", (8080,))
+
+
+def test_the_manuals_examples_can_be_loaded(tmp_path):
+    text = (ROOT / "docs" / "how-to" / "presets-and-limits.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (tmp_path / "all.py").write_text("\n".join(blocks), encoding="utf-8")
+    config = PyFileConfigLoader("all.py", path=str(tmp_path)).load_config()
+    admission, queue = AdmissionControl(config=config), StartQueue(config=config)
+    for one, section in ((admission, config.AdmissionControl), (queue, config.StartQueue)):
+        assert set(section) <= {name for name, trait in one.traits(config=True).items()}
+    assert set(admission.all_presets()) == {"python", "big"}
+    physics = admission.group_of("physics", "ada")
+    assert physics == admission.group_of("physics", "eve@physics.example.org")
+    assert (physics.ceiling.mem, physics.max_mem) == (200 << 30, 32 << 30)
+    with pytest.raises(InvalidRequest):
+        admission.group_of("physics", "eve")
+    assert admission.quota(physics).owner.mem == 48 << 30
+    assert admission.most_running() == MostRunning(owner=3, groups={"physics": 25})
+    assert queue.memory_overcommit == 1.0
