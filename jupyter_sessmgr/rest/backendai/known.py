@@ -33,8 +33,7 @@ def known_of(sessions: ComputeSessionManager, session: ComputeSession) -> Known:
     queued = sessions.queue.place_of(session.id)
     deadline = sessions.idle.deadline(session)
     measured = sessions.meter.of(session.id)
-    services_ = getattr(sessions, "services", None)
-    services = services_.states(session.id) if services_ else {}
+    services = sessions.services.states(session.id)
     return Known(
         queue_position=queued.position if queued is not None else None,
         queue_reason=queued.reason if queued is not None else "",
