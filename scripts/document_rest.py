@@ -7,6 +7,7 @@ mark in the page is written by hand and stays.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,12 @@ from jupyter_sessmgr.rest.routes import routes
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "rest.md"
 MARK = "<!-- From here on written by scripts/document_rest.py. -->"
-#: What an error's row says of statuses that nearly every operation has.
+#: What nearly every operation can answer, so the page says it once.
 COMMON = {"400", "401", "403", "413", "415", "503"}
+#: Parameters that the page explains once.
+EXPLAINED = {"reference", "owner_access_key"}
+#: Longest example, in characters, that is shown on one line.
+SHORT = 120
 
 
 def render_page() -> str:
@@ -40,58 +45,67 @@ def render_page() -> str:
 
 
 def _operation(method: str, path: str, told: dict[str, Any]) -> Iterator[str]:
-    yield f"### {method.upper()} `{path}`"
-    yield ""
-    yield told["description"] + (" **Deprecated.**" if told.get("deprecated") else "")
-    yield ""
-    if told["parameters"]:
-        yield "| parameter | in | type | |"
-        yield "|---|---|---|---|"
-        for one in told["parameters"]:
-            star = "*" * one["required"]
+    yield from (f"### {method.upper()} `{path}`", "")
+    yield from (told["description"] + (" **Deprecated.**" if told.get("deprecated") else ""), "")
+    for one in told["parameters"]:
+        if one["name"] not in EXPLAINED:
+            star, where = "*" * one["required"], "" if one["in"] == "query" else f"{one['in']}, "
             kind = kind_of(one["schema"])
-            yield f"| `{one['name']}`{star} | {one['in']} | {kind} | {_cell(one['description'])} |"
-        yield ""
+            yield f"- `{one['name']}`{star} ({where}{kind}): {_line(one['description'])}"
     for media, content in told.get("requestBody", {}).get("content", {}).items():
-        yield f"Body: {kind_of(content['schema'])}, as `{media}`."
-        yield ""
-        for example in content.get("examples", {}).values():
-            yield from ("```json", json.dumps(example["value"], indent=2), "```", "")
-    yield "| status | |"
-    yield "|---|---|"
+        if content["schema"] != {"type": "object"}:
+            yield f"- Body: {kind_of(content['schema'])}{_as(media)}"
     for status, reply in told["responses"].items():
-        if status not in COMMON or _is_special(status, reply):
-            bodies = ", ".join(_bodies(reply)) if _is_good(status) else ""
-            yield f"| {status} | {_cell(reply['description'])}{bodies and ' Body: '}{bodies} |"
+        if _is_good(status):
+            yield f"- **{status}** {_line(reply['description'])}{_bodies(reply)}"
+    errors = [
+        f"{status} {_slugs(reply['description'])}"
+        for status, reply in told["responses"].items()
+        if not _is_good(status) and status not in COMMON
+    ]
+    if errors:
+        yield f"- Errors: {', '.join(errors)}"
     yield ""
+    for content in told.get("requestBody", {}).get("content", {}).values():
+        yield from _example(content.get("examples", {}))
+
+
+def _example(examples: dict[str, Any]) -> Iterator[str]:
+    """Show the first example that says anything."""
+    values = [one["value"] for one in examples.values() if one["value"]]
+    for value in values[:1]:
+        text = json.dumps(value)
+        yield from ("```json", text if len(text) <= SHORT else json.dumps(value, indent=2))
+        yield from ("```", "")
 
 
 def _is_good(status: str) -> bool:
     return status[0] in "123"
 
 
-def _is_special(status: str, reply: dict[str, Any]) -> bool:
-    """Tell whether an operation means more by a common status than all the others."""
-    return status == "401" and "invalid-api-params" in reply["description"]
+def _slugs(text: str) -> str:
+    """Cut what an error is called; where it has no name, keep the sentence."""
+    return " or ".join(re.findall(r"`[a-z-]+`", text)) or f"({_line(text).rstrip('.')})"
 
 
-def _bodies(reply: dict[str, Any]) -> Iterator[str]:
-    for media, content in reply.get("content", {}).items():
-        kind = kind_of(content.get("schema", {"type": "the same"}))
-        yield kind if media == "application/json" else f"{kind} as `{media}`"
+def _bodies(reply: dict[str, Any]) -> str:
+    kinds = [
+        (kind_of(content["schema"]) if "schema" in content else "") + _as(media)
+        for media, content in reply.get("content", {}).items()
+    ]
+    return f" {' or '.join(kind.strip() for kind in kinds)}" if kinds else ""
+
+
+def _as(media: str) -> str:
+    return "" if media == "application/json" else f" as `{media}`"
 
 
 def _type(name: str, schema: dict[str, Any]) -> Iterator[str]:
-    yield f"### {name}"
-    yield ""
-    yield schema.get("description", "")
-    yield ""
-    yield "| key | type | |"
-    yield "|---|---|---|"
+    yield from (f"### {name}", "", schema.get("description", ""), "")
     required = schema.get("required", ())
     for key, one in schema.get("properties", {}).items():
-        star = "*" * (key in required)
-        yield f"| `{key}`{star} | {kind_of(one)} | {_cell(one.get('description', ''))} |"
+        star, text = "*" * (key in required), one.get("description", "")
+        yield f"- `{key}`{star} ({kind_of(one)}){text and ': '}{_line(text)}"
     yield ""
 
 
@@ -103,10 +117,12 @@ def kind_of(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(kind_of(one) for one in schema["anyOf"])
     if "enum" in schema:
-        return " or ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
-    kind = schema.get("type", "any")
+        return ", ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
+    if "type" not in schema:
+        return "anything"
+    kind = schema["type"]
     if kind == "array":
-        return f"list of {kind_of(schema.get('items', {}))}"
+        return f"list of {kind_of(schema['items'])}" if schema.get("items") else "list"
     inner = schema.get("additionalProperties")
     if kind == "object" and isinstance(inner, dict):
         return f"object of {kind_of(inner)}"
@@ -121,8 +137,8 @@ def _bounds(schema: dict[str, Any]) -> str:
     return f" {low or 0}-{high}"
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def main() -> int:

@@ -24,12 +24,15 @@ ERRORS = [
 FOREIGN_SECTIONS = {"ServerApp", "NotebookClient"}
 
 
-def settings_script():
-    path = ROOT / "scripts" / "document_settings.py"
-    spec = importlib.util.spec_from_file_location("document_settings", path)
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def settings_script():
+    return script("document_settings")
 
 
 def rows_of(name):
@@ -43,29 +46,35 @@ def rows_of(name):
 
 
 def test_the_settings_pages_are_up_to_date():
-    script = settings_script()
-    again = "run `python scripts/document_settings.py`"
-    assert script.CONFIG.read_text(encoding="utf-8") == script.render_config(), again
-    assert script.PAGE.read_text(encoding="utf-8") == script.render_page(), again
+    settings = settings_script()
+    assert settings.CONFIG.read_text(encoding="utf-8") == settings.render_config(), "run make docs"
+    assert settings.PAGE.read_text(encoding="utf-8") == settings.render_page(), "run make docs"
+
+
+def test_the_page_of_the_http_api_is_up_to_date():
+    rest = script("document_rest")
+    assert rest.PAGE.read_text(encoding="utf-8") == rest.render_page(), "run make docs"
 
 
 def test_the_configuration_file_can_be_read_by_traitlets():
     from traitlets.config.loader import PyFileConfigLoader
 
-    script = settings_script()
-    loader = PyFileConfigLoader(script.CONFIG.name, path=str(script.CONFIG.parent))
+    config = settings_script().CONFIG
+    loader = PyFileConfigLoader(config.name, path=str(config.parent))
     assert loader.load_config() == {}
 
 
 def test_the_configuration_file_works_when_everything_is_uncommented(tmp_path):
     from traitlets.config.loader import PyFileConfigLoader
 
-    script = settings_script()
-    text = re.sub(r"^# (c\.)", r"\1", script.CONFIG.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    settings = settings_script()
+    text = re.sub(
+        r"^# (c\.)", r"\1", settings.CONFIG.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     (tmp_path / "all.py").write_text(text, encoding="utf-8")
     config = PyFileConfigLoader("all.py", path=str(tmp_path)).load_config()
-    for one in script.configurables():
-        for name in script.settings(one):
+    for one in settings.configurables():
+        for name in settings.settings(one):
             assert name in config[one.__name__]
 
 
@@ -107,47 +116,6 @@ def test_snippets_name_settings_that_exist():
             if section not in FOREIGN_SECTIONS | {"Class"} and f"{section}.{name}" not in known:
                 wrong.append(f"{path.name}: {section}.{name}")
     assert wrong == []
-
-
-def test_every_route_is_documented():
-    from jupyter_sessmgr.rest.routes import routes
-
-    def spelled(path):
-        return path.replace("{reference}", "{id}").replace("/sessmgr", "{root}", 1)
-
-    text = page("reference/rest.md")
-    served = {spelled(one.path) + "/" * one.slash for one in routes(document_routes=False)}
-    # The legacy name has the same handlers; the page says so in a sentence.
-    plain = {path for path in served if not path.startswith("{root}/kernel")}
-    documented = set(re.findall(r"`(\{root\}/[^`?]*)`", text)) - {"{root}/kernel"}
-    assert documented == plain
-    assert "`{root}/kernel`" in text
-
-
-def test_every_method_of_a_route_is_documented():
-    from jupyter_sessmgr.rest.routes import routes
-
-    documented = {}
-    for line in page("reference/rest.md").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        for path in re.findall(r"`(\{root\}/[^`]*)`", cells[0]) if line.startswith("|") else ():
-            documented.setdefault(path, set()).add(cells[1])
-    for one in routes(document_routes=False):
-        spelled = one.path.replace("{reference}", "{id}").replace("/sessmgr", "{root}", 1)
-        spelled += "/" * one.slash
-        if spelled in documented:
-            assert documented[spelled] == methods_of(one.handler), spelled
-
-
-def methods_of(handler):
-    from tornado.web import RequestHandler
-
-    verbs = ("get", "post", "put", "patch", "delete")
-    return {
-        verb.upper()
-        for verb in verbs
-        if getattr(handler, verb) is not getattr(RequestHandler, verb)
-    }
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
-from tornado.web import RequestHandler
 
 #: Ways to say who asks, by name: OpenAPI's Security Scheme Objects.
 SCHEMES = MappingProxyType(
@@ -90,7 +90,7 @@ HPCPACK = Dialect(
 class Area:
     """A part of the API that people read about in one place."""
 
-    #: Modules of its handlers; the longest that fits counts.
+    #: Where its handlers are; the longest that fits counts.
     package: str
     tag: str
     about: str
@@ -130,6 +130,30 @@ AREAS = (
         BACKENDAI,
     ),
     Area(
+        "jupyter_sessmgr.rest.backendai.stream_execute",
+        "Streams",
+        "",
+        BACKENDAI,
+    ),
+    Area(
+        "jupyter_sessmgr.rest.backendai.events",
+        "Events",
+        "What happens to sessions, as it happens.",
+        BACKENDAI,
+    ),
+    Area(
+        "jupyter_sessmgr.rest.backendai.admin",
+        "Command lines",
+        "What the command lines of stock clients ask for besides.",
+        BACKENDAI,
+    ),
+    Area(
+        "jupyter_sessmgr.rest.backendai.unsupported",
+        "Command lines",
+        "",
+        BACKENDAI,
+    ),
+    Area(
         "jupyter_sessmgr.rest.hpcpack",
         "Attach",
         "HPC Pack's Attach to Session, and what its clients ask around it. Letters of a path "
@@ -140,8 +164,7 @@ AREAS = (
 )
 
 
-def area_of(handler: type[RequestHandler]) -> Area:
-    """Say where a handler is described."""
-    module = handler.__module__
-    fitting = [one for one in AREAS if f"{module}.".startswith(f"{one.package}.")]
+def area_of(method: Callable[..., Any]) -> Area:
+    """Say where a handler's method is described: by where it was written."""
+    fitting = [one for one in AREAS if f"{method.__module__}.".startswith(f"{one.package}.")]
     return max(fitting, key=lambda one: len(one.package))

@@ -64,7 +64,11 @@ def make_document(
             "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
         },
         "servers": [{"url": base_url.rstrip("/") or "/"}],
-        "tags": [{"name": one.tag, "description": one.about} for one in AREAS if one.tag in used],
+        "tags": [
+            {"name": one.tag, "description": one.about}
+            for one in AREAS
+            if one.about and one.tag in used
+        ],
         "paths": paths,
         "components": {
             "securitySchemes": dict(SCHEMES),
@@ -99,8 +103,8 @@ def operation_id(method: str, path: str) -> str:
 def _operation(
     route: Route, method: str, told: Operation, statuses: Statuses, schemas: Schemas
 ) -> dict[str, Any]:
-    area = area_of(route.handler)
-    text = inspect.getdoc(getattr(route.handler, method)) or ""
+    function = getattr(route.handler, method)
+    area, text = area_of(function), inspect.getdoc(function) or ""
     made: dict[str, Any] = {
         "operationId": operation_id(method, route.path),
         "tags": [area.tag],
