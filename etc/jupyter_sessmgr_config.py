@@ -160,6 +160,28 @@ c = get_config()  # noqa: F821 - given by traitlets
 # c.AdmissionControl.total_devices = None
 
 # ------------------------------------------------------------------------------
+# StartQueue: Holds sessions back while the host is full, or while too many start at once.
+# ------------------------------------------------------------------------------
+
+# How many sessions may be on their way up at the same time; fetching an image does not count.
+# Lower it when simultaneous starts overwhelm the machine.
+# c.StartQueue.max_starting_at_once = 10
+
+# How much memory may be given away, as a multiple of what the host has; what does not fit
+# waits. None: 4 where the engine holds sessions to their limits, because most use a small part
+# of theirs, and without end where it does not. Set it to 1.0 where everybody must be able to
+# use all of theirs at once.
+# c.StartQueue.memory_overcommit = None
+
+# The same for processors. Sessions without a limit on processors count as none.
+# c.StartQueue.cpu_overcommit = None
+
+# For how many seconds others may pass a session that stands first in its owner's line and does
+# not fit. After that, what comes free is kept for it. Lower it when large sessions wait too
+# long.
+# c.StartQueue.reserve_after = 300.0
+
+# ------------------------------------------------------------------------------
 # IdleCuller: Applies the limits of time. Made by the manager, as its `idle`.
 # ------------------------------------------------------------------------------
 
@@ -435,28 +457,6 @@ c = get_config()  # noqa: F821 - given by traitlets
 # How many sessions that ended are kept at most; older ones are forgotten first. Lower it when
 # sessions come and go by the thousand: each takes up to 64 KiB of memory.
 # c.SqliteStore.keep_ended_most = 500
-
-# ------------------------------------------------------------------------------
-# StartQueue: Holds sessions back while the host is full, or while too many start at once.
-# ------------------------------------------------------------------------------
-
-# How many sessions may be on their way up at the same time; fetching an image does not count.
-# Lower it when simultaneous starts overwhelm the machine.
-# c.StartQueue.max_starting_at_once = 10
-
-# How much memory may be given away, as a multiple of what the host has; what does not fit
-# waits. None: 4 where the engine holds sessions to their limits, because most use a small part
-# of theirs, and without end where it does not. Set it to 1.0 where everybody must be able to
-# use all of theirs at once.
-# c.StartQueue.memory_overcommit = None
-
-# The same for processors. Sessions without a limit on processors count as none.
-# c.StartQueue.cpu_overcommit = None
-
-# For how many seconds others may pass a session that stands first in its owner's line and does
-# not fit. After that, what comes free is kept for it. Lower it when large sessions wait too
-# long.
-# c.StartQueue.reserve_after = 300.0
 
 # ------------------------------------------------------------------------------
 # UsageMeter: Knows what running sessions use, from memory. Made by the manager, as its `meter`.

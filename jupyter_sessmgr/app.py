@@ -33,6 +33,7 @@ from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.idle import IdleCuller
 from jupyter_sessmgr.manager.meter import UsageMeter
 from jupyter_sessmgr.manager.owners import server_owner
+from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessmgrError
@@ -41,6 +42,7 @@ from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
 from jupyter_sessmgr.rest.backendai.event_wire import render_event
+from jupyter_sessmgr.rest.backlog import accept_bursts
 from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
 from jupyter_sessmgr.rest.endings import Endings
 from jupyter_sessmgr.rest.events import EventBridge
@@ -154,6 +156,7 @@ class SessMgrApp(ExtensionApp):
     classes = [  # noqa: RUF012 - a trait's base
         ComputeSessionManager,
         AdmissionControl,
+        StartQueue,
         IdleCuller,
         UsageMeter,
         SessionReconciler,
@@ -245,6 +248,7 @@ class SessMgrApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on opening, when the engine did not answer before the server listened."""
+        accept_bursts(getattr(serverapp, "http_server", None))
         self.opener.begin()
 
     async def stop_extension(self) -> None:
