@@ -58,6 +58,8 @@ class Frames(asyncio.Protocol):
         #: What came before the stream was opened, then what is not a whole head yet.
         self._kept = bytearray()
         self._opened = False
+        #: What was to be sent before that.
+        self._held = bytearray()
         self._kind = DATA
         self._left = 0
         self._words = bytearray()
@@ -72,7 +74,9 @@ class Frames(asyncio.Protocol):
         self._sink = sink
         self._opened = True
         answer = {"ok": True, "stream": facts}
-        self._write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+        self._write(line + bytes(self._held))
+        self._held.clear()
         early, self._kept = bytes(self._kept), bytearray()
         self.resume_reading()
         if early:
@@ -84,6 +88,7 @@ class Frames(asyncio.Protocol):
         if self._opened:
             self.say(error)
         else:
+            self._opened = True
             self._write(json.dumps(dict(error, ok=False)).encode() + b"\n")
         self.close()
 
@@ -175,7 +180,9 @@ class Frames(asyncio.Protocol):
         self._sink.lost()
 
     def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
+        if not self._opened:
+            self._held += data  # for a moment: who dials opens the stream next
+        elif not self._transport.is_closing():
             self._transport.write(data)
 
 

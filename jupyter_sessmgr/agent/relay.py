@@ -69,7 +69,7 @@ class Relay(asyncio.Protocol, Sink):
     def lost(self) -> None:
         """Let go of the place's side."""
         for transport in (self._writer, self._reader):
-            if transport is not None:
+            if transport is not None and not transport.is_closing():
                 abort = getattr(transport, "abort", transport.close)
                 abort()
         self._drain()

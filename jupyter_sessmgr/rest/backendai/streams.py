@@ -36,8 +36,8 @@ from jupyter_sessmgr.rest.sockets import SocketMixin
 
 #: Bytes of one message to the client.
 PIECE = 64 * 1024
-#: How a websocket ends whose other side was cut off, and one that was sent nonsense.
-CUT, NONSENSE = 1011, 1007
+#: How a websocket ends: in order, when its other side was cut off, when it was sent nonsense.
+WHOLE, CUT, NONSENSE = 1000, 1011, 1007
 _NEEDS = (NotRunning, AgentError, AgentUnavailable, SessionNotFound)
 
 
@@ -80,9 +80,9 @@ class StreamSocket(SocketMixin, BackendAIHandler):  # type: ignore[misc]  # torn
         except SessmgrError as error:
             self.close(CUT, error.message[:100])
         else:
-            self.close()
+            self.close(WHOLE)
 
-    async def put(self, data: bytes) -> None:
+    async def pass_in(self, data: bytes) -> None:
         """Pass bytes on to the session; the client waits when they are not taken."""
         if self.joined is not None:
             with contextlib.suppress(ConnectionError):  # its end is told by the pump
@@ -142,7 +142,7 @@ class ProxySocket(StreamSocket):
 
     async def on_message(self, message: str | bytes) -> None:
         """Pass a message on."""
-        await self.put(message if isinstance(message, bytes) else message.encode())
+        await self.pass_in(message if isinstance(message, bytes) else message.encode())
 
 
 class TerminalSocket(StreamSocket):
@@ -188,7 +188,7 @@ class TerminalSocket(StreamSocket):
         match words.get("type"):
             case "stdin":
                 chars = words.get("chars")
-                await self.put(
+                await self.pass_in(
                     base64.b64decode(chars if isinstance(chars, str) else "", validate=True)
                 )
             case "resize":
