@@ -7,6 +7,7 @@ from dataclasses import replace
 from jupyter_sessmgr.manager.claims import read_claim
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.model.errors import AgentError, NameTaken
+from jupyter_sessmgr.model.events import StatusChanged
 from jupyter_sessmgr.model.naming import new_session_name
 from jupyter_sessmgr.model.ports import AGENT
 from jupyter_sessmgr.model.session import ComputeSession, Place
@@ -28,6 +29,8 @@ async def adopt(parts: Parts, place: Place) -> str:
     agent = next((one for one in endpoints if one.name == AGENT), None)
     if agent is None:
         return "the engine does not say where its agent is reached"
+    if seen is not None and seen.paused and parts.engine.capabilities.suspend:
+        await parts.engine.resume(place)  # it was suspended; nobody knows any more
     try:
         link = await parts.links.connect(place.id, agent, ASK_TIMEOUT)
         claimed = read_claim(link.hello.claim, parts.secrets)
@@ -63,6 +66,7 @@ async def _write(parts: Parts, session: ComputeSession, place: Place) -> None:
         added = await parts.store.add(session, UNLIMITED)
     except NameTaken:
         added = await parts.store.add(replace(session, name=new_session_name()), UNLIMITED)
-    await parts.store.save_facts(replace(session, name=added.name, number=added.number))
+    saved = await parts.store.save_facts(replace(session, name=added.name, number=added.number))
     await parts.store.save_place(place)
+    parts.bus.publish(StatusChanged(saved, None))
     parts.log.warning("Adopted session %s (%s), whose row was lost.", added.name, added.id)

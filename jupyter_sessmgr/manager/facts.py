@@ -31,7 +31,7 @@ class Facts:
 
     async def save_use(self, session: ComputeSession) -> None:
         """Write down how a session is used, if that is due."""
-        if self._parts.activity.of(session.id).is_due:
+        if session.is_live and self._parts.activity.of(session.id).is_due:
             await self.save(session)
 
     async def save_end(self, ended: ComputeSession) -> None:

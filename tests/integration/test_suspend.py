@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from tests.plugins.server import DATABASE
+
 pytestmark = pytest.mark.docker
 
 
@@ -103,3 +105,16 @@ def test_what_nobody_uses_is_suspended_by_itself(servers, reference_image):
     while time.monotonic() < ends:  # its cell is not done
         assert server.info(session)["status"] == "RUNNING"
     server.until(session, "SUSPENDED")
+
+
+def test_S5_one_whose_row_was_lost_is_taken_back(servers, reference_image):
+    first = servers.start("docker")
+    session = first.create()["sessionId"]
+    first.execute(session, "x = 7")
+    suspend(first, session)
+    first.kill()
+    for path in first.state_dir.glob(f"{DATABASE}*"):
+        path.unlink()
+    second = servers.start("docker", state_dir=first.state_dir)
+    second.until_listed(session, 40)
+    assert "7" in second.execute(session, "x")
