@@ -31,13 +31,13 @@ SESSIONS, ROUNDS = 200, 1500
 BAR = 1.3
 
 
-async def fill(path, owner):
+async def fill(path, owner, count=SESSIONS):
     """Write rows of sessions that ended, as a server of long standing has them."""
     folder = StateFolder(path)
     folder.open(lock=True)
-    store = SqliteStore()
+    store = SqliteStore(keep_ended_most=count)
     await store.open(path, folder.secrets())
-    for number in range(SESSIONS):
+    for number in range(count):
         session = ComputeSession(
             id=f"00000000-0000-4000-8000-{number:012d}",
             name=f"old-{number}",
