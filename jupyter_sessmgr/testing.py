@@ -110,7 +110,7 @@ class FakeEngine(Engine):
 
     async def open(self, signer: Signer, folder: Path) -> None:
         """Be there."""
-        await self._moment(self.before, "open")
+        await _moment(self.before, "open")
         self._signer = signer
         self.engine_id = "fake-engine"
 
@@ -147,41 +147,41 @@ class FakeEngine(Engine):
     ) -> AsyncIterator[Checkpoint]:
         """Make a place, once for each place id."""
         yield Checkpoint(phase="creating")
-        await self._moment(self.before, "start")
+        await _moment(self.before, "start")
         made = self.made.get(place.id)
         if made is None:
             made = FakePlace(place, self._name(place.id))
             self.made[place.id] = made
         made.kernel = replace(_STATELESS, generation=1, name=spec.kernel, state=self.kernel_becomes)
-        await self._moment(self.after, "start")
+        await _moment(self.after, "start")
         yield Checkpoint(phase="booting", key=place.id, endpoints=_endpoints(place.id))
 
     async def stop(self, place: Place, grace: float) -> None:
         """Remove a place."""
-        await self._moment(self.before, "stop")
+        await _moment(self.before, "stop")
         self.made.pop(place.id, None)
-        await self._moment(self.after, "stop")
+        await _moment(self.after, "stop")
 
     async def suspend(self, place: Place) -> None:
         """Freeze a place."""
-        await self._moment(self.before, "suspend")
+        await _moment(self.before, "suspend")
         self.made[place.id].paused = True
-        await self._moment(self.after, "suspend")
+        await _moment(self.after, "suspend")
 
     async def resume(self, place: Place) -> None:
         """Let a frozen place go on."""
-        await self._moment(self.before, "resume")
+        await _moment(self.before, "resume")
         self.made[place.id].paused = False
-        await self._moment(self.after, "resume")
+        await _moment(self.after, "resume")
 
     async def look(self, places: Sequence[Place]) -> Mapping[str, Observation]:
         """Look at places."""
-        await self._moment(self.before, "look")
-        return {place.id: self._observe(place.id) for place in places}
+        await _moment(self.before, "look")
+        return {place.id: _observe(place.id, self.made.get(place.id)) for place in places}
 
     async def survey(self) -> Sequence[Found]:
         """List everything."""
-        await self._moment(self.before, "survey")
+        await _moment(self.before, "survey")
         install_id = self._signer.install_id if self._signer is not None else ""
         return [
             Found(
@@ -204,28 +204,29 @@ class FakeEngine(Engine):
         """Know no bounds."""
         return Capacity()
 
-    def _observe(self, place_id: str) -> Observation:
-        made = self.made.get(place_id)
-        if made is None:
-            return MISSING
-        return Observation(
-            exists=True,
-            running=made.running,
-            paused=made.paused,
-            exit_code=made.exit_code,
-            endpoints=_endpoints(place_id),
-            key=place_id,
-        )
-
     def _name(self, place_id: str) -> str:
         return place_name(self._signer.install_id if self._signer else "", place_id)
 
-    async def _moment(self, moments: Mapping[str, Callable[[], Any]], verb: str) -> None:
-        await asyncio.sleep(0)
-        wanted = moments.get(verb)
-        answer = wanted() if wanted is not None else None
-        if inspect.isawaitable(answer):
-            await answer
+
+async def _moment(moments: Mapping[str, Callable[[], Any]], verb: str) -> None:
+    await asyncio.sleep(0)
+    wanted = moments.get(verb)
+    answer = wanted() if wanted is not None else None
+    if inspect.isawaitable(answer):
+        await answer
+
+
+def _observe(place_id: str, made: FakePlace | None) -> Observation:
+    if made is None:
+        return MISSING
+    return Observation(
+        exists=True,
+        running=made.running,
+        paused=made.paused,
+        exit_code=made.exit_code,
+        endpoints=_endpoints(place_id),
+        key=place_id,
+    )
 
 
 def _endpoints(place_id: str) -> tuple[Endpoint, ...]:
