@@ -112,6 +112,22 @@ def _add_create(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of the admin's table; repeatable",
     )
+    command.add_argument("--group", default="", help="project that the session is of")
+    command.add_argument("--tag", default="", help="words of yours, to find it by")
+    command.add_argument(
+        "--batch", default="", metavar="COMMAND", help="run this instead of a kernel, then end"
+    )
+    command.add_argument(
+        "--bootstrap", default="", metavar="FILE", help="a shell script to run before all else"
+    )
+    command.add_argument(
+        "--port",
+        action="append",
+        default=[],
+        type=int,
+        metavar="N",
+        help="of a program that you will start inside; repeatable",
+    )
     command.add_argument(
         "--durable",
         action=argparse.BooleanOptionalAction,

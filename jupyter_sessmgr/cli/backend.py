@@ -68,7 +68,7 @@ def row_of(session: ComputeSession, now: float) -> Row:
         name=session.name,
         number=session.number,
         status=session.status.value,
-        info=session.failure or session.status_info,
+        info=session.why,
         image=session.spec.image,
         durable=session.spec.durable,
         age=max(0.0, now - session.created_at),
@@ -87,6 +87,13 @@ class Wanted:
     environ: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[str, ...] = ()
     durable: bool = True
+    group: str = ""
+    tag: str = ""
+    #: What a batch session runs; "" means an interactive one.
+    command: str = ""
+    #: Text of a shell script.
+    bootstrap: str = ""
+    ports: tuple[int, ...] = ()
 
 
 class Sessions(ABC):

@@ -115,6 +115,12 @@ class FolderSessions(Sessions):
             resources=wanted.resources,
             environ=wanted.environ,
             mounts=wanted.mounts,
+            group=wanted.group or "default",
+            tag=wanted.tag,
+            session_type="batch" if wanted.command else "interactive",
+            startup_command=wanted.command,
+            bootstrap_script=wanted.bootstrap,
+            preopen_ports=wanted.ports,
         )
         session, fresh = self._do(self._manager.create(request, self._owner))
         return self._row(session), fresh

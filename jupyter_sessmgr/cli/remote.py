@@ -145,6 +145,7 @@ def _body(wanted: Wanted) -> dict[str, Any]:
         "environ": dict(wanted.environ),
         "mounts": list(wanted.mounts),
         "resources": dict(wanted.resources),
+        "preopen_ports": list(wanted.ports),
     }
     body: dict[str, Any] = {
         "enqueueOnly": True,
@@ -155,6 +156,11 @@ def _body(wanted: Wanted) -> dict[str, Any]:
         "image": wanted.image,
         "preset": wanted.preset,
         "clientSessionToken": wanted.name,
+        "group": wanted.group,
+        "tag": wanted.tag,
+        "type": "batch" if wanted.command else "",
+        "startupCommand": wanted.command,
+        "bootstrap_script": wanted.bootstrap,
     }
     body.update({key: value for key, value in optional.items() if value})
     return body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from jupyter_sessmgr.cli.backend import Row, Sessions, Wanted, read_variables
 from jupyter_sessmgr.cli.failures import CommandFailed, Exit
@@ -19,6 +20,7 @@ from jupyter_sessmgr.cli.output import (
     print_table,
 )
 from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.model.status import SessionStatus
 
 #: Seconds between looks, with ``logs --follow``.
 FOLLOW_INTERVAL = 1.0
@@ -54,19 +56,23 @@ def create(options: argparse.Namespace) -> Exit:
             )
         row, fresh = sessions.create(wanted)
         if options.wait:
-            row = _wait(sessions, row, options.timeout)
+            row = _wait(sessions, row, options.timeout, batch=bool(wanted.command))
     if options.json:
         print_json({**row.as_json(), "created": fresh})
     else:
         print_line(row.name)
         print_note(f"{row.name} {'is' if fresh else 'was already'} {row.status} ({sessions.where})")
-    return Exit.FAILED if row.is_final else Exit.OK
+    return Exit.FAILED if row.is_final and row.status != SessionStatus.TERMINATED else Exit.OK
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
     resources = {"cpu": options.cpu, "mem": options.mem}
     try:
         environ = read_variables(options.env)
+        bootstrap = Path(options.bootstrap).read_text("utf-8") if options.bootstrap else ""
+    except OSError as error:
+        words = f"--bootstrap {options.bootstrap}: {error.strerror}."
+        raise CommandFailed(words, Exit.USAGE) from error
     except ValueError as error:
         raise CommandFailed(str(error), Exit.USAGE) from error
     return Wanted(
@@ -77,10 +83,16 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         environ=environ,
         mounts=tuple(options.mount),
         durable=options.durable,
+        group=options.group,
+        tag=options.tag,
+        command=options.batch,
+        bootstrap=bootstrap,
+        ports=tuple(options.port),
     )
 
 
-def _wait(sessions: Sessions, row: Row, timeout: float) -> Row:
+def _wait(sessions: Sessions, row: Row, timeout: float, *, batch: bool) -> Row:
+    """Wait until a session runs; a batch session may have done its work by then."""
     try:
         with Progress(f"Starting {row.name}") as progress:
             row = sessions.settled(row, timeout, progress.say)
@@ -93,7 +105,7 @@ def _wait(sessions: Sessions, row: Row, timeout: float) -> Row:
     except KeyboardInterrupt:
         print_note(f"{row.name} goes on starting; `jupyter sessmgr stop {row.name}` ends it.")
         raise
-    if row.is_final:
+    if row.is_final and not (batch and row.status == SessionStatus.TERMINATED):
         raise CommandFailed(row.info or f"{row.name} ended as {row.status} before it ran.")
     return row
 

@@ -16,10 +16,12 @@ from jupyter_sessmgr.cli.config import load_config
 from jupyter_sessmgr.cli.console import _public, connection_file
 from jupyter_sessmgr.cli.failures import CommandFailed, Exit, exit_code
 from jupyter_sessmgr.cli.output import Progress, age, printable
+from jupyter_sessmgr.cli.remote import _body
 from jupyter_sessmgr.cli.sessions import news
 from jupyter_sessmgr.model import errors
 from jupyter_sessmgr.model.session import ComputeSession, SessionSpec
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.rest.backendai.params import parse_create
 
 
 class Remembered(Sessions):
@@ -126,6 +128,39 @@ def test_create_passes_everything_on(sessions, capsys):
         )
     ]  # fmt: skip
     assert capsys.readouterr().out == "good\n"
+
+
+def test_create_reads_the_script_that_runs_first(sessions, capsys, tmp_path):
+    script = tmp_path / "first.sh"
+    script.write_text("echo é\n", encoding="utf-8")
+    words = ["create", "--batch", "make all", "--bootstrap", str(script), "--port", "8080",
+             "--port", "9090", "--group", "physics", "--tag", "mine"]  # fmt: skip
+    assert cli.main(words) == Exit.OK
+    (wanted,) = sessions.wanted
+    assert wanted == Wanted(
+        command="make all", bootstrap="echo é\n", ports=(8080, 9090), group="physics", tag="mine"
+    )
+    script.unlink()
+    assert cli.main(words) == Exit.USAGE
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_a_server_is_asked_for_what_was_wanted():
+    wanted = Wanted(
+        name="good", command="make", bootstrap="true", ports=(8080,), group="physics", tag="mine"
+    )
+    asked = parse_create(json.loads(json.dumps(_body(wanted)))).request
+    assert (asked.name, asked.group, asked.tag) == ("good", "physics", "mine")
+    assert (asked.session_type, asked.startup_command) == ("batch", "make")
+    assert (asked.bootstrap_script, asked.preopen_ports) == ("true", (8080,))
+    usual = parse_create(_body(Wanted())).request
+    assert (usual.session_type, usual.group, usual.name) == ("interactive", "default", None)
+
+
+def test_a_batch_session_may_have_done_its_work_by_then(sessions, capsys):
+    sessions.becomes = SessionStatus.TERMINATED
+    assert cli.main(["create", "--batch", "true"]) == Exit.OK
+    assert cli.main(["create"]) == Exit.FAILED
 
 
 def test_create_that_fails_says_why_and_nothing_else(sessions, capsys):
