@@ -375,6 +375,8 @@ def test_group_limits_are_checked_when_they_are_set(values, words):
         ({"startup_command": "x" * 70_000}, "startupCommand"),
         ({"bootstrap_script": "\0"}, "bootstrap_script"),
         ({"preopen_ports": (80,)}, "preopen_ports"),
+        ({"preopen_ports": (8080, 8080)}, "preopen_ports"),
+        ({"preopen_ports": (8081,)}, "preopen_ports"),
     ],
 )
 async def test_E8_what_runs_inside_is_judged(admission, state_dir, asked, field):
@@ -390,10 +392,10 @@ async def test_what_runs_inside_reaches_the_spec(admission, state_dir):
         session_type="batch",
         startup_command="make",
         bootstrap_script="true",
-        preopen_ports=(8080, 8080),
+        preopen_ports=(9090,),
     )
     assert (spec.session_type, spec.startup_command) == ("batch", "make")
-    assert (spec.bootstrap_script, spec.preopen_ports) == ("true", (8080,))
+    assert (spec.bootstrap_script, spec.preopen_ports) == ("true", (9090,))
 
 
 def test_the_manuals_examples_can_be_loaded(tmp_path):

@@ -168,6 +168,7 @@ def test_ports_are_published_on_the_loopback_address_only():
         {"cluster_size": 2},
         {"resources": Resources(devices={"tpu.device": 1})},
         {"service_ports": (ServicePort("web", "http", (21003,)),)},
+        {"preopen_ports": (21000,)},
     ],
 )
 def test_what_a_container_cannot_have_is_refused(changes):

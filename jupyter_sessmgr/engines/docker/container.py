@@ -251,7 +251,8 @@ def _refuse_unsupported(spec: SessionSpec) -> None:
     if unknown:
         raise InvalidRequest(f"resources: this engine has no {unknown[0]!r:.60}.")
     taken = {AGENT_PORT, *KERNEL_PORTS}
-    for service in spec.service_ports:
+    opened = ServicePort("preopen_ports", "preopen", spec.preopen_ports)
+    for service in (*spec.service_ports, opened):
         if taken & set(service.ports):
             raise InvalidRequest(
                 f"service ports: {service.name} wants a port between {AGENT_PORT} and "

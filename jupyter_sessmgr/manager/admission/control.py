@@ -21,7 +21,7 @@ from jupyter_sessmgr.manager.admission.sizing import Limits, size
 from jupyter_sessmgr.model.errors import ImageNotFound, InvalidRequest, LimitExceeded
 from jupyter_sessmgr.model.images import Image, check_reference, is_allowed, with_tag
 from jupyter_sessmgr.model.naming import check_environ, is_text
-from jupyter_sessmgr.model.ports import HIGHEST_PORT, LOWEST_PORT
+from jupyter_sessmgr.model.ports import check_preopen_ports
 from jupyter_sessmgr.model.presets import Preset
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.resources import Resources, parse_count
@@ -171,7 +171,7 @@ class AdmissionControl(QuotaSettings):
             session_type=_type(request),
             startup_command=_text(request.startup_command, "startupCommand", MAX_SCRIPT),
             bootstrap_script=_text(request.bootstrap_script, "bootstrap_script", MAX_SCRIPT),
-            preopen_ports=_ports(request.preopen_ports),
+            preopen_ports=_ports(request.preopen_ports, image),
             jupyter_session=_text(request.jupyter_session, "jupyter_session", 4096),
         )
         return Admitted(spec, self.quota(group), tuple(remarks))
@@ -289,14 +289,15 @@ def _type(request: CreateRequest) -> SessionType:
     return request.session_type
 
 
-def _ports(ports: tuple[int, ...]) -> tuple[int, ...]:
-    for port in ports:
-        if not LOWEST_PORT <= port <= HIGHEST_PORT:
+def _ports(asked: tuple[int, ...], image: Image) -> tuple[int, ...]:
+    ports = check_preopen_ports(asked)
+    for service in image.service_ports:
+        for port in set(ports) & set(service.ports):
             raise InvalidRequest(
-                f"preopen_ports: {port} is not between {LOWEST_PORT} and {HIGHEST_PORT}.",
+                f"preopen_ports: {port} is the port of the image's service {service.name}.",
                 field="preopen_ports",
             )
-    return tuple(dict.fromkeys(ports))
+    return ports
 
 
 def _text(value: object, name: str, longest: int = MAX_TEXT) -> str:
