@@ -155,7 +155,7 @@ class _Now(Collector):
                 statuses.update(one.sessions.census())
             except tree.Standby:
                 continue  # it closes just now
-            waits += [time.time() - queued.since for queued in one.sessions.queue.waiting()]
+            waits += [time.time() - queued.since for queued in one.sessions.queue.places.values()]
         yield from _gauges(statuses, waits)
 
 

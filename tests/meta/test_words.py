@@ -19,12 +19,15 @@ HOSTS = {
     "docker",  # what curl is told when it speaks to the engine's socket file
     "events.jupyter.org",
     "github.com",
+    "hpc.microsoft.com",  # a namespace, as the next two of this kind: nobody is asked there
     "json-schema.org",
     "jupyter.org",
     "jupyter-server.readthedocs.io",
     "keepachangelog.com",
     "localhost",
     "opensource.org",
+    "schemas.datacontract.org",
+    "schemas.microsoft.com",
     "semver.org",
     "www.w3.org",
 }

@@ -33,16 +33,14 @@ class Sessions:
     """As much of the manager as is asked."""
 
     def __init__(self, statuses=(), waits=(), closed=False):
-        self.statuses, self.waits, self.closed = statuses, waits, closed
+        self.statuses, self.closed = statuses, closed
+        self.places = dict(enumerate(waits))
         self.queue = self
 
     def census(self):
         if self.closed:
             raise Standby("It is closed.")
         return Counter(self.statuses)
-
-    def waiting(self):
-        return self.waits
 
 
 @pytest.fixture

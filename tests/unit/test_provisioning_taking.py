@@ -102,12 +102,12 @@ async def test_time_in_the_queue_does_not_count(monkeypatch):
     monkeypatch.setattr(taking, "LOOK", 0.02)
     session = make_session(owner="me")
     sessions = Scripted(session)
-    sessions.queue._places[session.id] = Queued(position=1, reason="waits", since=0.0)
+    sessions.queue.places[session.id] = Queued(position=1, reason="waits", since=0.0)
     held = Held(home_of(sessions), session.id, made=True)
     waiting = asyncio.create_task(taking.wait_until_settled(held, 0.1))
     await asyncio.sleep(0.3)
     assert not waiting.done()
-    sessions.queue._places.clear()
+    sessions.queue.places.clear()
     with pytest.raises(StartFailed, match="not ready within"):
         await waiting
 

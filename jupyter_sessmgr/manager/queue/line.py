@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from traitlets import Float, Integer
@@ -91,8 +91,8 @@ class StartQueue(LoggingConfigurable):
         #: Since when a session stands first, on the monotonic clock.
         self._first_since: dict[str, float] = {}
         self._turns: dict[str, Turn] = {}
-        #: In the order of the line.
-        self._places: dict[str, Queued] = {}
+        #: Who waits, in the order of the line; replaced, never changed.
+        self.places: dict[str, Queued] = {}
         self._crier = Crier()
 
     def may_start(self, session_id: str) -> bool:
@@ -101,18 +101,14 @@ class StartQueue(LoggingConfigurable):
 
     def place_of(self, session_id: str) -> Queued | None:
         """Say where a session stands in the line, from memory; None when it does not."""
-        return self._places.get(session_id)
-
-    def waiting(self) -> Sequence[Queued]:
-        """List who stands in the line, in its order; from memory. For metrics."""
-        return tuple(self._places.values())
+        return self.places.get(session_id)
 
     def notes(self) -> tuple[str, ...]:
         """Say in a sentence how long the line is; nothing when nobody waits."""
-        if not self._places:
+        if not self.places:
             return ()
-        first = next(iter(self._places.values()))
-        count = len(self._places)
+        first = next(iter(self.places.values()))
+        count = len(self.places)
         who = "1 session waits" if count == 1 else f"{count} sessions wait"
         return (f"{who} to be started; the first {first.reason}.",)
 
@@ -146,7 +142,7 @@ class StartQueue(LoggingConfigurable):
         if self._ties is not None:
             self._ties.forget()
         self._task = self._ties = self._asked_at = None
-        self._places = {}
+        self.places = {}
         self._let_in.clear()
         self._crier.forget()
 
@@ -163,7 +159,7 @@ class StartQueue(LoggingConfigurable):
                 async with asyncio.timeout(INTERVAL):
                     await self._due.wait()
             except TimeoutError:
-                self.log.debug("Looking at the line: %d wait", len(self._places))
+                self.log.debug("Looking at the line: %d wait", len(self.places))
             self._due.clear()
             await self._ask_capacity(ties.parts.engine)
             began = time.monotonic()
@@ -200,7 +196,7 @@ class StartQueue(LoggingConfigurable):
         for session_id in verdict.starts:
             self._let_in.add(session_id)
             ties.poke(session_id)
-        if self._crier.tell(parts, self._places):
+        if self._crier.tell(parts, self.places):
             self._due.set()
 
     def _is_unmade(self, one: ComputeSession) -> bool:
@@ -234,7 +230,7 @@ class StartQueue(LoggingConfigurable):
         )
 
     def _note(self, verdict: Verdict, waiting: Mapping[str, ComputeSession], now: float) -> None:
-        self._places = {
+        self.places = {
             session_id: Queued(
                 position=wait.position, reason=wait.reason, since=waiting[session_id].created_at
             )
