@@ -35,6 +35,8 @@ MAX_STREAMS = 1024
 AUTH_TIMEOUT = 5.0
 #: Token, and which stream is wanted: a path of 4 KiB, as JSON spells it.
 _MAX_FIRST_LINE = 26 * 1024
+#: How long a client may take to hang up that was refused a stream, in seconds.
+_LINGER = 10.0
 #: How long what waits to be sent may take when the port closes, in hundredths of a second.
 _GOODBYE = 50
 #: A client that does not read is cut off before this much waits for it.
@@ -161,10 +163,12 @@ class Control:
             await self.streams(kind, args, frames)
         except Exception as error:  # noqa: BLE001 - whatever went wrong is told to the asker
             frames.refuse(*reason(error))
+            await asyncio.wait({frames.gone}, timeout=_LINGER)
         except BaseException:
             frames.abort()
             raise
         finally:
+            frames.close()
             self._open_streams.discard(frames)
 
     def _check_wish(self, wish: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

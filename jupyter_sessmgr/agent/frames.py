@@ -83,14 +83,20 @@ class Frames(asyncio.Protocol):
             self.data_received(early)
 
     def refuse(self, kind: str, message: str) -> None:
-        """Tell the client why there is no stream, or no more of it; then close."""
+        """Tell the client why there is no stream, or no more of it; it hangs up then.
+
+        What it still sends is thrown away: were it left unread, the client would hear of a reset
+        instead.
+        """
         error = {"error": {"kind": kind, "message": message[:2000]}}
+        self._sink = Sink()
         if self._opened:
             self.say(error)
         else:
             self._opened = True
             self._write(json.dumps(dict(error, ok=False)).encode() + b"\n")
-        self.close()
+            self._kept.clear()
+        self.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Take frames apart. A data frame is passed on as it comes, so none is ever held."""

@@ -187,6 +187,8 @@ class _Wire(asyncio.Protocol):
             if self._left == 0:
                 self.words = read_line(bytes(self._kept))
                 self._kept.clear()
+                if "error" in self.words:  # nothing more comes; the agent waits for us to hang up
+                    self._protocol().eof_received()
 
     def _take_answer(self, data: bytes) -> memoryview:
         line, newline, rest = data.partition(b"\n")
@@ -215,7 +217,9 @@ class _Wire(asyncio.Protocol):
             self._kept.clear()
             if self._kind == END and self._left == 0 and not self.ended:
                 self.ended = True
-                self._protocol().eof_received()
+                # As asyncio's own transports: who does not want to go on writing is closed.
+                if not self._protocol().eof_received() and self._above is not None:
+                    self._above.close()
             elif self.ended or self._kind not in (DATA, WORDS):
                 raise Junk("frame")
             elif self._kind == WORDS and not 0 < self._left <= MAX_WORDS:

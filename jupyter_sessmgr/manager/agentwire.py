@@ -35,6 +35,8 @@ ANSWER_TIMEOUT = 10.0
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.02
 #: How long one attempt may take, in seconds: a lost packet is sent again after one.
 _ATTEMPT = 3.0
+#: Streams of one place that are being opened; an agent cuts strangers off beyond twice as many.
+MAX_OPENINGS = 16
 #: Services of one place that are remembered.
 MAX_SERVICES = 64
 #: How long a connection that was cut may take to be gone, in seconds.
@@ -82,6 +84,7 @@ class AgentWire:
         self.services: dict[str, AgentService] = {one.name: one for one in hello.services}
         #: How another connection to it is made.
         self._address: Address | None = None
+        self._openings = asyncio.Semaphore(MAX_OPENINGS)
         #: Set when the link is of no use any more.
         self.closed = asyncio.Event()
         self._reader = reader
@@ -170,7 +173,8 @@ class AgentWire:
             raise self._ended()
         address = self._address
         greeting = {"token": address.token, "stream": kind, "args": args}
-        return await open_stream(address.endpoint, address.context, greeting, timeout)
+        async with self._openings:
+            return await open_stream(address.endpoint, address.context, greeting, timeout)
 
     async def call(self, verb: str, timeout: float = ANSWER_TIMEOUT, **args: Any) -> Any:
         """Ask the agent for something and return its answer, unchecked.

@@ -109,6 +109,8 @@ class SessionFiles(LoggingConfigurable):
                 async for data in content:
                     stream.writer.write(data)
                     await stream.writer.drain()
+                    if stream.words:  # it is refused; more of it is of no use
+                        break
                 stream.transport.write_eof()
             await stream.reader.read()
             stream.check_whole()
