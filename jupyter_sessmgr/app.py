@@ -41,10 +41,17 @@ from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_ke
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
+from jupyter_sessmgr.proxy.passing import SETTINGS_KEY as PROXY
+from jupyter_sessmgr.proxy.passing import Proxy
+from jupyter_sessmgr.proxy.routes import proxy_routes
+from jupyter_sessmgr.proxy.settings import ServiceProxy
+from jupyter_sessmgr.proxy.target import Starts
+from jupyter_sessmgr.proxy.upstream import Upstream
 from jupyter_sessmgr.rest.backendai.event_wire import render_event
 from jupyter_sessmgr.rest.backlog import accept_bursts
 from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
 from jupyter_sessmgr.rest.endings import Endings
+from jupyter_sessmgr.rest.errors import problem_of
 from jupyter_sessmgr.rest.events import EventBridge
 from jupyter_sessmgr.rest.execution.executions import Executions
 from jupyter_sessmgr.rest.feeds import Feeds
@@ -54,7 +61,7 @@ from jupyter_sessmgr.rest.identity import SignedIdentity
 from jupyter_sessmgr.rest.metrics import SessionMetrics
 from jupyter_sessmgr.rest.openapi.document import make_document
 from jupyter_sessmgr.rest.owners import Owners
-from jupyter_sessmgr.rest.routes import routes
+from jupyter_sessmgr.rest.routes import ROOT, routes
 
 
 class Opener:
@@ -229,22 +236,33 @@ class SessMgrApp(ExtensionApp):
         server = self._server()
         self.sessions = ComputeSessionManager(parent=self)
         self.metrics = SessionMetrics(self.sessions)
-        self.bridge = EventBridge(server.event_logger or EventLogger())
         self.feeds = Feeds(render_event)
         self.runs = Executions(self.sessions, self.log)
         loop: asyncio.AbstractEventLoop = server.io_loop.asyncio_loop  # type: ignore[attr-defined]
         self.opener = Opener(self.sessions, loop, self._opened, self.log)
         register(server, self.sessions, owner=self.owner)
         self.settings["sessmgr_sessions"] = self.sessions
-        self.settings[SETTINGS_KEY] = self._rest(server)
+        self.settings[SETTINGS_KEY] = rest = self._rest(server)
+        several = rest.owners.several
+        self.bridge = EventBridge(server.event_logger or EventLogger(), several=several)
         self.settings[ATTACH_API] = AttachApi(parent=self)
         self.settings["kernel_websocket_connection_class"] = channels_class(server)
+        self.proxy = self.settings[PROXY] = Proxy(
+            sessions=self.sessions,
+            settings=ServiceProxy(parent=self),
+            upstream=Upstream(self.sessions.services.open_stream),
+            starts=Starts(self.sessions),
+            owner_of=self.settings[SETTINGS_KEY].owners.of,
+            ready=self.opener.ready,
+            problem_of=problem_of,
+        )
         self._open_soon(loop)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
         table = routes(document_routes=self.document_routes)
         self.handlers.extend((route.pattern, route.handler) for route in table)
+        self.handlers.extend(proxy_routes(ROOT))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on opening, when the engine did not answer before the server listened."""
@@ -256,6 +274,7 @@ class SessMgrApp(ExtensionApp):
         server = self._server()
         self.feeds.close()
         await self.runs.close()
+        await self.proxy.close()
         await detach_kernels(server)
         await self.opener.close()
         self.metrics.close()

@@ -191,7 +191,7 @@ class SessionServices(LoggingConfigurable):
         NotRunning
             also when it does not start; with its last lines.
         """
-        port = await self._port_of(session_id, name, arguments, environ)
+        port = await self.port_of(session_id, name, arguments, environ)
         return await self.open_port(session_id, port)
 
     async def open_terminal(self, session_id: str, rows: int = 24, cols: int = 80) -> AgentStream:
@@ -202,14 +202,22 @@ class SessionServices(LoggingConfigurable):
         """
         return await self._inside.link(session_id).open_stream("terminal", rows=rows, cols=cols)
 
-    async def _port_of(
+    async def port_of(
         self,
         session_id: str,
         name: str,
-        arguments: Mapping[str, object],
-        environ: Mapping[str, object],
+        arguments: Mapping[str, object] = _NOTHING,
+        environ: Mapping[str, object] = _NOTHING,
+        *,
+        base_url: str = "/",
     ) -> int:
-        """Find where a service listens; it is started when it is one that we can start."""
+        """Find where a service listens; it is started when it is one that we can start.
+
+        Raises
+        ------
+        NotRunning
+            also when it does not start; with its last lines.
+        """
         session = self._inside.session(session_id)
         running = self._inside.services(session_id).get(name)
         if running is not None and running.state == "running" and running.ports:
@@ -222,7 +230,7 @@ class SessionServices(LoggingConfigurable):
             offers = await self._inside.link(session_id).service_offers()
             if name not in offers:
                 return promised.ports[0]  # the image, or the user, starts it
-        state = await self.start(session_id, name, arguments, environ)
+        state = await self.start(session_id, name, arguments, environ, base_url=base_url)
         if not state.running:
             raise NotRunning(
                 f"The service {name} does not run: {state.error}",

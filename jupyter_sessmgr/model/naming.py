@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
+from urllib.parse import quote
 
 from jupyter_sessmgr.model.errors import InvalidRequest
 
@@ -18,6 +19,11 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 RESERVED_ENV = ("JPY_", "JUPYTER_", "SESSMGR_", "KERNEL_ID")
 MAX_ENV_VALUE = 32 * 1024
 MAX_ENV_TOTAL = 256 * 1024
+
+
+def service_path(base_url: str, session_id: str, service: str) -> str:
+    """Return the path under which a session's service is reached; `base_url` ends with a slash."""
+    return f"{base_url}sessmgr/session/{session_id}/service/{quote(service)}/"
 
 
 def new_session_id() -> str:

@@ -1,0 +1,66 @@
+"""Which credentials are this Jupyter server's, and which requests a foreign page made."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
+
+_STOCK = (IdentityProvider, PasswordIdentityProvider)
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def ours(handler: Any) -> Callable[[str, str], bool]:
+    """Make the judge of `headers.request_headers`: whether a value opens this server."""
+    provider = handler.identity_provider
+    known = [token for token in (provider.token, _shown(provider, handler)) if token]
+    # A provider of another's own knows tokens that we cannot know, such as a Hub's.
+    believes_all = type(provider) not in _STOCK
+
+    def is_ours(kind: str, value: str) -> bool:
+        scheme, _, rest = value.strip().partition(" ")
+        if kind == "token":
+            return believes_all or _among(value, known)
+        if scheme.lower() in {"token", "bearer"}:
+            return believes_all or _among(rest.strip(), known)
+        if scheme.lower() == "basic":
+            return _among(_password(rest), known)
+        return scheme.lower() == "backendai"
+
+    return is_ours
+
+
+def _shown(provider: Any, handler: Any) -> str | None:
+    """Find the token that a request was let in by; None when it was something else."""
+    by_token = getattr(handler, "_token_authenticated", False)  # asking the provider needs a user
+    token: str | None = provider.get_token(handler) if by_token else None
+    return token
+
+
+def _among(value: str, known: list[str]) -> bool:
+    return any(hmac.compare_digest(value.encode(), token.encode()) for token in known)
+
+
+def _password(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except (ValueError, binascii.Error):
+        return ""
+
+
+def is_own_page(method: str, headers: Mapping[str, str], host: str, *, socket: bool) -> bool:
+    """Tell whether a request with the browser's cookies may come from where it comes from.
+
+    Reading is free, as for every web page; what changes something, and websockets, only from pages
+    of this server's own host (CVE-2026-40864 shows how not to read ``Sec-Fetch-Site``).
+    """
+    if method in _SAFE and not socket:
+        return True
+    origin = headers.get("Origin")
+    if origin is not None:
+        return origin.partition("://")[2].lower() == host.lower()
+    return headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"} and not socket

@@ -1,0 +1,131 @@
+"""The URLs of services: who asks, for which service, and how its pages are kept apart."""
+
+from __future__ import annotations
+
+import re
+import time
+from urllib.parse import unquote
+
+from tornado.httputil import url_concat
+from tornado.web import HTTPError, stream_request_body
+
+from jupyter_sessmgr.model.errors import SessionNotFound
+from jupyter_sessmgr.model.naming import service_path
+from jupyter_sessmgr.proxy.credentials import is_own_page
+from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
+from jupyter_sessmgr.proxy.passing import (
+    Answered,
+    PassingHandler,
+    Wanted,
+    answering,
+    sent_to,
+)
+from jupyter_sessmgr.proxy.target import find_session
+from jupyter_sessmgr.proxy.tickets import LIFETIME, Ticket, is_genuine, read_ticket, write_ticket
+
+AUTH_RESOURCE = "sessmgr"
+_SERVICE = re.compile(r"/sessmgr/session/([^/]+)/service/([^/]+)(/?.*)", re.DOTALL)
+_TICKET = re.compile(r"/sessmgr/s/([^/]+)/(.*)", re.DOTALL)
+
+
+@answering
+@stream_request_body
+class ServiceHandler(PassingHandler):
+    """``{root}/session/{reference}/service/{service}/…``, for who is logged in."""
+
+    auth_resource = AUTH_RESOURCE
+
+    async def recognise(self) -> Wanted:
+        """Let Jupyter say who asks, and refuse what a foreign page made a browser send."""
+        await self._check_allowed()
+        await self.proxy.ready()
+        match = _SERVICE.fullmatch("/" + self.request.path.removeprefix(self.base_url))
+        if match is None:
+            raise HTTPError(404)
+        owner = self.proxy.owner_of(self.current_user)
+        session = find_session(self.proxy.sessions, unquote(match[1]), owner)
+        service = unquote(match[2])
+        prefix = service_path(self.base_url, session.id, service)
+        if not match[3]:
+            raise sent_to(prefix + self.own_query())
+        isolation = self.proxy.settings.of(service)
+        if isolation is Isolation.SANDBOX and self.is_navigation:
+            ticket = Ticket(
+                owner=owner,
+                session_id=session.id,
+                service=service,
+                expires=int(time.time()) + LIFETIME,
+            )
+            shown = write_ticket(ticket, self.ticket_key(session, service))
+            raise sent_to(f"{self.base_url}sessmgr/s/{shown}{match[3]}{self.own_query()}")
+        return Wanted(
+            session=session,
+            service=service,
+            path=match[3].removeprefix("/"),
+            prefix=prefix,
+            isolation=isolation,
+        )
+
+    async def _check_allowed(self) -> None:
+        """Check who asks, from where, and whether the server's authorizer agrees."""
+        waiting = super(PassingHandler, self).prepare()
+        if waiting is not None:
+            await waiting
+        if self.current_user is None:
+            raise self._to_login() if self.is_navigation else HTTPError(403)
+        own = is_own_page(
+            str(self.request.method), self.request.headers, self.request.host, socket=self.is_socket
+        )
+        if not own and not self.token_authenticated:
+            raise HTTPError(403, "This request comes from a page of another site.")
+        allowed = self.authorizer.is_authorized(self, self.current_user, "execute", AUTH_RESOURCE)
+        if not (allowed if isinstance(allowed, bool) else await allowed):
+            raise HTTPError(403)
+
+    def _to_login(self) -> Answered:
+        return sent_to(url_concat(self.get_login_url(), {"next": str(self.request.uri)}))
+
+
+@answering
+@stream_request_body
+class TicketHandler(PassingHandler):
+    """``{root}/s/{ticket}/…``: pages in a sandbox, whose requests carry no cookie."""
+
+    async def recognise(self) -> Wanted:
+        """Let the ticket say who asks; without a good one there is nothing here."""
+        if not self.check_host():
+            raise HTTPError(403)
+        await self.proxy.ready()
+        match = _TICKET.fullmatch("/" + self.request.path.removeprefix(self.base_url))
+        ticket = read_ticket(match[1]) if match is not None else None
+        if match is None or ticket is None:
+            raise _absent()
+        session = find_session(self.proxy.sessions, ticket.session_id, ticket.owner)
+        genuine = is_genuine(match[1], self.ticket_key(session, ticket.service))
+        if not genuine or ticket.expires < time.time():
+            if not self.is_navigation:
+                raise _absent()
+            # The page is asked for anew, by who may see it.
+            home = service_path(self.base_url, session.id, ticket.service)
+            raise sent_to(home + match[2] + self.own_query())
+        if (
+            self.request.method == "OPTIONS"
+            and "Access-Control-Request-Method" in self.request.headers
+        ):
+            # The browser asks on behalf of a page without an origin; its ticket has answered.
+            raise Answered(204, isolation_headers(Isolation.SANDBOX, []))
+        return Wanted(
+            session=session,
+            service=ticket.service,
+            path=match[2],
+            prefix=f"{self.base_url}sessmgr/s/{match[1]}/",
+            isolation=Isolation.SANDBOX,
+        )
+
+    def _log(self) -> None:
+        """Leave tickets out of the log: one opens its service for an hour."""
+        self.log.debug("%d %s (a service's page)", self.get_status(), self.request.method)
+
+
+def _absent() -> SessionNotFound:
+    return SessionNotFound("There is no such page, or its time is over; open the service again.")

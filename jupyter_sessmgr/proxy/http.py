@@ -1,0 +1,140 @@
+"""Passes one HTTP request through, streaming both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
+from tornado.web import RequestHandler
+
+from jupyter_sessmgr.model.errors import ServiceError, ServiceTimeout
+from jupyter_sessmgr.proxy.bodies import PassingBody
+from jupyter_sessmgr.proxy.headers import Passage, response_headers
+from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
+from jupyter_sessmgr.proxy.target import Target
+from jupyter_sessmgr.proxy.upstream import Upstream
+
+
+class Exchange:
+    """One request to a service and its answer. Made by a handler, and ended with it.
+
+    Parameters
+    ----------
+    handler : RequestHandler
+        The client's side.
+    upstream : Upstream
+        The service's side.
+    response_timeout : float
+        Seconds until the head of the answer must be here, counted from the request's last byte.
+    """
+
+    def __init__(
+        self, handler: RequestHandler, upstream: Upstream, *, response_timeout: float
+    ) -> None:
+        self._handler = handler
+        self._upstream = upstream
+        self._timeout = response_timeout
+        self._asking: asyncio.Task[aiohttp.ClientResponse] | None = None
+        self.body: PassingBody | None = None
+
+    def begin(self, target: Target, path: str, headers: Sequence[tuple[str, str]]) -> None:
+        """Send the request; its body follows through `body`, if it has one."""
+        request = self._handler.request
+        if "Content-Length" in request.headers or "Transfer-Encoding" in request.headers:
+            self.body = PassingBody()
+        asked = self._upstream.request(target, str(request.method), path, headers, self.body)
+        self._asking = asyncio.create_task(asked, name=f"sessmgr-proxy-{target.service}")
+        self._asking.add_done_callback(self._answered)
+
+    def _answered(self, _task: object) -> None:
+        if self.body is not None:
+            self.body.drop()
+
+    async def answer(self, passage: Passage, isolation: Isolation) -> None:
+        """Write the service's answer.
+
+        Raises
+        ------
+        ServiceError
+            when there is none. Once its head was written nothing is raised: a client whose answer
+            breaks off has to see that, so its connection is cut.
+        """
+        response = await self._head()
+        try:
+            self._write_head(response, passage, isolation)
+            await self._pass_on(response)
+        finally:
+            response.close()
+
+    async def _head(self) -> aiohttp.ClientResponse:
+        if self._asking is None:
+            raise ServiceError("The service was not asked.")
+        if self.body is not None:
+            await self.body.end()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._asking
+        except TimeoutError as error:
+            raise ServiceTimeout(
+                f"The service did not answer within {self._timeout:.0f} seconds."
+            ) from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise ServiceError("The service broke off, or answered nonsense.") from error
+
+    def _write_head(
+        self, response: aiohttp.ClientResponse, passage: Passage, isolation: Isolation
+    ) -> None:
+        raw = [
+            (name.decode("latin1"), value.decode("latin1")) for name, value in response.raw_headers
+        ]
+        headers = isolation_headers(isolation, response_headers(raw, passage))
+        write_head(self._handler, response.status, response.reason or "", headers)
+
+    async def _pass_on(self, response: aiohttp.ClientResponse) -> None:
+        handler = self._handler
+        try:
+            # The head first: `finish` alone would invent an ETag, or take headers of a 304 away.
+            await handler.flush()
+            while piece := await response.content.readany():
+                handler.write(piece)
+                await handler.flush()
+            await handler.finish()
+        except StreamClosedError:
+            return  # the client left
+        except (aiohttp.ClientError, OSError):
+            self._cut()
+
+    def _cut(self) -> None:
+        """Close the client's connection: an answer without its end is no answer."""
+        connection: Any = self._handler.request.connection
+        with contextlib.suppress(StreamClosedError):
+            connection.stream.close()
+
+    def end(self) -> None:
+        """Let go of the service. Called when the client left, and when all is done."""
+        if self._asking is None:
+            return
+        self._asking.cancel()
+        if self.body is not None:
+            self.body.drop()
+        if self._asking.done() and not self._asking.cancelled() and not self._asking.exception():
+            self._asking.result().close()
+
+
+def write_head(
+    handler: RequestHandler, status: int, reason: str, headers: Sequence[tuple[str, str]]
+) -> None:
+    """Write an answer's head, with these headers and no others."""
+    handler._headers = HTTPHeaders()  # noqa: SLF001 - it has tornado's and Jupyter's own
+    handler.set_status(status, _clean(reason) or None)
+    for name, value in headers:
+        handler.add_header(name, value)
+
+
+def _clean(reason: str) -> str:
+    return "".join(sign for sign in reason if sign.isascii() and sign.isprintable())[:100]

@@ -1,0 +1,241 @@
+"""What every request to a service goes through, however its sender was recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
+from tornado.web import HTTPError
+
+from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.model.naming import service_path
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.proxy.credentials import ours
+from jupyter_sessmgr.proxy.failing import Failing
+from jupyter_sessmgr.proxy.headers import Passage, request_headers, without_token
+from jupyter_sessmgr.proxy.http import Exchange, write_head
+from jupyter_sessmgr.proxy.isolation import Isolation
+from jupyter_sessmgr.proxy.joining import Joining
+from jupyter_sessmgr.proxy.settings import ServiceProxy
+from jupyter_sessmgr.proxy.target import Starts, Target
+from jupyter_sessmgr.proxy.upstream import Upstream
+
+#: Key of `Proxy` in the web application's settings.
+SETTINGS_KEY = "sessmgr_proxy"
+#: Seconds that a person's page waits for a start before it is told to come back.
+_PAGE_PATIENCE = 1.0
+_NO_LIMIT = 2**62
+#: Bytes of a body that are read to their end before a request is refused.
+_SMALL = 2**20
+_WEBDAV = (
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """What the handlers of services share; made by the extension's app."""
+
+    sessions: ComputeSessionManager
+    settings: ServiceProxy
+    upstream: Upstream
+    starts: Starts
+    #: Names the owner of what an authenticated user may see.
+    owner_of: Callable[[Any], str]
+    #: Returns when the manager is open; raises why it cannot be.
+    ready: Callable[[], Awaitable[None]]
+    #: The one table from errors to HTTP.
+    problem_of: Callable[[BaseException | None, int], Any]
+
+    async def close(self) -> None:
+        """Let go of all services."""
+        await self.starts.close()
+        await self.upstream.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a request is for, once its sender was recognised."""
+
+    session: ComputeSession
+    service: str
+    #: The path inside the service, without the slash before it, byte for byte.
+    path: str
+    #: Path of the service's pages as this browser sees it.
+    prefix: str
+    isolation: Isolation
+
+
+class Answered(Exception):
+    """The answer is known without the service: a redirect, or a browser's question."""
+
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+
+
+def sent_to(place: str) -> Answered:
+    """Send a browser to another page, this time."""
+    return Answered(302, [("Location", place), ("Cache-Control", "no-store")])
+
+
+class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_origin
+    """Passes requests and websockets to a service. Subclasses say who may: `recognise`."""
+
+    SUPPORTED_METHODS = (*JupyterHandler.SUPPORTED_METHODS, *_WEBDAV)
+
+    def initialize(self, **kwargs: Any) -> None:
+        """Begin without anything to let go of."""
+        super().initialize(**kwargs)
+        self.begin_joining()
+        self._wanted: Wanted | None = None
+        self._exchange: Exchange | None = None
+        self._refusal: SessmgrError | HTTPError | Answered | None = None
+
+    @property
+    def proxy(self) -> Proxy:
+        """What the handlers share."""
+        proxy: Proxy = self.settings[SETTINGS_KEY]
+        return proxy
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether a websocket is asked for."""
+        return self.request.headers.get("Upgrade", "").lower() == "websocket"
+
+    def ticket_key(self, session: ComputeSession, service: str) -> str:
+        """Return what tickets to a service of a session's present place are signed with."""
+        return self.proxy.sessions.services.token(session.id, f"ticket {service}")
+
+    async def recognise(self) -> Wanted:
+        """Say what is wanted, when its sender may want it.
+
+        Raises
+        ------
+        Answered
+            when the answer is known already; SessmgrError, HTTPError when it is no.
+        """
+        raise NotImplementedError
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as JupyterHandler
+        """Begin to pass the request on, or note why not."""
+        try:
+            await self._begin()
+        except (SessmgrError, HTTPError, Answered) as error:
+            # An answer before the request's end would cost the client its connection.
+            if not _is_short(self.request.headers):
+                self.set_header("Connection", "close")
+                raise
+            self._refusal = error
+
+    async def _begin(self) -> None:
+        """Recognise who asks, reach the service, and ask it."""
+        self._wanted = wanted = await self.recognise()
+        # What is passed on is never held, so its size is the service's business.
+        self.request.connection.set_max_body_size(_NO_LIMIT)  # type: ignore[union-attr]
+        await self.proxy.sessions.resume_for_use(wanted.session.id)
+        patience = _PAGE_PATIENCE if self.is_navigation else self.proxy.settings.start_patience
+        home = service_path(self.base_url, wanted.session.id, wanted.service)
+        target = await self.proxy.starts.reach(wanted.session, wanted.service, home, patience)
+        self.proxy.sessions.activity.touch(wanted.session.id)
+        await self._ask(target, wanted)
+
+    async def _ask(self, target: Target, wanted: Wanted) -> None:
+        passage = Passage(
+            prefix=wanted.prefix,
+            scheme=self.request.protocol,
+            host=self.request.host,
+            client=self.request.remote_ip or "",
+            upstream=f"127.0.0.1:{target.port}",
+        )
+        told = list(self.request.headers.get_all())
+        headers = request_headers(told, passage, is_ours=ours(self))
+        path = f"/{wanted.path}{self.own_query()}"
+        upstream = self.proxy.upstream
+        if self.is_socket:
+            offered = self.request.headers.get_list("Sec-WebSocket-Protocol")
+            names = [name.strip() for line in offered for name in line.split(",") if name.strip()]
+            opening = upstream.websocket(target, path, headers, names)
+            if await self.dial(opening, upstream.spawn):
+                self._presence.enter_context(self.proxy.sessions.activity.client(wanted.session.id))
+            return
+        timeout = self.proxy.settings.response_timeout
+        self._passage = passage
+        self._exchange = Exchange(self, upstream, response_timeout=timeout)
+        self._exchange.begin(target, path, headers)
+
+    def own_query(self) -> str:
+        """Return the query, byte for byte, without this server's token."""
+        query = without_token(self.request.query, ours(self))
+        return f"?{query}" if query else ""
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Pass a piece of the request's body on. Called by tornado."""
+        if self._exchange is not None and self._exchange.body is not None:
+            await self._exchange.body.put(chunk)
+
+    async def answer(self, *args: str) -> None:
+        """Pass the service's answer back, or open the websocket. What every method does."""
+        if isinstance(self._refusal, Answered):
+            write_head(self, self._refusal.status, "", self._refusal.headers)
+            self.finish()
+        elif self._refusal is not None:
+            raise self._refusal
+        elif self.is_socket:
+            await self.join(*args)
+        elif self._exchange is not None and self._wanted is not None:
+            try:
+                await self._exchange.answer(self._passage, self._wanted.isolation)
+            finally:
+                self._exchange.end()
+
+    def check_xsrf_cookie(self) -> None:
+        """Leave Jupyter's cookie out of it: where a write comes from is judged by `recognise`."""
+
+    def on_connection_close(self) -> None:
+        """Let go of the service when the client left."""
+        if self._exchange is not None:
+            self._exchange.end()
+        self.leave_unjoined()
+        super().on_connection_close()
+
+    def compute_etag(self) -> None:
+        """Invent no ETag."""
+
+
+def _is_short(headers: Mapping[str, str]) -> bool:
+    """Whether a request is soon at its end."""
+    length = headers.get("Content-Length", "0")
+    return "Transfer-Encoding" not in headers and length.isdigit() and int(length) <= _SMALL
+
+
+Handler = TypeVar("Handler", bound=type[PassingHandler])
+
+
+def answering(handler: Handler) -> Handler:
+    """Give a handler every method.
+
+    Open to all as far as Jupyter is concerned: a body is passed on before a method is called, so
+    whoever may not is turned away in `prepare` already.
+    """
+    for name in handler.SUPPORTED_METHODS:
+
+        @allow_unauthenticated
+        async def method(self: PassingHandler, *args: str) -> None:
+            await self.answer(*args)
+
+        setattr(handler, name.lower(), method)
+    return handler

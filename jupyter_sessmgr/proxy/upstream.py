@@ -1,0 +1,159 @@
+"""Speaks HTTP with services, through their sessions' agents: one pool for the whole server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.hdrs import ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT
+from yarl import URL
+
+from jupyter_sessmgr.proxy.target import Target
+
+#: Opens a stream to a port inside a session: `SessionServices.open_stream`.
+OpenStream = Callable[[str, int], Awaitable[tuple[Any, Any]]]
+
+#: Longest header line that a service may send, in bytes.
+MAX_HEADER = 64 * 1024
+#: Largest message of a websocket, in bytes.
+MAX_MESSAGE = 256 * 2**20
+#: Bytes of an answer that wait for a slow reader, before the service is held back.
+_WAITING = 64 * 1024
+
+
+class _AgentConnector(aiohttp.BaseConnector):
+    """Connects through agents. A "host" is a place, so no connection outlives its place."""
+
+    def __init__(self, open_stream: OpenStream, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._open_stream = open_stream
+
+    async def _create_connection(
+        self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        del traces, timeout
+        _place, session_id = req.url.raw_host.split(".", 1)
+        _, writer = await self._open_stream(session_id, req.url.port)
+        protocol: ResponseHandler = self._factory()
+        writer.transport.set_protocol(protocol)
+        protocol.connection_made(writer.transport)
+        return protocol
+
+
+class Upstream:
+    """The server's side towards services. Owned by the extension's app.
+
+    Parameters
+    ----------
+    open_stream : callable
+        Opens a stream to a port inside a session.
+    keepalive : float
+        Seconds that an idle connection is kept for the next request.
+    """
+
+    def __init__(self, open_stream: OpenStream, *, keepalive: float = 15.0) -> None:
+        self._open_stream = open_stream
+        self._keepalive = keepalive
+        self._client: aiohttp.ClientSession | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something in the background that ends with this."""
+        task = asyncio.create_task(work, name="sessmgr-proxy")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def request(
+        self,
+        target: Target,
+        method: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        body: AsyncIterable[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        """Send a request; returns when the head of the answer is here.
+
+        Parameters
+        ----------
+        path
+            The request's target, byte for byte.
+
+        Raises
+        ------
+        SessmgrError
+            when the service cannot be reached.
+        aiohttp.ClientError
+            when it answers nonsense, or breaks off.
+        """
+        return await self._session().request(
+            method,
+            _url(target, "http", path),
+            headers=list(headers),
+            data=body,
+            allow_redirects=False,
+        )
+
+    async def websocket(
+        self,
+        target: Target,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        subprotocols: Sequence[str],
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Open a websocket; returns when the service accepted it.
+
+        Raises
+        ------
+        aiohttp.WSServerHandshakeError
+            with the status that the service refused it by; and what `request` raises.
+        """
+        return await self._session().ws_connect(
+            _url(target, "ws", path),
+            headers=list(headers),
+            protocols=subprotocols,
+            # Compressing towards a service beside us costs more than it saves, twentyfold.
+            compress=0,
+            max_msg_size=MAX_MESSAGE,
+            autoclose=False,
+            autoping=False,
+            timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
+        )
+
+    async def close(self) -> None:
+        """Close all connections. Harmless when there are none."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Return the client; it is made on the loop that uses it."""
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                connector=_AgentConnector(
+                    self._open_stream,
+                    keepalive_timeout=self._keepalive,
+                    limit=0,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=[ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT],
+                auto_decompress=False,
+                # Deadlines are the handlers'; a stream may take as long as it likes.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
+                read_bufsize=_WAITING,
+                max_line_size=MAX_HEADER,
+                max_field_size=MAX_HEADER,
+            )
+        return self._client
+
+
+def _url(target: Target, scheme: str, path: str) -> URL:
+    """Name a port of a place; `path` is passed on as it is."""
+    host = f"{target.place_id}.{target.session_id}:{target.port}"
+    return URL(f"{scheme}://{host}{path}", encoded=True)
