@@ -173,7 +173,8 @@ c = get_config()  # noqa: F821 - given by traitlets
 # use all of theirs at once.
 # c.StartQueue.memory_overcommit = None
 
-# The same for processors. Sessions without a limit on processors count as none.
+# The same for processors; None: 16 where the engine holds sessions to their limits. Sessions
+# without a limit on processors count as none.
 # c.StartQueue.cpu_overcommit = None
 
 # For how many seconds others may pass a session that stands first in its owner's line and does

@@ -60,7 +60,7 @@ def parse_count(value: object, name: str) -> Decimal:
 def spell_size(size: int) -> str:
     """Spell a number of bytes for people: ``4 GiB``, ``512 MiB``, ``100 bytes``."""
     for unit, one in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if size >= one:
+        if size >= one * 0.9995:  # what would be spelled as 1024 of the next smaller unit
             return f"{size / one:.1f}".removesuffix(".0") + f" {unit}"
     return f"{size} bytes"
 

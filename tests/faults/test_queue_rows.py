@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from tests.plugins.floods import flood
@@ -111,3 +112,26 @@ def test_a_kernel_that_waits_can_be_cancelled(narrow):
     ended = narrow.info(waiting["sessionId"])
     assert ended["status"] == "CANCELLED"
     assert len(narrow.ask("GET", "api/kernels").json()) == 1
+
+
+def sized(mem):
+    return {"resources": {"mem": mem}}
+
+
+@pytest.mark.docker
+def test_a_full_docker_host_makes_sessions_wait_for_memory(servers, reference_image):
+    host = psutil.virtual_memory().total
+    config = {"StartQueue": {"memory_overcommit": 3.0001 * 2**30 / host}}
+    server = servers.start("docker", config=config)
+    first = server.create(config=sized("2g"))["sessionName"]
+    big = server.create(config=sized("2g"), enqueueOnly=True)["sessionName"]
+    small = server.create(config=sized("512m"), enqueueOnly=True)["sessionName"]
+    assert server.until(small, "RUNNING", "ERROR")["status"] == "RUNNING"
+    waiting = queued(server)
+    assert waiting["sessionName"] == big
+    assert waiting["statusInfo"].startswith("waits for 2 GiB of memory; ")
+    refused = server.ask("POST", "sessmgr/session", json={"config": sized("4g")})
+    assert refused.status_code == 406
+    assert "this host can give a session at most 3 GiB of memory" in refused.json()["msg"]
+    server.ask("DELETE", f"sessmgr/session/{first}?forced=true")
+    assert server.until(big, "RUNNING", "ERROR")["status"] == "RUNNING"

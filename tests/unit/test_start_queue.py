@@ -194,7 +194,7 @@ async def test_what_would_wait_for_ever_is_refused():
 
 HARD = Capabilities(images=True, hard_memory=True, hard_cpu=True)
 ROOMS = [
-    ("the usual, where limits hold", HARD, None, None, Room(cpu=Decimal(16), mem=32 * GIB)),
+    ("the usual, where limits hold", HARD, None, None, Room(cpu=Decimal(64), mem=32 * GIB)),
     ("no end where they do not", Capabilities(images=False), None, None, Room()),
     ("as told", Capabilities(images=False), 0.5, 1.5, Room(cpu=Decimal(2), mem=12 * GIB)),
 ]

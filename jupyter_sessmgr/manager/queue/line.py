@@ -68,7 +68,8 @@ class StartQueue(LoggingConfigurable):
         None,
         allow_none=True,
         config=True,
-        help="""The same for processors. Sessions without a limit on processors count as none.""",
+        help="""The same for processors; None: 16 where the engine holds sessions to their limits.
+        Sessions without a limit on processors count as none.""",
     )
     reserve_after = Float(
         300.0,

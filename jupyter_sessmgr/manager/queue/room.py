@@ -10,8 +10,8 @@ from jupyter_sessmgr.model.errors import LimitExceeded
 from jupyter_sessmgr.model.resources import Resources, spell_size
 
 #: How often the host is given away where the engine holds sessions to their limits: most use a
-#: small part of theirs.
-USUAL_OVERCOMMIT = 4.0
+#: small part of theirs, and processors can be shared.
+USUAL_CPU, USUAL_MEM = Decimal(16), Decimal(4)
 
 
 def room_of(
@@ -24,8 +24,8 @@ def room_of(
     """
     if can.queues:
         return Room()
-    cpu = _factor(cpu_factor, enforced=can.hard_cpu)
-    mem = _factor(mem_factor, enforced=can.hard_memory)
+    cpu = _factor(cpu_factor, USUAL_CPU if can.hard_cpu else None)
+    mem = _factor(mem_factor, USUAL_MEM if can.hard_memory else None)
     return Room(
         cpu=None if has.cpu is None or cpu is None else has.cpu * cpu,
         mem=None if has.mem is None or mem is None else int(has.mem * mem),
@@ -33,10 +33,8 @@ def room_of(
     )
 
 
-def _factor(chosen: float | None, *, enforced: bool) -> Decimal | None:
-    if chosen is not None:
-        return Decimal(str(chosen))
-    return Decimal(str(USUAL_OVERCOMMIT)) if enforced else None
+def _factor(chosen: float | None, usual: Decimal | None) -> Decimal | None:
+    return usual if chosen is None else Decimal(str(chosen))
 
 
 def check_fits(needs: Resources, has: Capacity, can: Capabilities, room: Room) -> None:
