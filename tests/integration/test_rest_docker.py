@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -44,6 +45,34 @@ def test_create_info_restart_destroy(server):
     assert reply.json()["stats"]["mem_max_bytes"] > 2**20
     assert server.ask("GET", "sessmgr/session/contained").status_code == 404
     assert server.info(session_id)["status"] == "TERMINATED"
+
+
+def test_what_the_image_says_and_what_the_container_used(server):
+    created = server.create(clientSessionToken="measured")
+    info = server.info("measured")
+    assert info["resources"]["cpu"] == "1"  # the image's minimum
+    (url,) = (port["url"] for port in created["servicePorts"] if port["name"] == "tensorboard")
+    assert url == f"/base/sessmgr/session/{created['sessionId']}/service/tensorboard/"
+    code = "import time\nwhile time.process_time() < 0.7: pass\nprint('done', flush=True)"
+    server.execute(created["sessionId"], code)
+    deadline = time.monotonic() + 30
+    while (used := server.info("measured"))["cpuCreditUsed"] < 500:
+        assert time.monotonic() < deadline, used
+        time.sleep(0.2)
+    assert used["usage"]["memMaxBytes"] > 2**20
+    assert server.ask("PATCH", "sessmgr/session/measured").status_code == 204
+    assert server.info("measured")["cpuCreditUsed"] >= used["cpuCreditUsed"]
+    headers = {"X-BackendAI-Version": "v5.20191215"}
+    stats = server.ask("DELETE", "sessmgr/session/measured", headers=headers).json()["stats"]
+    assert stats["cpu_used"] >= used["cpuCreditUsed"]
+    assert stats["net_rx_bytes"] > 0
+    ended = server.info(created["sessionId"])
+    assert ended["stats"] == stats
+    assert [note["status"] for note in ended["history"]] == [
+        *("PENDING", "CREATING", "RUNNING", "RESTARTING", "RUNNING"),
+        *("TERMINATING", "TERMINATED"),
+    ]
+    assert server.ask("GET", f"sessmgr/session/{created['sessionId']}/logs").status_code == 200
 
 
 def test_over_the_images_or_the_engines_limits(server):

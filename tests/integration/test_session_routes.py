@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import traceback
 from datetime import datetime
 
 import pytest
 
+from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.model.errors import EngineUnavailable
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.rest.backendai.unsupported import MAKERS, PARTS, VERBS
 from tests.plugins.server import ROOT
@@ -174,6 +177,31 @@ def test_reading_is_no_use_of_a_session(server):
         server.ask("GET", f"sessmgr/session/unread{path}")
     server.sessions()
     assert server.info("unread")["lastActiveAt"] == before
+
+
+@pytest.fixture
+def plain(inside):
+    return inside()
+
+
+async def test_info_and_list_ask_neither_agent_nor_engine(plain, monkeypatch):
+    created = await plain.create(name="silent")
+    parts = plain.sessions._open_parts()
+    asked = []
+
+    def refuse(*_args, **_kwargs):
+        asked.append("".join(traceback.format_stack()))
+        raise EngineUnavailable("Nobody answers.")
+
+    with monkeypatch.context() as patch:
+        for name in ("look", "survey", "logs", "image", "images", "capacity"):
+            patch.setattr(parts.engine, name, refuse)
+        patch.setattr(AgentLink, "call", refuse)
+        for path in ("silent", created["sessionId"], "silent/status-history"):
+            assert (await plain.ask("GET", f"sessmgr/session/{path}")).code == 200
+        page = json.loads((await plain.ask("GET", "sessmgr/session?all=true")).body)
+    assert [item["sessionId"] for item in page["items"]] == [created["sessionId"]]
+    assert not [stack for stack in asked if "rest/backendai" in stack]
 
 
 def test_the_list_has_pages_and_filters(server):
