@@ -21,7 +21,19 @@ BASE = os.environ["SESSMGR_GENERATED_BASE"]
 TALLY = Path(os.environ["SESSMGR_GENERATED_TALLY"])
 #: The header ``X-Person`` of those who ask; nobody has no credentials.
 PEOPLE = ("alice", "bob", "alice", "bob", "")
-SESSIONS = ("session-one", "session-two")
+#: Sessions that are there; the first is the document's example of one.
+SESSIONS = ("my-session", "session-two")
+#: What there is in these sessions, by the name of what is sent.
+KNOWN = {
+    "file": "numbers.csv",
+    "files": ["numbers.csv"],
+    "path": ".",
+    "app": "answers",
+    "service_name": "answers",
+    "mode": "query",
+    "code": "6 * 7",
+    "durable": "true",
+}
 CREDENTIALS = ("Authorization", "Cookie", "X-Person")
 CREATES = re.compile(r"/session$")
 #: What makes, ends or renames sessions.
@@ -61,14 +73,22 @@ def before_call(context, case, kwargs):
         headers["api-version"] = "2011-11-01"
     case.headers = headers
     for sent in (case.query, case.body):
-        if isinstance(sent, dict) and pick(seed, (True, True, True, False)):
-            sent.pop("owner_access_key", None)
+        if isinstance(sent, dict):
+            spare(sent, seed)
     if isinstance(case.body, dict) and CREATES.search(case.path):
         case.body["maxWaitSeconds"] = WAIT
         case.body["enqueueOnly"] = pick(seed, (True, True, True, False))
     if not answers:
         tidy("alice")
         tidy("bob")
+
+
+def spare(sent, seed):
+    """Let three of four be by the owner, and half of them about what there is."""
+    if pick((seed, "owner"), (True, True, True, False)):
+        sent.pop("owner_access_key", None)
+    if pick((seed, "known"), (True, False)):
+        sent.update({name: value for name, value in KNOWN.items() if name in sent})
 
 
 @schemathesis.hook
@@ -86,12 +106,14 @@ def tidy(person):
         if session["sessionName"] not in SESSIONS:
             ask("DELETE", f"sessmgr/session/{session['sessionId']}?forced=true", person)
     for name in set(SESSIONS) - {session["sessionName"] for session in listed}:
-        ask("POST", "sessmgr/session", person, {"name": name, "maxWaitSeconds": 30})
+        ask("POST", "sessmgr/session", person, json={"name": name, "maxWaitSeconds": 30})
+        files = {"src": ("numbers.csv", b"1,2,3\n")}
+        ask("POST", f"sessmgr/session/{name}/upload", person, files=files)
 
 
-def ask(method, path, person, body=None):
-    headers = {"X-Person": person, "Content-Type": "application/json"}
-    return requests.request(method, BASE + path, json=body, headers=headers, timeout=60)
+def ask(method, path, person, **sent):
+    headers = {"X-Person": person}
+    return requests.request(method, BASE + path, headers=headers, timeout=60, **sent)
 
 
 @schemathesis.check

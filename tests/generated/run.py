@@ -16,8 +16,16 @@ from pathlib import Path
 
 from tests.plugins.server import ROOT, Servers
 
-#: Tells owners apart.
-CONFIG = {"ServerApp": {"identity_provider_class": "tests.plugins.people.PeopleAndToken"}}
+#: Tells owners apart, one of them an admin, and has a service that starts quickly.
+CONFIG = {
+    "ServerApp": {"identity_provider_class": "tests.plugins.people.PeopleAndToken"},
+    "SessMgrApp": {"admins": ["bob"]},
+    "SessionServices": {
+        "definitions": {
+            "answers": {"command": ["{runtime_path}", "-m", "http.server", "{ports[0]}"]},
+        }
+    },
+}
 PEOPLE = ("alice", "bob")
 CHECKS = (
     "promised_server_errors_only",
@@ -83,7 +91,7 @@ def generate(server, *, seed, examples, phases, folder, document=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--examples", type=int, default=60, help="for each operation and seed")
+    parser.add_argument("--examples", type=int, default=70, help="for each operation and seed")
     parser.add_argument("--phases", default="examples,coverage,fuzzing")
     arguments = parser.parse_args()
     total, failed = Counter(), False
