@@ -25,6 +25,7 @@ from jupyter_sessmgr.rest.feeds import Feeds
 from jupyter_sessmgr.rest.identity import SignedIdentity, Signer
 from jupyter_sessmgr.rest.metrics import count_error
 from jupyter_sessmgr.rest.owners import Owners
+from jupyter_sessmgr.rest.shortlog import ShortLog
 from jupyter_sessmgr.rest.signatures import is_signed
 
 #: What an authorizer is asked about.
@@ -60,16 +61,10 @@ class Rest:
     openapi: Callable[[], bytes]
 
 
-class SessionsHandler(APIHandler):
-    """Base of all REST handlers: who asks, the strict body, errors by the table.
-
-    Every method of a handler is ``@web.authenticated`` and ``@authorized``; the cross-site checks
-    of `APIHandler` stay as they are. Handlers raise errors of our tree and catch none.
-    """
+class IdentifiedHandler(APIHandler):
+    """Knows what handlers share, and who asks."""
 
     auth_resource = AUTH_RESOURCE
-    #: Whether requests wait until the manager is open.
-    needs_sessions: ClassVar[bool] = True
 
     @property
     def rest(self) -> Rest:
@@ -104,6 +99,22 @@ class SessionsHandler(APIHandler):
     def is_admin(self) -> bool:
         """Whether this request may do what only admins may, such as exempt a session."""
         return self.rest.owners.is_admin(self.current_user)
+
+    @property
+    def log(self) -> ShortLog:  # type: ignore[override]  # as good as a logger
+        """Jupyter's log, which no client can fill (THREATS A6)."""
+        return ShortLog(super().log)
+
+
+class SessionsHandler(IdentifiedHandler):
+    """Base of all REST handlers: who asks, the strict body, errors by the table.
+
+    Every method of a handler is ``@web.authenticated`` and ``@authorized``; the cross-site checks
+    of `APIHandler` stay as they are. Handlers raise errors of our tree and catch none.
+    """
+
+    #: Whether requests wait until the manager is open.
+    needs_sessions: ClassVar[bool] = True
 
     async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler
         """Check who asks and what was sent, then wait for the manager."""
@@ -197,6 +208,8 @@ class SessionsHandler(APIHandler):
 
         The words may quote the client, so they are escaped (THREATS E11).
         """
+        if isinstance(value, HTTPError) and value.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return  # the line that Jupyter writes for each request says enough
         if isinstance(value, SessmgrError):
             self.log.debug("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
             return

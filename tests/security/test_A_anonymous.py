@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import re
+import time
+from statistics import median
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -120,17 +126,117 @@ def test_A4_containers_publish_no_ports(docker_server, docker_api):
     assert docker_api.containers(all=True, filters={"label": f"{INSTALL}={install}"}) == []
 
 
-async def test_A5_foreign_and_absent_are_the_same_answer(inside_people):
+def variants(made):
+    """Give the forms of a session's id."""
+    return [made["sessionId"], str(made["sessionNumber"]), made["sessionName"]]
+
+
+def absent_like(reference):
+    """Make up an id of the same form, that nobody has."""
+    digits = str.maketrans("0123456789abcdef-", "1234567890badcfe-")
+    return reference.translate(digits) if len(reference) > 8 else f"9{reference}"
+
+
+async def made_by_alice(app):
+    body = {"enqueueOnly": True, "name": "0abc-of-alice"}
+    reply = await app.ask("POST", "sessmgr/session", body=body, headers={"X-Person": "alice"})
+    made = json.loads(reply.body)
+    await app.sessions.settled(made["sessionId"], 60)
+    return made
+
+
+async def answer(app, method, path, reference):
+    """Ask as Bob; give all that he can tell two answers apart by."""
+    body = {} if method in {"POST", "PATCH", "PUT"} else None
+    reply = await app.ask(method, path, body=body, headers={"X-Person": "bob"})
+    own = {"Date", "Etag", "Content-Length"}
+    headers = {name: text for name, text in reply.headers.get_all() if name not in own}
+    # A number may stand for something else in an answer, except where it is called a session.
+    named = reference if len(reference) > 8 else rf"session (?:'|&#x27;){reference}(?!\d)"
+    return reply.code, headers, re.sub(named.encode(), b"ID", reply.body)
+
+
+async def test_A5_foreign_and_absent_are_the_same_answer_on_every_route(inside_people):
     app = inside_people
-    alice, bob = {"X-Person": "alice"}, {"X-Person": "bob"}
-    reply = await app.ask("POST", "sessmgr/session", body={"enqueueOnly": True}, headers=alice)
-    foreign = json.loads(reply.body)["sessionId"]
-    absent = foreign[::-1].translate(str.maketrans("0123456789abcdef-", "123456789abcdef0-"))
+    made = await made_by_alice(app)
+    row = app.sessions._open_parts().store.get
+    before = row(made["sessionId"])
+    seen = set()
+    for foreign in variants(made):
+        absent = absent_like(foreign)
+        for theirs, nobodys in zip(
+            our_paths(app.app.web_app, foreign), our_paths(app.app.web_app, absent), strict=True
+        ):
+            if theirs == nobodys or "Sessions/Create" in theirs:  # a cluster's name, there
+                continue
+            for method in METHODS:
+                ours = await answer(app, method, theirs, foreign)
+                assert ours == await answer(app, method, nobodys, absent), (method, theirs)
+                seen.add(ours[0])
+    assert 404 in seen
+    assert not seen & {200, 201, 204} - {200}  # 200: what OPTIONS says to everybody
+    assert row(made["sessionId"]) == before
 
-    async def seen(method, reference):
-        answer = await app.ask(method, f"sessmgr/session/{reference}", headers=bob)
-        headers = {k: v for k, v in answer.headers.get_all() if k not in {"Date", "Etag"}}
-        return answer.code, headers, answer.body.replace(reference.encode(), b"ID")
 
-    for method in ("GET", "PATCH", "DELETE"):
-        assert await seen(method, foreign) == await seen(method, absent)
+async def test_A5_foreign_and_absent_take_the_same_time(inside_people):
+    app = inside_people
+    foreign = (await made_by_alice(app))["sessionId"]
+    absent = absent_like(foreign)
+    for method in ("GET", "DELETE"):
+        times = {foreign: [], absent: []}
+        for _ in range(60):
+            for reference in (foreign, absent):
+                began = time.perf_counter()
+                await answer(app, method, f"sessmgr/session/{reference}", reference)
+                times[reference].append(time.perf_counter() - began)
+        first, second = (median(one) for one in times.values())
+        assert abs(first - second) < 0.3 * max(first, second), (method, first, second)
+
+
+LONG = "x" * 60_000
+OVERLONG = "x" * 2**20
+STRANGE = {
+    "path": (f"/{LONG}", {}),
+    "query": (f"?name={LONG}", {}),
+    "Host": ("", {"Host": f"{LONG}.evil.test"}),
+    "Origin": ("", {"Origin": f"http://{LONG}.evil.test", "Cookie": "a=b"}),
+    "Referer": ("", {"Referer": f"http://{LONG}.evil.test", "Cookie": "a=b"}),
+    "token": ("", {"Authorization": f"token {LONG}"}),
+    "signature": ("", {"Authorization": f"BackendAI {LONG}"}),
+    "cookie": ("", {"Cookie": f"_xsrf={LONG}"}),
+}
+
+
+@pytest.mark.parametrize("where", STRANGE)
+async def test_A6_strangers_cannot_fill_the_log(app, caplog, where):
+    more, headers = STRANGE[where]
+    caplog.clear()
+    for method in ("GET", "POST"):
+        body = {} if method == "POST" else None
+        path = f"sessmgr/session{more}"
+        reply = await app.ask(method, path, body=body, headers=headers, anonymous=True)
+        assert reply.code in {401, 403, 404, 405}
+    lines = caplog.text.splitlines()
+    assert lines
+    assert max(len(line) for line in lines) < 1024
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"GET /sessmgr/session/{OVERLONG} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        f"GET /sessmgr/session HTTP/1.1\r\nHost: localhost\r\nX-Long: {OVERLONG}\r\n\r\n",
+    ],
+    ids=["path", "header"],
+)
+async def test_A6_a_request_of_a_mebibyte_is_cut_off(app, caplog, head):
+    url = urlsplit(app.base)
+    caplog.clear()
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(head.encode())
+        await writer.drain()
+        reply = await asyncio.wait_for(reader.read(), 20)
+        assert not reply or reply.split()[1].startswith(b"4")
+    writer.close()
+    assert max((len(line) for line in caplog.text.splitlines()), default=0) < 1024

@@ -42,11 +42,23 @@ async def test_B1_what_a_form_can_send_is_refused(app):
     await app.create(name="some-session")
     before = rows(app)
     for path in our_paths(app.app.web_app):
+        # Its body is no JSON, and it says itself what is wrong with this one.
+        refusals = {405, 415, 401} if path.endswith("/upload") else {405, 415}
         for method in WRITES:
             for kind, body in FORMS.items():
                 reply = await app.ask(method, path, body=body, headers={"Content-Type": kind})
-                assert reply.code in {405, 415}, (method, path, kind)
+                assert reply.code in refusals, (method, path, kind)
     assert rows(app) == before
+
+
+async def test_B1_a_page_cannot_send_files_with_the_users_cookie(app):
+    await app.create(name="some-session")
+    cookie = await app.log_in()
+    for kind, body in FORMS.items():
+        headers = {"Cookie": cookie, "Content-Type": kind}
+        for path in ("sessmgr/session/some-session/upload", "session/some-session/upload"):
+            reply = await app.ask("POST", path, body=body, headers=headers, anonymous=True)
+            assert reply.code == 403, (path, kind)
 
 
 async def test_B1_a_bodiless_post_is_refused_too(app):
@@ -58,10 +70,13 @@ async def test_B1_a_bodiless_post_is_refused_too(app):
 
 async def test_B1_reading_changes_nothing(app):
     await app.create(name="some-session")
+    foreign_page = {"Cookie": await app.log_in(), "Sec-Fetch-Site": "cross-site"}
     before = rows(app)
     for path in our_paths(app.app.web_app):
-        await app.ask("GET", path)
-        await app.ask("HEAD", path)
+        for method in ("GET", "HEAD"):
+            await app.ask(method, path, headers=foreign_page, anonymous=True)
+            if not path.partition("?")[0].endswith("/Attach"):  # somebody's own counts as use
+                await app.ask(method, path)
     assert rows(app) == before
 
 

@@ -216,13 +216,13 @@ class UploadHandler(BackendAIHandler):
     async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler
         """Ask who it is, and whether they may, before any of the body is taken."""
         await super().prepare()
+        if self.request.method != "POST":
+            return
         if self.current_user is None:
             raise HTTPError(HTTPStatus.FORBIDDEN)
         allowed = self.authorizer.is_authorized(self, self.current_user, "write", AUTH_RESOURCE)
         if not await ensure_async(allowed):
             raise HTTPError(HTTPStatus.FORBIDDEN)
-        if self.request.method != "POST":
-            return
         connection: Any = self.request.connection
         connection.set_max_body_size(self._most + PASSED_OVER)
         try:
