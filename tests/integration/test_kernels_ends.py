@@ -69,7 +69,7 @@ def test_P4_a_stopped_server_ends_picked_kernels_and_lets_durable_sessions_go_on
     with Notebook(first, durable) as notebook:
         notebook.run("x = 41")
     first.stop()
-    assert "goes on without this server" in first.log()
+    assert "goes on without a kernel in Jupyter's list" in first.log()
     assert "Traceback" not in first.log()
     second = servers.start(state_dir=first.state_dir)
     assert second.info(picked)["status"] == "TERMINATED"
@@ -84,7 +84,7 @@ def test_a_kernel_that_is_busy_when_it_is_listed_is_not_culled(servers):
     made = first.create(clientSessionToken="busy", image="jupyter-sessmgr/python")["sessionId"]
     wait_for(lambda: made in kernel_ids(first))
     with Notebook(first, made) as notebook:
-        running = notebook.ask("import time; print('on', flush=True); time.sleep(6); y = 7")
+        running = notebook.ask("import time; print('on', flush=True); time.sleep(60)")
         notebook.hear(lambda m: "on" in notebook.output(running))
         first.stop()
     cull = {"cull_idle_timeout": 1, "cull_interval": 1}
