@@ -15,6 +15,7 @@ from jupyter_sessmgr.manager.agentwords import (
     read_kernel,
     read_offers,
     read_service,
+    read_services,
     read_text,
     read_usage,
 )
@@ -87,8 +88,12 @@ class AgentLink(AgentWire):
     async def service_offers(
         self, *, timeout: float = ANSWER_TIMEOUT
     ) -> Mapping[str, ServiceOffer]:
-        """Ask which apps the image itself says how to start."""
-        return self._believe(read_offers, await self.call("services", timeout))
+        """Ask which apps the image itself says how to start, and how those are that were."""
+        answer = await self.call("services", timeout)
+        told = answer.get("services") if isinstance(answer, dict) else None
+        for service in self._believe(read_services, told):
+            self._note_service(service)
+        return self._believe(read_offers, answer)
 
     async def make_folder(self, path: str, *, timeout: float = ANSWER_TIMEOUT) -> None:
         """Make a folder inside, and those above it."""

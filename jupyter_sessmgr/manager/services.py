@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -79,6 +80,12 @@ class SessionServices(LoggingConfigurable):
             for port in session.spec.service_ports
         }
         return promised | {name: _state(service) for name, service in known.items()}
+
+    async def look(self, session_id: str) -> Mapping[str, ServiceState]:
+        """Tell the same as `states`, with what the services wrote meanwhile."""
+        with contextlib.suppress(NotRunning):  # then memory knows all there is
+            await self._inside.link(session_id).service_offers()
+        return self.states(session_id)
 
     async def offers(self, session_id: str) -> Mapping[str, ServiceOffer]:
         """Tell what the services take that the session promises, or somebody defined."""

@@ -105,6 +105,12 @@ async def test_A4_published_ports_are_on_the_loopback_address_only(
         spec = a_spec(service_ports=(ServicePort("web", "http", (8080,)),))
         link = await _linked(engine, state_dir, place, spec)
         assert link.hello.place_id == place.id
+        # streams need no port of their own
+        terminal = await link.open_stream("terminal", rows=24, cols=80)
+        terminal.writer.write(b"exit 3\n")
+        await asyncio.wait_for(terminal.reader.read(), 20)
+        assert terminal.words == {"exit": 3}
+        terminal.transport.abort()
         await link.close()
         (seen,) = (await engine.look([place])).values()
         assert {one.host for one in seen.endpoints} == {"127.0.0.1"}

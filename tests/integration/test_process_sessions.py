@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 from traitlets.config import Config
 
+from jupyter_sessmgr.model.errors import NotRunning
 from tests.plugins.managers import managed, run_code, running
 from tests.plugins.processes import ISOLATIONS, nothing_left
 
@@ -68,6 +70,29 @@ async def test_an_isolated_session_computes_without_any_network(state_dir):
         restarted = await manager.restart(session.id, timeout=60)
         assert restarted.place_id == session.place_id
         assert (await look(manager, restarted, state_dir))["interfaces"] == ["lo"]
+
+
+async def test_streams_reach_a_session_that_has_no_network(state_dir):
+    definition = {"command": ["{runtime_path}", "-m", "http.server", "{ports[0]}"]}
+    async with managed(state_dir) as manager:
+        manager.services.definitions = {"web": definition}
+        session = await running(manager, preset="isolated")
+        state = await manager.services.start(session.id, "web")
+        assert state.running, state
+        reader, writer = await manager.services.open_stream(session.id, state.port)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"200 OK" in await reader.read()
+        writer.close()
+
+
+async def test_a_strangers_port_is_not_taken_for_the_sessions_own(state_dir):
+    """Without a network of its own a session shares that of its host, and of everybody on it."""
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        async with managed(state_dir) as manager:
+            session = await running(manager, preopen_ports=(port,))
+            with pytest.raises(NotRunning, match="Nothing of the session listens"):
+                await manager.services.open_stream(session.id, port)
 
 
 async def test_without_a_sandbox_the_isolated_preset_is_refused_in_words(state_dir):

@@ -29,6 +29,14 @@ def row(status=S.RUNNING, **changes):
     return make_session(status=status, **changes)
 
 
+BATCH = SessionSpec(image="fake", kernel="", session_type="batch", startup_command="true")
+BOOTSTRAP = SessionSpec(image="fake", bootstrap_script="exit 1")
+ENDED = replace(BOUND, state="exited", exit=KernelExit(generation=1, code=0, reason="Done."))
+NO_KERNEL = SessionSpec(image="fake", kernel="")
+FAILED = replace(
+    STARTING, state="failed", exit=KernelExit(generation=1, code=1, reason="Bad.", tail="x\ny\n")
+)
+
 TABLE = [
     # what is asked for is made
     ("fresh", row(S.PENDING), {}, d.MakePlace),
@@ -50,6 +58,56 @@ TABLE = [
     ("kernel bound", row(S.CREATING), {"place": PLACE, "kernel": BOUND}, d.Mark(S.RUNNING)),
     ("kernel cannot start", row(S.CREATING), {"place": PLACE, "kernel": NO_SPEC}, d.Fail),
     ("kernel died while starting", row(S.CREATING), {"place": PLACE, "kernel": DIED}, d.Fail),
+    # a command in a kernel's place, and what runs before either
+    (
+        "command runs",
+        row(S.CREATING, spec=BATCH),
+        {"place": PLACE, "kernel": BOUND},
+        d.Mark(S.RUNNING),
+    ),
+    ("command goes on", row(spec=BATCH), {"place": PLACE, "kernel": BOUND}, d.Rest),
+    (
+        "command ended before it was seen",
+        row(S.CREATING, spec=BATCH),
+        {"place": PLACE, "kernel": ENDED},
+        d.Mark(S.RUNNING),
+    ),
+    (
+        "command ended",
+        row(spec=BATCH),
+        {"place": PLACE, "kernel": ENDED},
+        d.EndBatch(ENDED.exit),
+    ),
+    (
+        "command of another generation",
+        row(spec=BATCH, generation=2),
+        {"place": PLACE, "kernel": ENDED},
+        d.Mark(S.RESTARTING),
+    ),
+    (
+        "script failed before the command",
+        row(S.CREATING, spec=BATCH),
+        {"place": PLACE, "kernel": FAILED},
+        d.Fail("Bad. Its last lines:\nx\ny"),
+    ),
+    (
+        "script failed before the kernel",
+        row(S.CREATING, spec=BOOTSTRAP),
+        {"place": PLACE, "kernel": FAILED},
+        d.Fail("Bad. Its last lines:\nx\ny"),
+    ),
+    (
+        "script runs where no kernel follows",
+        row(S.CREATING, spec=NO_KERNEL),
+        {"place": PLACE, "kernel": replace(STARTING, generation=0)},
+        d.Rest,
+    ),
+    (
+        "script failed where no kernel follows",
+        row(S.CREATING, spec=NO_KERNEL),
+        {"place": PLACE, "kernel": replace(FAILED, generation=0)},
+        d.Fail,
+    ),
     # what runs goes on, whatever is unknown
     ("settled", row(), {"place": PLACE, "kernel": BOUND}, d.Rest),
     ("engine and agent unknown", row(), {"place": PLACE}, d.Connect),

@@ -35,14 +35,14 @@ class ServicesHandler(BackendAIHandler):
     @operation(
         parameters=(OWNER_PARAMETER,),
         replies={200: Reply("All services, promised or started.", types.ServicesReply)},
-        errors=(SessionNotFound,),
+        errors=(SessionNotFound, AgentError, AgentUnavailable),
     )
     async def get(self, reference: str) -> None:
         """List a session's services, with the last lines of each."""
         session = self.find_live(reference)
-        states = self.sessions.services.states(session.id).values()
+        states = await self.sessions.services.look(session.id)
         found: types.ServicesReply = {
-            "items": [render_service(session, state, self.base_url) for state in states]
+            "items": [render_service(session, one, self.base_url) for one in states.values()]
         }
         self.reply(found)
 
