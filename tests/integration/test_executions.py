@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from jupyter_sessmgr.model.errors import NotRunning
-from jupyter_sessmgr.rest.execution import executions, line
+from jupyter_sessmgr.rest.execution import book, executions, line
 from jupyter_sessmgr.rest.execution.executions import Executions
 from tests.plugins.managers import managed, running
 from tests.plugins.waiting import eventually
@@ -44,21 +44,22 @@ def tasks():
 
 async def test_nothing_is_left_of_runs(state_dir, monkeypatch):
     monkeypatch.setattr(line, "LINGER", 0.05)
+    monkeypatch.setattr(executions, "COMPLETION_TIMEOUT", 60)  # the first takes long
     async with managed(state_dir) as manager:
         session = await running(manager)
         assert session.encrypted
         async with executing(manager) as made:
             assert await finished(made, session, "print(6 * 7)") == "42\n"
-            await eventually(lambda: made._lines[session.id]._channels is None)
+            await eventually(lambda: made._exchange._lines[session.id]._channels is None)
             before = sockets()
-            for _ in range(5):
+            for _ in range(3):
                 runs = [await made.start(session, "print(1)") for _ in range(5)]
                 assert await made.complete(session, "pri", 3) == ["print"]
                 await asyncio.gather(*(run.ended.wait() for run in runs))
-                await eventually(lambda: made._lines[session.id]._channels is None)
+                await eventually(lambda: made._exchange._lines[session.id]._channels is None)
             await eventually(lambda: not tasks())
             assert sockets() <= before
-            assert not [socket for socket in made._context._sockets if not socket.closed]
+            assert not [socket for socket in made._exchange._context._sockets if not socket.closed]
         assert tasks() == []
 
 
@@ -68,7 +69,7 @@ async def test_one_connection_serves_all_runs_of_a_session(state_dir):
         async with executing(manager) as made:
             runs = [await made.start(session, f"print({number})") for number in range(20)]
             await asyncio.gather(*(run.ended.wait() for run in runs))
-            assert len([one for one in made._context._sockets if not one.closed]) == 4
+            assert len([one for one in made._exchange._context._sockets if not one.closed]) == 4
             wrote = [run.take().console for run in runs]
             assert wrote == [(("stdout", f"{number}\n"),) for number in range(20)]
 
@@ -86,8 +87,8 @@ async def test_a_session_is_in_use_as_long_as_code_runs(state_dir):
 
 
 async def test_runs_that_nobody_asks_for_are_forgotten(state_dir, monkeypatch):
-    monkeypatch.setattr(executions, "PATIENCE", 0.2)
-    monkeypatch.setattr(executions, "SWEEP", 0.05)
+    monkeypatch.setattr(book, "PATIENCE", 0.2)
+    monkeypatch.setattr(book, "SWEEP", 0.05)
     async with managed(state_dir) as manager:
         session = await running(manager)
         async with executing(manager) as made:
@@ -95,8 +96,8 @@ async def test_runs_that_nobody_asks_for_are_forgotten(state_dir, monkeypatch):
             question = await made.start(session, "input()")
             await asyncio.wait_for(question.ended.wait(), 60)
             assert "KeyboardInterrupt" in str(question.take().console)
-            await eventually(lambda: not made._runs)
-            assert made._budget.used == 0
+            await eventually(lambda: len(made._runs) == 0)
+            assert made._runs.budget.used == 0
 
 
 async def test_a_run_that_was_abandoned_in_the_queue_is_interrupted_in_its_turn(state_dir):
@@ -136,3 +137,16 @@ async def test_a_dead_kernel_runs_no_code(state_dir):
             assert run.take().exit_code == 3
             with pytest.raises(NotRunning, match="kernel died"):
                 await made.start(manager.find(session.id, "me"), "1")
+
+
+async def test_answers_are_heard_however_many_are_asked_for_at_once(state_dir):
+    async with managed(state_dir) as manager:
+        sessions = [await running(manager) for _ in range(2)]
+        async with executing(manager) as made:
+
+            async def ask(number):
+                return await finished(made, sessions[number % 2], f"print({number})")
+
+            for _ in range(4):
+                answers = await asyncio.gather(*map(ask, range(48)))
+                assert answers == [f"{number}\n" for number in range(48)]

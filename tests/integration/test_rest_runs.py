@@ -158,17 +158,10 @@ def test_the_same_request_again_runs_nothing_twice(runner):
     assert (reply.status_code, reply.json()["data"]["field"]) == (401, "runId")
 
 
-def test_runs_of_one_session_queue(runner):
-    first = runner.step("query", "order = [1]; import time; time.sleep(2.5)")
+def test_runs_of_one_session_queue_and_an_error_drops_none_of_them(runner):
+    first = runner.step("query", "order = [1]; import time; time.sleep(2.5); 1/0")
     second = runner.step("query", "order.append(2); print(order)")
     assert text_of(runner.until(second, "finished")) == "[1, 2]\n"
-    assert runner.until(first, "finished")["exitCode"] == 0
-
-
-def test_an_error_does_not_drop_the_runs_behind_it(runner):
-    first = runner.step("query", "import time; time.sleep(2.5); 1/0")
-    second = runner.step("query", "print('still')")
-    assert text_of(runner.until(second, "finished")) == "still\n"
     assert "ZeroDivisionError" in text_of(runner.until(first, "finished"), "stderr")
 
 
@@ -189,13 +182,20 @@ def test_interrupt_ends_a_run(runner):
 
 def test_code_is_completed(runner):
     options = {"row": 0, "col": 3, "line": "pri", "post": ""}
-    reply = runner.server.ask(
-        "POST", f"{runner.path}/complete", json={"code": "pri", "options": options}
-    )
-    assert reply.json()["result"] == {"status": "finished", "completions": ["print"]}
+    body = {"code": "pri", "options": options}
+    deadline = time.monotonic() + 90
+
+    def complete():
+        reply = runner.server.ask("POST", f"{runner.path}/complete", json=body)
+        assert reply.status_code == 200, reply.text
+        return reply.json()["result"]
+
+    while complete()["status"] == "busy":  # the first of a kernel may take too long
+        assert time.monotonic() < deadline
+    assert complete() == {"status": "finished", "completions": ["print"]}
     assert runner.step("complete", "pri")["completions"] == ["print"]
     # So ask those clients that have no word for it.
-    reply = runner.server.ask("POST", runner.path, json={"code": "pri", "options": options})
+    reply = runner.server.ask("POST", runner.path, json=body)
     assert reply.json()["result"]["completions"] == ["print"]
 
 

@@ -94,7 +94,7 @@ class KernelChannels:
 
     def answer(self, text: str) -> None:
         """Send the line of input that the kernel waits for."""
-        self._client.input(text)
+        self._send("stdin", "input_reply", {"value": text})
 
     def interrupt(self) -> None:
         """Ask a kernel that wants to be interrupted by a message."""
@@ -137,8 +137,11 @@ class KernelChannels:
         return getattr(self._client, f"{name}_channel")
 
     def _send(self, channel: str, kind: str, content: dict[str, Any]) -> str:
-        message = self._client.session.msg(kind, content)
-        self._channel(channel).send(message)
+        session = self._client.session
+        message = session.msg(kind, content)
+        # Not by the channel's own `send`: that goes past the asyncio socket, which then may never
+        # learn that an answer has come. Nothing is waited for: there is room, or it goes later.
+        self._channel(channel).socket.send_multipart(session.serialize(message))
         return str(message["header"]["msg_id"])
 
     async def _read(self, name: str) -> None:

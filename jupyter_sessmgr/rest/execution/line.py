@@ -83,13 +83,16 @@ class Line:
         if self._channels is not None:
             self._channels.answer(text)
 
-    async def close(self) -> None:
-        """Close the connection for good."""
+    async def close(self, after: float = 0.0) -> None:
+        """Give the connection to nobody any more, and close it `after` seconds at the latest."""
         self._closed = True
         if self._closing is not None:
             self._closing.cancel()
             await asyncio.gather(self._closing, return_exceptions=True)
-        await self._hang_up()
+        try:
+            await asyncio.sleep(after)
+        finally:
+            await self._hang_up()
 
     async def _open(self) -> KernelChannels:
         if self._closed:

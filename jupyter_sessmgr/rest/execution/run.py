@@ -15,6 +15,8 @@ from jupyter_sessmgr.rest.execution.console import Budget, Console, Item, items_
 ANSWER = 2**19
 #: Seconds that a kernel's last output may come after its reply.
 LAST_WORDS = 5.0
+#: Seconds that what a kernel sent before its death may still be on its way.
+LAST_MESSAGES = 0.25
 #: The exit code of a run whose kernel went away; as upstream.
 GONE = 130
 
@@ -67,6 +69,7 @@ class Run:
         self._asked = False
         self._reply: Mapping[str, Any] | None = None
         self._idle = False
+        self._dying = False
         self._last_words: asyncio.TimerHandle | None = None
         #: Set while there is anything to tell, and while a client should not be kept waiting.
         self._some, self._due = asyncio.Event(), asyncio.Event()
@@ -106,6 +109,16 @@ class Run:
 
     def end(self, exit_code: int, words: str = "") -> None:
         """Finish it, and say why when that is no news of its kernel. Harmless when it is."""
+        if not self._dying:
+            self._end(exit_code, words)
+
+    def die(self, exit_code: int, words: str) -> None:
+        """Finish it as soon as the last that its dead kernel said has come."""
+        self._dying = True
+        loop = asyncio.get_running_loop()
+        loop.call_later(LAST_MESSAGES, self._end, exit_code, words)
+
+    def _end(self, exit_code: int, words: str) -> None:
         if self.ended.is_set():
             return
         self._write(*items_of("stream", {"name": "stderr", "text": words and f"{words}\n"}))
