@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-ALL = ("rest_info", "rest_list", "many_creates", "event_loop", "kernel_start")
+ALL = ("rest_info", "rest_list", "many_creates", "attach", "event_loop", "kernel_start")
 
 
 def main(names):
