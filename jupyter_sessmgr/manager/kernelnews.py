@@ -13,6 +13,8 @@ from typing import Any
 _DELIMITER = b"<IDS|MSG>"
 #: Frames of a message after the delimiter: signature, header, parent header, metadata, content.
 _FRAMES = 5
+#: A status message has some 1,000 bytes; one with more is not read.
+_MOST_BYTES = 2**14
 #: Executions of one kernel that may be under way at once; a kernel that says more is not believed.
 _MOST_PARENTS = 256
 #: Asked for by whoever connects, so no use of a session.
@@ -83,6 +85,8 @@ class KernelNews:
 def _status(frames: Sequence[bytes]) -> tuple[list[bytes], dict[str, Any], str] | None:
     """Take a status message apart: its topics, its parent's header and the state."""
     try:
+        if sum(map(len, frames)) > _MOST_BYTES:
+            return None
         start = list(frames).index(_DELIMITER)
         _, header, parent, _, content = frames[start + 1 : start + 1 + _FRAMES]
         if b'"status"' not in header:

@@ -22,8 +22,12 @@ from jupyter_sessmgr.model.status import SessionStatus
 _MAX_MESSAGE = 2**20
 #: Messages of one kernel that may wait here; more wait at the kernel.
 _MAX_WAITING = 100
-#: After so many messages in a row a kernel's others wait for a moment, in seconds.
-_IN_A_ROW, _MOMENT = 20, 0.02
+#: After so many messages in a row (a long one counts as several) a kernel's others wait for a
+#: moment, in seconds: a session that floods its channel must not hold the server up.
+_IN_A_ROW, _MOMENT, _LONG = 20, 0.02, 4096
+#: Seconds without a word from a kernel that is busy, until it is asked anew: its word that it is
+#: idle may have been lost.
+_SILENCE = 600.0
 #: Seconds between questions to a kernel, until it was heard to say how it is.
 _ASK_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 #: Seconds before a kernel that could not be listened to is tried again.
@@ -111,9 +115,17 @@ class Pulse:
                 await asyncio.sleep(_TRY_AGAIN)
 
     async def _hear(self, session_id: str, news: KernelNews, iopub: zmq.asyncio.Socket) -> None:
+        """Note what a kernel says, until it is to be asked anew."""
         heard, narrow = 0, False
         while True:
-            used = news.take(await iopub.recv_multipart())
+            try:
+                async with asyncio.timeout(_SILENCE):
+                    frames = await iopub.recv_multipart()
+            except TimeoutError:
+                if news.busy:
+                    return
+                continue
+            used = news.take(frames)
             self._activity.set_busy(session_id, news.busy)
             if used:
                 self._activity.touch(session_id)
@@ -121,8 +133,9 @@ class Pulse:
                 narrow = True
                 iopub.subscribe(news.topic)
                 iopub.unsubscribe(b"")
-            heard += 1
-            if heard % _IN_A_ROW == 0:
+            heard += 1 + sum(map(len, frames)) // _LONG
+            if heard >= _IN_A_ROW:
+                heard = 0
                 await asyncio.sleep(_MOMENT)
 
     async def _ask(

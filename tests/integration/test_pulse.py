@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import subprocess
 import sys
 import time
 from types import SimpleNamespace
 
+import zmq.asyncio
+from jupyter_client.session import Session
+
+from jupyter_sessmgr.manager import pulse as pulse_module
 from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.bus import EventBus
 from jupyter_sessmgr.manager.pulse import Pulse
@@ -91,7 +96,57 @@ async def test_a_kernel_is_busy_for_whoever_uses_it_and_over_a_restart_of_the_se
         await eventually(lambda: manager.activity.of(session.id).busy is False)
 
 
-def sessions_on(prefix):
+async def test_a_kernel_whose_last_word_was_lost_is_asked_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(pulse_module, "_SILENCE", 0.3)
+    prefix = str(tmp_path / "k")
+    (row,) = sessions_on(prefix, 1)
+    board = Activity()
+    context, wire = zmq.asyncio.Context(), Session(key=b"")
+    shell, iopub = context.socket(zmq.ROUTER), context.socket(zmq.PUB)
+    shell.bind(f"ipc://{prefix}0-1")
+    iopub.bind(f"ipc://{prefix}0-2")
+
+    async def say(parent, *states):
+        for state in states:
+            message = wire.msg("status", {"execution_state": state})
+            message["parent_header"] = parent
+            await iopub.send_multipart([b"status", *wire.serialize(message)])
+
+    async def kernel():
+        while True:
+            who, *frames = await shell.recv_multipart()
+            await say(json.loads(frames[2]), "busy", "idle")
+            await shell.send_multipart([who, *frames])
+
+    async def heard():
+        await say({"msg_id": "m", "msg_type": "execute_request"}, "busy")
+        return board.of(row.id).busy is True
+
+    answering = asyncio.create_task(kernel())
+    pulse = Pulse(parts_with([row]), board)
+    pulse.start()
+    try:
+        await eventually(lambda: board.of(row.id).busy is False)
+        await eventually(heard)
+        await eventually(lambda: board.of(row.id).busy is False)
+    finally:
+        await pulse.stop()
+        answering.cancel()
+        context.destroy(linger=0)
+
+
+def parts_with(rows):
+    """Make as much of the manager's parts as a pulse uses."""
+    log = logging.getLogger("pulse")
+    return SimpleNamespace(
+        bus=EventBus(log),
+        store=SimpleNamespace(sessions=lambda: rows),
+        secrets=InstallationSecrets(b"m" * 32, "testinst"),
+        log=log,
+    )
+
+
+def sessions_on(prefix, many):
     """Make rows of sessions whose kernels are those of `KERNELS`."""
     return [
         make_session(
@@ -102,7 +157,7 @@ def sessions_on(prefix):
                 for port, name in enumerate(KERNEL_CHANNELS, 1)
             ),
         )
-        for number in range(MANY)
+        for number in range(many)
     ]
 
 
@@ -133,15 +188,8 @@ async def loop_lag(seconds):
 
 async def test_listening_to_many_kernels_does_not_hold_the_loop_up(tmp_path):
     prefix = str(tmp_path / "k")
-    rows = sessions_on(prefix)
-    log = logging.getLogger("pulse")
-    parts = SimpleNamespace(
-        bus=EventBus(log),
-        store=SimpleNamespace(sessions=lambda: rows),
-        secrets=InstallationSecrets(b"m" * 32, "testinst"),
-        log=log,
-    )
-    board = Activity()
+    rows = sessions_on(prefix, MANY)
+    parts, board = parts_with(rows), Activity()
     async with many_kernels(prefix):
         pulse = Pulse(parts, board)
         pulse.start()

@@ -90,6 +90,7 @@ def test_asking_what_a_kernel_is_is_no_use(news):
         [b"t", b"<IDS|MSG>", b"s", b'{"msg_type":"status"}', b"[]", b"{}", b"{}"],
         [b"t", b"<IDS|MSG>", b"s", b'{"msg_type":"status"}', b"[" * 100000, b"{}", b"{}"],
         [b"t", b"<IDS|MSG>", b"s", b'{"msg_type":"stream"}', b"{}", b"{}", b'{"a":"status"}'],
+        [*said("busy"), b"x" * 2**16],
         [b"t", b"<IDS|MSG>", b"s", b'{"msg_type":"status"}\xff', b"{}", b"{}", b"{}"],
     ],
 )
