@@ -36,6 +36,8 @@ KNOWN = {
 }
 CREDENTIALS = ("Authorization", "Cookie", "X-Person")
 CREATES = re.compile(r"/session$")
+#: What takes a session a second or so to come back from.
+COSTS = re.compile(r"^(DELETE|PATCH) |/Close$|/rename$")
 #: What makes, ends or renames sessions.
 CHANGES = re.compile(r"^DELETE |^POST .*(/session|/Create|/Close|/rename)$")
 #: Server errors that the document may promise.
@@ -72,6 +74,8 @@ def before_call(context, case, kwargs):
     if "WindowsHpc" in case.path and pick(seed, (True, True, True, False)):
         headers["api-version"] = "2011-11-01"
     case.headers = headers
+    if COSTS.search(f"{case.method} {case.path}") and pick(seed, (True, True, False)):
+        case.path_parameters["reference"] = "absent-session"
     for sent in (case.query, case.body):
         if isinstance(sent, dict):
             spare(sent, seed)

@@ -19,7 +19,7 @@ from tests.plugins.server import ROOT, Servers
 #: Tells owners apart, one of them an admin, and has a service that starts quickly.
 CONFIG = {
     "ServerApp": {"identity_provider_class": "tests.plugins.people.PeopleAndToken"},
-    "SessMgrApp": {"admins": ["bob"]},
+    "SessMgrApp": {"admin_users": ["bob"]},
     "SessionServices": {
         "definitions": {
             "answers": {"command": ["{runtime_path}", "-m", "http.server", "{ports[0]}"]},

@@ -25,10 +25,10 @@ def server(module_servers):
 @pytest.mark.timeout(300)
 def test_every_answer_is_one_that_the_document_has(server, tmp_path):
     answers, code, output = generate(
-        server, seed=SEED, examples=30, phases="examples,fuzzing", folder=tmp_path
+        server, seed=SEED, examples=20, phases="examples,fuzzing", folder=tmp_path
     )
     assert code == 0, output
-    assert sum(answers.values()) > 700
+    assert sum(answers.values()) > 600
     seen = {answer.rpartition(" ")[2] for answer in answers}
     assert {"200", "201", "204", "401", "403", "404", "415"} <= seen
 
