@@ -112,6 +112,25 @@ def _add_create(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of the admin's table; repeatable",
     )
+    _add_contents(command)
+    command.add_argument(
+        "--durable",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="outlives the server that made it (default) or ends with it",
+    )
+    command.add_argument(
+        "--wait",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="return when it runs (default) or at once",
+    )
+    command.add_argument(
+        "--timeout", type=float, default=CREATE_TIMEOUT, metavar="SECONDS", help="how long to wait"
+    )
+
+
+def _add_contents(command: argparse.ArgumentParser) -> None:
     command.add_argument("--group", default="", help="project that the session is of")
     command.add_argument("--tag", default="", help="words of yours, to find it by")
     command.add_argument(
@@ -127,21 +146,6 @@ def _add_create(command: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="of a program that you will start inside; repeatable",
-    )
-    command.add_argument(
-        "--durable",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="outlives the server that made it (default) or ends with it",
-    )
-    command.add_argument(
-        "--wait",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="return when it runs (default) or at once",
-    )
-    command.add_argument(
-        "--timeout", type=float, default=CREATE_TIMEOUT, metavar="SECONDS", help="how long to wait"
     )
 
 
