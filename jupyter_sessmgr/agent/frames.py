@@ -43,6 +43,58 @@ class Sink:
         """Send again."""
 
 
+class Junk(Exception):
+    """A client sent what is no frame."""
+
+
+class FrameReader:
+    """Takes a client's bytes apart. A data frame is passed on as it comes, so none is held."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._kind, self._left = DATA, 0
+        self._words = bytearray()
+
+    def feed(self, data: bytes, sink: Sink) -> None:
+        """Tell a sink what came; raises `Junk`."""
+        view = memoryview(data)
+        while view:
+            if self._left == 0:
+                view = self._take_head(view, sink)
+                continue
+            piece, view = view[: self._left], view[self._left :]
+            self._left -= len(piece)
+            if self._kind == DATA:
+                sink.data(piece)
+                continue
+            self._words += piece
+            if self._left == 0:
+                sink.said(self._take_words())
+
+    def _take_head(self, view: memoryview, sink: Sink) -> memoryview:
+        missing = HEAD - len(self._head)
+        self._head += view[:missing]
+        if len(self._head) == HEAD:
+            self._kind, self._left = self._head[0], int.from_bytes(self._head[1:], "big")
+            self._head.clear()
+            if self._kind == END and self._left == 0:
+                sink.end()
+            elif self._kind != DATA and not (self._kind == WORDS and self._left <= MAX_WORDS):
+                raise Junk
+        return view[missing:]
+
+    def _take_words(self) -> dict[str, Any]:
+        try:
+            words = json.loads(self._words.decode())
+        except (ValueError, RecursionError):
+            raise Junk from None
+        finally:
+            self._words.clear()
+        if not isinstance(words, dict):
+            raise Junk
+        return words
+
+
 class Frames(asyncio.Protocol):
     """The agent's side of a stream.
 
@@ -55,14 +107,12 @@ class Frames(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._sink = Sink()
-        #: What came before the stream was opened, then what is not a whole head yet.
-        self._kept = bytearray()
+        self._reader = FrameReader()
+        #: What came before the stream was opened.
+        self._early = bytearray()
         self._opened = False
         #: What was to be sent before that.
         self._held = bytearray()
-        self._kind = DATA
-        self._left = 0
-        self._words = bytearray()
         #: Done when the connection is gone.
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         transport.set_protocol(self)
@@ -77,10 +127,9 @@ class Frames(asyncio.Protocol):
         line = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
         self._write(line + bytes(self._held))
         self._held.clear()
-        early, self._kept = bytes(self._kept), bytearray()
+        early, self._early = bytes(self._early), bytearray()
         self.resume_reading()
-        if early:
-            self.data_received(early)
+        self.data_received(early)
 
     def refuse(self, kind: str, message: str) -> None:
         """Tell the client why there is no stream, or no more of it; it hangs up then.
@@ -95,49 +144,17 @@ class Frames(asyncio.Protocol):
         else:
             self._opened = True
             self._write(json.dumps(dict(error, ok=False)).encode() + b"\n")
-            self._kept.clear()
+            self._early.clear()
         self.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Take frames apart. A data frame is passed on as it comes, so none is ever held."""
+        """Take frames apart, once the stream is open; what is none ends it."""
         if not self._opened:
-            self._kept += data
+            self._early += data
             return
-        view = memoryview(data)
-        while view and not self._transport.is_closing():
-            if self._left == 0:
-                view = self._take_head(view)
-                continue
-            piece, view = view[: self._left], view[self._left :]
-            self._left -= len(piece)
-            if self._kind == DATA:
-                self._sink.data(piece)
-                continue
-            self._words += piece
-            if self._left == 0:
-                self._take_words()
-
-    def _take_head(self, view: memoryview) -> memoryview:
-        missing = HEAD - len(self._kept)
-        self._kept += view[:missing]
-        if len(self._kept) == HEAD:
-            self._kind, self._left = self._kept[0], int.from_bytes(self._kept[1:], "big")
-            self._kept.clear()
-            if self._kind == END and self._left == 0:
-                self._sink.end()
-            elif self._kind != DATA and not (self._kind == WORDS and self._left <= MAX_WORDS):
-                self.abort()
-        return view[missing:]
-
-    def _take_words(self) -> None:
         try:
-            words = json.loads(self._words.decode())
-        except (ValueError, RecursionError):
-            words = None
-        self._words.clear()
-        if isinstance(words, dict):
-            self._sink.said(words)
-        else:
+            self._reader.feed(data, self._sink)
+        except Junk:
             self.abort()
 
     def send(self, data: bytes) -> None:
