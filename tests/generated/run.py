@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from tests.plugins.openapi import strict
 from tests.plugins.server import ROOT, Servers
 
 #: Tells owners apart, one of them an admin, and has a service that starts quickly.
@@ -57,7 +58,7 @@ def generate(server, *, seed, examples, phases, folder, document=None):
     tally = folder / f"tally-{seed}.json"
     document = document or server.ask("GET", "sessmgr/api/openapi.json").json()
     path = folder / "openapi.json"
-    path.write_text(json.dumps(document), encoding="utf-8")
+    path.write_text(json.dumps(strict(document)), encoding="utf-8")
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", str(path), "--url", server.url),
         *("--seed", str(seed), "--max-examples", str(examples), "--phases", phases),

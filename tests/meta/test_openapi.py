@@ -13,6 +13,7 @@ from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.rest.openapi.document import VARIABLES, make_document, methods_of
 from jupyter_sessmgr.rest.operations import operation_of
 from jupyter_sessmgr.rest.routes import routes
+from tests.plugins.openapi import strict
 
 ROUTES = routes(document_routes=True)
 DOCUMENT = make_document(ROUTES)
@@ -102,18 +103,6 @@ def check(value, schema):
     """Validate with the document's components; a key that they do not know is a mistake."""
     whole = {**strict(schema), "components": strict(DOCUMENT["components"])}
     jsonschema.Draft202012Validator(whole).validate(value)
-
-
-def strict(schema):
-    """Forbid what an object's schema does not name."""
-    if isinstance(schema, list):
-        return [strict(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: strict(value) for key, value in schema.items()}
-    if schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
-        made.setdefault("additionalProperties", False)
-    return made
 
 
 def test_every_variable_of_a_path_is_explained():

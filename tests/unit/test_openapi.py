@@ -192,3 +192,19 @@ def test_what_is_open_refuses_nobody():
 
 def test_faults_are_xml_and_json():
     assert set(answers(HPCPACK)["404"]["content"]) == {"application/xml", "application/json"}
+
+
+@pytest.fixture
+def server(inside):
+    return inside(SessMgrApp={"invalid_parameters_status": 400})
+
+
+async def test_the_document_is_served_as_this_server_is(server):
+    reply = await server.ask("GET", "sessmgr/api/openapi.json")
+    assert reply.code == 200
+    assert reply.headers["Content-Type"].startswith("application/json")
+    told = json.loads(reply.body)
+    assert told["servers"] == [{"url": server.app.base_url.rstrip("/")}]
+    answers = told["paths"]["/sessmgr/session"]["post"]["responses"]
+    assert "invalid-api-params" in answers["400"]["description"]
+    assert server.app.web_app.settings["sessmgr_rest"].openapi() == reply.body
