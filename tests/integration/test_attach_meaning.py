@@ -17,6 +17,8 @@ from jupyter_sessmgr.provisioning import adopt
 from jupyter_sessmgr.testing import make_session
 from tests.plugins.attachreaders import dotnet_fault, dotnet_info
 from tests.plugins.waiting import eventually
+from tests.security.test_E_key_pairs import ask as ask_signed
+from tests.security.test_E_key_pairs import new_pair
 
 QUERY = "durable=true&api-version=2011-11-01"
 JSON = {"Accept": "application/json"}
@@ -300,3 +302,20 @@ def test_attach_finds_the_kernel_that_a_crashed_server_left(servers):
     assert reply.status_code == 200, reply.text
     assert second.ask("GET", f"api/kernels/{made['sessionId']}").status_code == 200
     assert second.execute(made["sessionId"], "print(x + 1)") == "42\n"
+
+
+async def test_a_key_pair_attaches_with_effect_and_creates_by_json_only(app):
+    made = await app.create(name="signed-for")
+    one = made["sessionId"]
+    pair = await new_pair(app, app.extension.owner)
+    forget(app, one)
+    assert (await ask_signed(app, pair, "GET", path(one))).code == 200
+    assert app.app.kernel_manager.list_kernel_ids() == [one]
+    create = f"WindowsHpc/Sessions/Create?{QUERY}"
+    for media, status in (("application/xml", 415), ("application/json", 201)):
+        reply = await ask_signed(
+            app, pair, "POST", create, body=b'{"kernel": ""}', content_type=media
+        )
+        assert reply.code == status, reply.body
+    wrong = {**pair, "secret_key": "wrong"}
+    assert (await ask_signed(app, wrong, "GET", path(one))).code == 403

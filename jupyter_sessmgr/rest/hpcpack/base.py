@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from jupyter_server.utils import ensure_async
 from tornado.web import HTTPError, RequestHandler
 
+from jupyter_sessmgr.model.errors import AuthFailed
 from jupyter_sessmgr.rest.base import AUTH_RESOURCE, SessionsHandler
 from jupyter_sessmgr.rest.errors import RETRY_AFTER, Problem, problem_of
 from jupyter_sessmgr.rest.hpcpack import wire
@@ -56,8 +57,12 @@ class AttachApiHandler(SessionsHandler):
     def _check_content_type(self) -> None:
         if self.request.method not in {*self._methods(), "OPTIONS"}:
             raise HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
-        bare = not self.request.body and "Content-Type" not in self.request.headers
-        if not (bare and self.takes_bare_post):
+        declared = self.request.headers.get("Content-Type", "")
+        if "xml" in declared.lower() and self.request.method == "POST":
+            raise HTTPError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON: XML is written here, never read."
+            )
+        if declared or self.request.body or not self.takes_bare_post:
             super()._check_content_type()
 
     def _methods(self) -> list[str]:
@@ -113,6 +118,8 @@ class AttachApiHandler(SessionsHandler):
             status = error.fault.status
             wait = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
             found = replace(found, status=status, retry_after=wait)
+        elif isinstance(error, AuthFailed):
+            found = replace(found, status=HTTPStatus.FORBIDDEN)  # wrong, as a wrong token is
         elif found.status == HTTPStatus.FORBIDDEN and self._is_anonymous():
             found = replace(
                 found,

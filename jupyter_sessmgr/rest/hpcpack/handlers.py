@@ -64,7 +64,9 @@ _DURABLE = Parameter(
     example=True,
 )
 _OTHER = ("application/xml",)
-_DURABLE_DISAGREES: dict[int, str] = {HTTPStatus.CONFLICT: "`durable` is not what the session is."}
+_DURABLE_DISAGREES: dict[int, str] = {
+    HTTPStatus.CONFLICT: "The session is of the other kind: durable, or interactive."
+}
 
 
 def check_attachable(session: ComputeSession, *, durable: bool) -> None:
