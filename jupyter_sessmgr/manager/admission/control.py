@@ -142,9 +142,8 @@ class AdmissionControl(QuotaSettings):
         group = self.group_of(request.group, owner)
         preset = self._preset_of(request, group)
         image = await self._image_of(request, preset, group, engine)
-        can = engine.capabilities
         _check_network(preset, engine)
-        _check_size(request, can.max_cluster_size)
+        _check_size(request, engine.capabilities.max_cluster_size)
         slots = {**preset.resources, **request.resources}
         resources = size(slots, request.shmem, image, engine, self._limits(group))
         mounts, workdir, remarks = await asyncio.to_thread(
@@ -152,7 +151,7 @@ class AdmissionControl(QuotaSettings):
             request,
             preset,
             owner=owner,
-            can=can,
+            can=engine.capabilities,
             state=state,
             table=self.mounts,
         )

@@ -189,8 +189,10 @@ class StartQueue(LoggingConfigurable):
         self._let_in &= {one.id for one in live if one.status is _S.PENDING}
         unmade = [one for one in live if self._is_unmade(one)]
         waiting = {one.id: one for one in unmade if _wants_to_start(one, parts)}
-        claims = [self._claim(one, now) for one in waiting.values()]
-        running = [self._claim(one, now) for one in live if not self._is_unmade(one)]
+        claims = [
+            _claim(one, stood=now - self._first_since.get(one.id, now)) for one in waiting.values()
+        ]
+        running = [_claim(one) for one in live if not self._is_unmade(one)]
         verdict = next_starts(claims, running, self._rules(ties), self._turns)
         self._turns = after_turns(self._turns, claims, verdict.starts)
         self._note(verdict, waiting, now)
@@ -202,17 +204,6 @@ class StartQueue(LoggingConfigurable):
 
     def _is_unmade(self, one: ComputeSession) -> bool:
         return one.status is _S.PENDING and not one.place_id and one.id not in self._let_in
-
-    def _claim(self, one: ComputeSession, now: float) -> Claim:
-        return Claim(
-            id=one.id,
-            number=one.number,
-            owner=one.owner,
-            group=one.group,
-            needs=one.spec.resources,
-            starting=one.status in _COMING_UP,
-            stood=now - self._first_since.get(one.id, now),
-        )
 
     def _rules(self, ties: _Ties) -> Rules:
         engine = ties.parts.engine
@@ -240,6 +231,18 @@ class StartQueue(LoggingConfigurable):
         since = self._first_since
         first = [one for one, wait in verdict.waits.items() if wait.first or one in since]
         self._first_since = {one: since.get(one, now) for one in first}
+
+
+def _claim(one: ComputeSession, stood: float = 0.0) -> Claim:
+    return Claim(
+        id=one.id,
+        number=one.number,
+        owner=one.owner,
+        group=one.group,
+        needs=one.spec.resources,
+        starting=one.status in _COMING_UP,
+        stood=stood,
+    )
 
 
 def _wants_to_start(one: ComputeSession, parts: Parts) -> bool:
