@@ -104,6 +104,7 @@ class SessionFiles(LoggingConfigurable):
             also when it is larger than `max_upload_size`.
         """
         limit = int(self.max_upload_size)
+        await self._inside.wake(session_id)
         async with self._open(session_id, "write", path=path, limit=limit) as stream:
             with contextlib.suppress(ConnectionError):  # the agent says why, below
                 async for data in content:

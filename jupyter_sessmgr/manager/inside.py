@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.manager.agentwords import AgentService
@@ -30,6 +30,8 @@ class Inside:
     ) -> None:
         self._parts = parts
         self.session = session
+        #: Resumes a suspended session, given its id; set by the manager.
+        self.wake: Callable[[str], Awaitable[object]] = _nothing
 
     def link(self, session_id: str) -> AgentLink:
         """Return the link to a running session's agent.
@@ -58,3 +60,7 @@ class Inside:
         """Derive a secret that belongs to what a session runs in."""
         place_id = self.session(session_id).place_id
         return self._parts().secrets.derive(purpose, place_id).hex()
+
+
+async def _nothing(_session_id: str) -> None:
+    """Leave a session as it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from traitlets import Float
 
@@ -23,6 +24,10 @@ class PauseVerbs(KernelVerbs):
         help="""Seconds that a request to suspend or resume a session waits for it. The session
         is suspended or resumed all the same when it takes longer.""",
     )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._inside.wake = self.resume_for_use
 
     async def suspend(self, session_id: str) -> ComputeSession:
         """Let a running session's clock stand; its memory stays. Harmless when it does.

@@ -124,6 +124,7 @@ class SessionServices(LoggingConfigurable):
         NotRunning
             also when nobody says how it is started.
         """
+        await self._inside.wake(session_id)
         session = self._inside.session(session_id)
         ports = next((one.ports for one in session.spec.service_ports if one.name == name), ())
         own = self.definitions.get(name)
@@ -174,6 +175,7 @@ class SessionServices(LoggingConfigurable):
 
     async def open_port(self, session_id: str, port: int) -> AgentStream:
         """Do what `open_stream` does, for those who want to know how the stream ended."""
+        await self._inside.wake(session_id)
         session = self._inside.session(session_id)
         link = self._inside.link(session_id)
         if port not in allowed_ports(session, self._inside.services(session_id)):
@@ -207,6 +209,7 @@ class SessionServices(LoggingConfigurable):
         ``stream.transport.say({"rows": 30, "cols": 90})`` resizes it. It ends with its stream; when
         the shell ends first, ``stream.words["exit"]`` is its exit code.
         """
+        await self._inside.wake(session_id)
         return await self._inside.link(session_id).open_stream("terminal", rows=rows, cols=cols)
 
     async def port_of(
@@ -225,6 +228,7 @@ class SessionServices(LoggingConfigurable):
         NotRunning
             also when it does not start; with its last lines.
         """
+        await self._inside.wake(session_id)
         session = self._inside.session(session_id)
         running = self._inside.services(session_id).get(name)
         if running is not None and running.state == "running" and running.ports:

@@ -31,6 +31,12 @@ def test_a_suspended_session_wakes_for_whoever_uses_it(docker_server):
     assert reply.status_code == 200, reply.text
     assert "43" in reply.text
     suspend(docker_server, session)
+    # by a file for it
+    files = [("src", ("x.txt", b"here"))]
+    reply = docker_server.ask("POST", f"sessmgr/session/{session}/upload", files=files)
+    assert reply.status_code == 204, reply.text
+    assert "here" in docker_server.execute(session, "print(open('x.txt').read())")
+    suspend(docker_server, session)
     # by attaching
     number = docker_server.info(session)["sessionNumber"]
     path = f"WindowsHpc/Session/{number}/Attach?durable=true&api-version=2012-11-01"
