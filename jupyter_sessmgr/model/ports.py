@@ -76,6 +76,11 @@ def parse_service_ports(label: str) -> tuple[ServicePort, ...]:
     return tuple(service for service in services if service.protocol != "pty")
 
 
+def preopened(ports: tuple[int, ...]) -> tuple[ServicePort, ...]:
+    """Write ports that the user will open as services: each is named by its number."""
+    return tuple(ServicePort(str(port), "preopen", (port,)) for port in ports)
+
+
 def check_preopen_ports(ports: object) -> tuple[int, ...]:
     """Return the ports that a user will open inside; None means none.
 

@@ -11,7 +11,8 @@ from jupyter_sessmgr.manager.agentwords import ServiceOffer
 from jupyter_sessmgr.manager.files import FileInfo, check_path
 from jupyter_sessmgr.manager.services import ServiceState
 from jupyter_sessmgr.model.errors import InvalidRequest
-from jupyter_sessmgr.model.ports import ServicePort
+from jupyter_sessmgr.model.naming import service_path
+from jupyter_sessmgr.model.ports import ServicePort, preopened
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.backendai import file_types as types
 from jupyter_sessmgr.rest.bodies import MAX_BODY, read_object
@@ -121,7 +122,7 @@ def render_service(
         "name": state.name,
         "running": state.running,
         "port": state.port,
-        "url": f"{base_url}sessmgr/session/{session.id}/service/{state.name}/",
+        "url": service_path(base_url, session.id, state.name),
         "error": state.error,
         "log": state.log_tail,
     }
@@ -142,9 +143,8 @@ def render_apps(
 ) -> list[types.AppItem]:
     """Write which services can be opened: promised, opened by their user, or started."""
     spec = session.spec
-    ports = {one.name: one for one in spec.service_ports}
-    for number in spec.preopen_ports:
-        ports[str(number)] = ServicePort(str(number), "preopen", (number,))
+    promised = (*spec.service_ports, *preopened(spec.preopen_ports))
+    ports = {one.name: one for one in promised}
     for name in (*offers, *states):
         at = states[name].port if name in states else 0
         ports.setdefault(name, ServicePort(name, "http", (at,) if at else ()))

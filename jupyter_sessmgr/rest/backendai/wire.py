@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from jupyter_sessmgr.model.ports import ServicePort
+from jupyter_sessmgr.model.naming import service_path
+from jupyter_sessmgr.model.ports import preopened
 from jupyter_sessmgr.model.requests import Page
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
@@ -113,16 +114,15 @@ def render_ports(
 ) -> list[types.ServicePortItem]:
     """Write the service ports that the session promises, ready to be opened."""
     spec = session.spec
-    opened = (ServicePort(str(port), "preopen", (port,)) for port in spec.preopen_ports)
     return [
         {
             "name": port.name,
             "protocol": port.protocol,
             "ports": list(port.ports),
-            "url": f"{base_url}sessmgr/session/{session.id}/service/{port.name}/",
+            "url": service_path(base_url, session.id, port.name),
             "running": port.name in known.running,
         }
-        for port in (*spec.service_ports, *opened)
+        for port in (*spec.service_ports, *preopened(spec.preopen_ports))
     ]
 
 
