@@ -30,11 +30,13 @@ from traitlets import Bool, Enum, Float, List, Set, Unicode, default
 from traitlets.config import Config
 
 from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.files import SessionFiles
 from jupyter_sessmgr.manager.idle import IdleCuller
 from jupyter_sessmgr.manager.meter import UsageMeter
 from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
+from jupyter_sessmgr.manager.services import SessionServices
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessmgrError
 from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_kernels
@@ -165,6 +167,8 @@ class SessMgrApp(ExtensionApp):
         AdmissionControl,
         StartQueue,
         IdleCuller,
+        SessionFiles,
+        SessionServices,
         UsageMeter,
         SessionReconciler,
         AttachApi,

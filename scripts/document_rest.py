@@ -85,7 +85,10 @@ def _is_good(status: str) -> bool:
 
 def _slugs(text: str) -> str:
     """Cut what an error is called; where it has no name, keep the sentence."""
-    return " or ".join(re.findall(r"`[a-z-]+`", text)) or f"({_line(text).rstrip('.')})"
+    names = re.findall(r"`[a-z-]+`", text)
+    if not names:
+        return f"({_line(text).rstrip('.')})"
+    return ", ".join(names[:-1]) + " or " * (len(names) > 1) + names[-1]
 
 
 def _bodies(reply: dict[str, Any]) -> str:
