@@ -282,8 +282,8 @@ class IdleCuller(LoggingConfigurable):
             return None
         now = self._clock.now()
         known = self._activity.of(session.id)
-        durable = session.spec.durable
-        used = known.first_use is not None or session.connected_at is not None
+        durable, batch = session.spec.durable, session.spec.session_type == "batch"
+        used = batch or known.first_use is not None or session.connected_at is not None
         idle = self._activity.idle_for(session)
         found = [_left("lifetime", self.max_lifetime, now - life.since + life.before)]
         if idle is not None:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.plugins.notebooks import Notebook
 from tests.plugins.server import DATABASE
 
 pytestmark = pytest.mark.docker
@@ -24,6 +25,10 @@ def test_a_suspended_session_wakes_for_whoever_uses_it(docker_server):
     # by a notebook's websocket
     assert "42" in docker_server.execute(session, "x + 1")
     assert docker_server.info(session)["status"] == "RUNNING"
+    # by a cell of a notebook that is open already
+    with Notebook(docker_server, session) as notebook:
+        suspend(docker_server, session)
+        assert "42" in notebook.run("x + 1")
     suspend(docker_server, session)
     # by code over HTTP
     code = {"mode": "query", "code": "print(x + 2)", "runId": "r1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,7 @@ async def test_nothing_in_use_ends():
 async def test_one_that_nobody_ever_used_ends_sooner():
     async with limited(idle_timeout=1000, never_connected_timeout=300, warning_before=0) as it:
         never = await it.running(INTERACTIVE)
+        batch = await it.running(replace(INTERACTIVE, session_type="batch"))
         used = await it.running(INTERACTIVE)
         durable = await it.running(DURABLE)
         it.activity.touch(used)
@@ -125,6 +127,7 @@ async def test_one_that_nobody_ever_used_ends_sooner():
         await it.world.becomes(never, S.TERMINATED)
         assert it.session(never).stop_reason == "never-connected"
         assert it.session(used).is_live
+        assert it.session(batch).is_live
         assert it.session(durable).is_live
 
 
@@ -154,7 +157,7 @@ async def test_a_lifetime_goes_on_over_a_restart_of_the_server_and_ends_with_a_w
         one = await w.create(spec=DURABLE)
         await w.becomes(one, S.RUNNING)
         row = w.store.get(one)
-        await w.store.save_facts(type(row)(**{**fields_of(row), "started_at": time.time() - 5000}))
+        await w.store.save_facts(replace(row, started_at=time.time() - 5000))
         it = Limited(w, max_lifetime=1000, warning_before=100)
         await it.after(1)
         assert it.session(one).is_live
@@ -164,10 +167,6 @@ async def test_a_lifetime_goes_on_over_a_restart_of_the_server_and_ends_with_a_w
         await it.after(10)
         await w.becomes(one, S.TERMINATED)
         await it.idle.stop()
-
-
-def fields_of(row):
-    return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
 async def test_an_exempt_session_has_no_limit_until_that_is_taken_back():
