@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 
-import psutil
 import pytest
 
 from jupyter_sessmgr.model.errors import NotRunning
@@ -32,8 +31,9 @@ async def finished(made, session, code, **kwargs):
     return "".join(str(value) for _, value in run.take().console)
 
 
-def sockets():
-    return len(psutil.Process().net_connections("all"))
+def sockets(made):
+    """List the sockets to kernels that are open."""
+    return [one for one in made._exchange._context._sockets if not one.closed]
 
 
 def tasks():
@@ -51,15 +51,13 @@ async def test_nothing_is_left_of_runs(state_dir, monkeypatch):
         async with executing(manager) as made:
             assert await finished(made, session, "print(6 * 7)") == "42\n"
             await eventually(lambda: made._exchange._lines[session.id]._channels is None)
-            before = sockets()
             for _ in range(3):
                 runs = [await made.start(session, "print(1)") for _ in range(5)]
                 assert await made.complete(session, "pri", 3) == ["print"]
                 await asyncio.gather(*(run.ended.wait() for run in runs))
                 await eventually(lambda: made._exchange._lines[session.id]._channels is None)
             await eventually(lambda: not tasks())
-            assert sockets() <= before
-            assert not [socket for socket in made._exchange._context._sockets if not socket.closed]
+            assert sockets(made) == []
         assert tasks() == []
 
 
@@ -69,7 +67,7 @@ async def test_one_connection_serves_all_runs_of_a_session(state_dir):
         async with executing(manager) as made:
             runs = [await made.start(session, f"print({number})") for number in range(20)]
             await asyncio.gather(*(run.ended.wait() for run in runs))
-            assert len([one for one in made._exchange._context._sockets if not one.closed]) == 4
+            assert len(sockets(made)) == 4
             wrote = [run.take().console for run in runs]
             assert wrote == [(("stdout", f"{number}\n"),) for number in range(20)]
 
@@ -79,7 +77,7 @@ async def test_a_session_is_in_use_as_long_as_code_runs(state_dir):
         session = await running(manager)
         async with executing(manager) as made:
             run = await made.start(session, "input()")
-            await asyncio.wait_for(run.wait_for_news(), 60)
+            await asyncio.wait_for(run.news.wait(), 60)
             assert manager.activity.of(session.id).clients == 1
             made.answer(session.id, run, "")
             await asyncio.wait_for(run.ended.wait(), 60)
@@ -108,7 +106,7 @@ async def test_a_run_that_was_abandoned_in_the_queue_is_interrupted_in_its_turn(
             second = await made.start(session, "import time; time.sleep(60)")
             third = await made.start(session, "print('mine')")
             made.abandon(session, second)
-            await asyncio.wait_for(first.wait_for_news(), 60)
+            await asyncio.wait_for(first.news.wait(), 60)
             made.answer(session.id, first, "")
             await asyncio.wait_for(third.ended.wait(), 30)
             assert third.take().console == (("stdout", "mine\n"),)
@@ -150,3 +148,19 @@ async def test_answers_are_heard_however_many_are_asked_for_at_once(state_dir):
             for _ in range(4):
                 answers = await asyncio.gather(*map(ask, range(48)))
                 assert answers == [f"{number}\n" for number in range(48)]
+
+
+async def test_a_kernel_that_is_not_ours_is_not_heard(state_dir, monkeypatch):
+    monkeypatch.setattr(line, "OPEN_TIMEOUT", 1.5)
+    async with managed(state_dir) as manager:
+        session = await running(manager)
+        true = manager.connection_info(session.id)
+        wrong = {**true, "key": b"another"}
+        monkeypatch.setattr(type(manager), "connection_info", lambda *_: wrong)
+        async with executing(manager) as made:
+            run = await made.start(session, "print(1)")
+            await asyncio.wait_for(run.ended.wait(), 30)
+            told = run.take()
+            assert told.exit_code == 130
+            assert "does not answer" in told.console[-1][1]
+            assert sockets(made) == []

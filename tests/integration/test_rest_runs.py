@@ -200,7 +200,9 @@ def test_code_is_completed(runner):
 
 
 def test_a_kernel_that_dies_ends_its_run_with_the_reason(own):
-    result = own.run("print('before', flush=True); import os; os.kill(os.getpid(), 9)")
+    result = own.run(
+        "print('before', flush=True)\nimport os, time; time.sleep(0.5); os.kill(os.getpid(), 9)"
+    )
     assert (result["status"], result["exitCode"]) == ("finished", 137)
     assert text_of(result) == "before\n"
     assert "The kernel died" in text_of(result, "stderr")

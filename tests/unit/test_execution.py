@@ -160,11 +160,11 @@ async def test_nothing_is_heard_after_the_end():
 async def test_a_question_is_news_once_and_due_until_it_is_answered():
     run = Run("r", "input()", Budget())
     heard(run, BUSY, ("input_request", {"prompt": "? ", "password": True}))
-    await asyncio.wait_for(run.wait_for_news(), 1)
+    await asyncio.wait_for(run.news.wait(), 1)
     told = run.take()
     assert (told.status, told.is_password) == (RunStatus.WAITING_INPUT, True)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(run.wait_for_news(), 0.01)
+        await asyncio.wait_for(run.news.wait(), 0.01)
     await asyncio.wait_for(run.wait(10), 1)
     run.answered()
     assert run.take().status is RunStatus.CONTINUED

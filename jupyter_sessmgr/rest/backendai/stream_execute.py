@@ -85,7 +85,7 @@ class ExecuteSocket(SocketMixin, BackendAIHandler):  # type: ignore[misc]  # tor
         """Send how the run stands, as often as there is news; then close."""
         status = RunStatus.CONTINUED
         while status is not RunStatus.FINISHED:
-            await run.wait_for_news()
+            await run.news.wait()
             await run.wait(FLUSH)
             progress = run.take()
             status = progress.status

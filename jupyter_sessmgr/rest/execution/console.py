@@ -109,16 +109,10 @@ class Console:
         self._dropped = 0
         self.size = 0
 
-    def add(self, item: Item) -> None:
-        """Keep one thing that was written."""
-        kind, value = item
-        if kind in _STREAMS and len(value) > self._limit:
-            self._dropped += len(value) - self._limit
-            item = (kind, value[-self._limit :])
-        self._items.append(item)
-        self._count(_cost(item))
-        while self._items and (self.size > self._limit + _OVERHEAD or self._budget.is_over):
-            self._dropped += _length(self._pop())
+    def add(self, *items: Item) -> None:
+        """Keep what was written."""
+        for item in items:
+            self._add(item)
 
     def take(self, most: int) -> list[Item]:
         """Hand over at least one item, and about `most` characters; neighbouring text in one."""
@@ -148,6 +142,16 @@ class Console:
         """Forget everything."""
         self._items.clear()
         self._count(-self.size)
+
+    def _add(self, item: Item) -> None:
+        kind, value = item
+        if kind in _STREAMS and len(value) > self._limit:
+            self._dropped += len(value) - self._limit
+            item = (kind, value[-self._limit :])
+        self._items.append(item)
+        self._count(_cost(item))
+        while self._items and (self.size > self._limit + _OVERHEAD or self._budget.is_over):
+            self._dropped += _length(self._pop())
 
     def _pop(self) -> Item:
         item = self._items.popleft()

@@ -14,7 +14,7 @@ from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.rest.execution import book
 from jupyter_sessmgr.rest.execution.exchange import Exchange, why_died
 from jupyter_sessmgr.rest.execution.line import Line
-from jupyter_sessmgr.rest.execution.run import GONE, Run
+from jupyter_sessmgr.rest.execution.run import GONE, Run, within
 from jupyter_sessmgr.rest.execution.tasks import Tasks
 
 #: Seconds that a completion may take; the first of a kernel takes long, a busy one gives none.
@@ -149,7 +149,7 @@ class Executions:
 
     async def _until_ended(self, session: ComputeSession, run: Run) -> None:
         """Wait until a run has ended; interrupt one whose question nobody hears."""
-        while not await run.wait_for_end(book.SWEEP):
+        while not await within(run.ended, book.SWEEP):
             if run.waits_for_input and run.unasked > book.PATIENCE:
                 await self.interrupt(session)
 
@@ -159,7 +159,7 @@ class Executions:
             for _ in range(INTERRUPTS):
                 if not run.ended.is_set():
                     await self.interrupt(session)
-                    await run.wait_for_end(INTERRUPT_PAUSE)
+                    await within(run.ended, INTERRUPT_PAUSE)
         except SessmgrError as error:
             self._log.info("A run of session %s goes on: %s", session.id, error.message)
         await run.ended.wait()

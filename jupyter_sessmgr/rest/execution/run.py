@@ -71,8 +71,10 @@ class Run:
         self._idle = False
         self._dying = False
         self._last_words: asyncio.TimerHandle | None = None
-        #: Set while there is anything to tell, and while a client should not be kept waiting.
-        self._some, self._due = asyncio.Event(), asyncio.Event()
+        #: Set while there is anything that was not told yet.
+        self.news = asyncio.Event()
+        #: Set while a client should not be kept waiting.
+        self._due = asyncio.Event()
 
     @property
     def waits_for_input(self) -> bool:
@@ -90,14 +92,16 @@ class Run:
             return
         match kind:
             case "status":
-                self._hear_status(content.get("execution_state"))
+                if content.get("execution_state") == "busy":
+                    self.started.set()
+                self._idle = self._idle or content.get("execution_state") == "idle"
             case "execute_reply":
                 self._hear_reply(content)
             case "input_request":
-                self._write(*items_of("stream", {"text": content.get("prompt")}))
+                self._console.add(*items_of("stream", {"text": content.get("prompt")}))
                 self._password, self._asked = bool(content.get("password")), False
             case _:
-                self._write(*items_of(kind, content))
+                self._console.add(*items_of(kind, content))
         if self._idle and self._reply is not None:
             self._finish()
         self._tell()
@@ -121,7 +125,7 @@ class Run:
     def _end(self, exit_code: int, words: str) -> None:
         if self.ended.is_set():
             return
-        self._write(*items_of("stream", {"name": "stderr", "text": words and f"{words}\n"}))
+        self._console.add(*items_of("stream", {"name": "stderr", "text": words and f"{words}\n"}))
         self._exit_code, self._password = exit_code, None
         if self._last_words is not None:
             self._last_words.cancel()
@@ -132,15 +136,7 @@ class Run:
     async def wait(self, timeout: float) -> None:
         """Wait until it ends, wants input or has written much, at most `timeout` seconds."""
         self._looked_at = time.monotonic()
-        await _within(self._due, timeout)
-
-    async def wait_for_end(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for its end, and say whether it came."""
-        return await _within(self.ended, timeout)
-
-    async def wait_for_news(self) -> None:
-        """Wait until there is anything that was not told yet."""
-        await self._some.wait()
+        await within(self._due, timeout)
 
     def take(self) -> Progress:
         """Hand over what nobody has read yet; never twice."""
@@ -168,16 +164,10 @@ class Run:
             return RunStatus.FINISHED
         return RunStatus.WAITING_INPUT if self.waits_for_input else RunStatus.CONTINUED
 
-    def _hear_status(self, state: object) -> None:
-        if state == "busy":
-            self.started.set()
-        elif state == "idle":
-            self._idle = True
-
     def _hear_reply(self, content: Mapping[str, Any]) -> None:
         self._reply = content
         for page in _pages(content):
-            self._write(*shown(page))
+            self._console.add(*shown(page))
         if not self._idle:
             loop = asyncio.get_running_loop()
             self._last_words = loop.call_later(LAST_WORDS, self._finish)
@@ -189,13 +179,9 @@ class Run:
         else:
             self.end(0)
 
-    def _write(self, *items: Item) -> None:
-        for item in items:
-            self._console.add(item)
-
     def _tell(self) -> None:
         ended, waits = self.ended.is_set(), self.waits_for_input
-        _set(self._some, ended or (waits and not self._asked) or self._console.size > 0)
+        _set(self.news, ended or (waits and not self._asked) or self._console.size > 0)
         _set(self._due, ended or waits or self._console.size >= ANSWER)
 
 
@@ -207,7 +193,8 @@ def _pages(reply: Mapping[str, Any]) -> list[object]:
     return [one.get("data") for one in payload if isinstance(one, Mapping)]
 
 
-async def _within(event: asyncio.Event, timeout: float) -> bool:
+async def within(event: asyncio.Event, timeout: float) -> bool:
+    """Wait at most `timeout` seconds for an event, and say whether it came."""
     try:
         async with asyncio.timeout(timeout):
             return await event.wait()
