@@ -49,6 +49,7 @@ def main():
                 "MiB more": round(found.grew, 1),
                 "GET p50 ms": round(found.gets[len(found.gets) // 2] * 1000, 1),
                 "GET p99 ms": round(found.get_p99() * 1000, 1),
+                "GET slowest ms": round(found.gets[-1] * 1000, 1),
                 "GETs": len(found.gets),
             }
         )
