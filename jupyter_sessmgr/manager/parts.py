@@ -25,8 +25,10 @@ DEATHS_WITHIN = 120.0
 class Memory:
     """What is known only while this server runs."""
 
-    #: Wishes to stop that the store could not take: id and whether forced.
-    unsaved_stops: dict[str, bool] = field(default_factory=dict)
+    #: Wishes to stop that the store could not take, by id: what each makes of the session.
+    unsaved_stops: dict[str, Callable[[ComputeSession], ComputeSession]] = field(
+        default_factory=dict
+    )
     #: Rows that ended but could not be written.
     unsaved_ends: dict[str, ComputeSession] = field(default_factory=dict)
     #: Why a session cannot be judged at the moment, by id.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
@@ -144,8 +143,7 @@ class SessionReconciler(LoggingConfigurable):
         memory = self._parts.memory
         session = self._parts.store.get(session_id)
         if session is not None and session_id in memory.unsaved_stops:
-            forced = memory.unsaved_stops[session_id]
-            session = replace(session, goal=Goal.STOP, forced=forced)
+            session = memory.unsaved_stops[session_id](session)
         return session
 
     def _place(self, session: ComputeSession) -> Place | None:

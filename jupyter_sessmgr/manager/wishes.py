@@ -51,7 +51,7 @@ class Wishes:
             self._parts.log.warning(
                 "The end of session %s is not written down yet: %s", session.name, error
             )
-            self._parts.memory.unsaved_stops[session.id] = forced or session.forced
+            self._parts.memory.unsaved_stops[session.id] = wish
         self._reconciler.interrupt_start(session.id)
         self._reconciler.poke(session.id)
 

@@ -36,7 +36,7 @@ async def test_S3_I8_on_a_full_disk_nothing_is_made_and_destroy_still_works(tmp_
             assert "disk" in caught.value.message.lower()
             assert list(await places(manager)) == [session.place_id]
             ended = await manager.destroy(session.id)
-            assert ended.status is S.TERMINATED
+            assert (ended.status, ended.why) == (S.TERMINATED, "user-requested")
             assert not await places(manager)
             assert manager.find(session.id, "me").status is S.TERMINATED
             ballast.unlink()
