@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 from jupyter_sessmgr.model.events import Event, StatusChanged
@@ -19,6 +20,8 @@ from jupyter_sessmgr.provisioning.locate import Home, registered
 SHUTDOWN_TIMEOUT = 12.0
 #: Seconds that a kernel may take to answer before it counts as busy for good.
 STATE_TIMEOUT = 3600.0
+#: Seconds that a door waits for a kernel to be listed; it is listed later all the same.
+ADOPT_TIMEOUT = 10.0
 
 #: What Jupyter lists. A suspended session resumes when somebody opens its kernel.
 _LISTED = frozenset({SessionStatus.RUNNING, SessionStatus.SUSPENDED})
@@ -47,7 +50,8 @@ class KernelAdopter:
         self._due: asyncio.Queue[str] = asyncio.Queue()
         #: Held while one session is looked at.
         self._looking = asyncio.Lock()
-        self._probes: set[asyncio.Task[None]] = set()
+        #: Kernels that are being listed for somebody, or asked for their state.
+        self._tasks: set[asyncio.Task[None]] = set()
         self._guard = CullGuard(kernels, self._let_go)
         self._unsubscribe = home.sessions.subscribe(self._on_event)
         self._worker = home.loop.create_task(self._work(), name="sessmgr-adopt")
@@ -64,7 +68,9 @@ class KernelAdopter:
         cannot be listed is told in the log, and its session can be used by other doors.
         """
         if session.owner == self._home.owner and session.id not in self._kernels:
-            await self._look_safely(session.id)
+            task = self._start(self._look_safely(session.id), f"sessmgr-adopt-{session.id}")
+            # Whoever leaves meanwhile, or waits too long, leaves no kernel half listed.
+            await asyncio.wait({task}, timeout=ADOPT_TIMEOUT)
         return session.id in self._kernels
 
     async def close(self) -> None:
@@ -75,7 +81,7 @@ class KernelAdopter:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_TIMEOUT), self._looking:
                 self._worker.cancel()
-        tasks = [self._worker, *self._probes]
+        tasks = [self._worker, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -132,10 +138,15 @@ class KernelAdopter:
         # would be culled, and websockets would wait for it.
         suspended = session.status is SessionStatus.SUSPENDED
         manager.execution_state = "idle" if suspended else "busy"
-        probe = asyncio.create_task(_learn_state(manager), name=f"sessmgr-probe-{session.id}")
-        self._probes.add(probe)
-        probe.add_done_callback(self._probes.discard)
+        self._start(_learn_state(manager), f"sessmgr-probe-{session.id}")
         self._log.info("Session %s is listed as kernel %s.", session.name, session.id)
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something beside the rest; it ends with the adopter."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _remove(self, kernel_id: str) -> None:
         manager = self._kernels.get_kernel(kernel_id)

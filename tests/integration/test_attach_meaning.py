@@ -319,3 +319,24 @@ async def test_a_key_pair_attaches_with_effect_and_creates_by_json_only(app):
         assert reply.code == status, reply.body
     wrong = {**pair, "secret_key": "wrong"}
     assert (await ask_signed(app, wrong, "GET", path(one))).code == 403
+
+
+async def test_a_kernel_that_cannot_be_listed_does_not_hold_up_its_session(app, monkeypatch):
+    hangs = asyncio.Event()
+
+    async def start_kernel(**_):
+        await hangs.wait()
+        raise RuntimeError("It cannot be listed.")
+
+    monkeypatch.setattr(adopt, "ADOPT_TIMEOUT", 0.1)
+    monkeypatch.setattr(app.app.kernel_manager, "start_kernel", start_kernel)
+    made = await app.create(name="unlistable")
+    assert made["status"] == "RUNNING"
+    for _ in range(2):
+        reply = await app.ask("GET", path(made["sessionId"]))
+        assert reply.code == 200
+        assert [link for link in reply.headers.get_list("Link") if "kernels" in link] == []
+        hangs.set()
+    monkeypatch.undo()
+    assert (await app.ask("GET", path(made["sessionId"]))).code == 200
+    await opens(app, made["sessionId"])
