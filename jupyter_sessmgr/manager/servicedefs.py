@@ -30,19 +30,30 @@ _JUPYTER_CONFIG = {
 }
 
 
-def _jupyter(app: str, page: str) -> dict[str, Any]:
+#: Runs the first of these apps that the image has; its arguments are the app's.
+_FIRST_OF = """
+import importlib, importlib.util, sys
+asked = sys.argv.pop(1)
+here = [name for name in asked.split(",") if importlib.util.find_spec(name.split(".")[0])]
+if not here:
+    sys.exit("The session's Python has none of these: " + asked)
+importlib.import_module(here[0]).main()
+"""
+
+
+def _jupyter(*apps: str) -> dict[str, Any]:
     return {
         "prestart": [_JUPYTER_CONFIG],
-        "command": ["{runtime_path}", "-m", app, "--config={config}"],
-        "url_template": "{protocol}://{host}:{port}/" + page + "?token={token}",
+        "command": ["{runtime_path}", "-c", _FIRST_OF, ",".join(apps), "--config={config}"],
+        "url_template": "{protocol}://{host}:{port}/?token={token}",
     }
 
 
 #: By the service's name.
 BUILT_IN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "jupyter": _jupyter("notebook", "tree"),
-        "jupyterlab": _jupyter("jupyterlab", "lab"),
+        "jupyter": _jupyter("notebook.app", "jupyterlab.labapp", "jupyter_server.serverapp"),
+        "jupyterlab": _jupyter("jupyterlab.labapp"),
         "tensorboard": {
             "command": [
                 "{runtime_path}",

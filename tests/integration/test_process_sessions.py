@@ -85,6 +85,21 @@ async def test_streams_reach_a_session_that_has_no_network(state_dir):
         writer.close()
 
 
+async def test_the_built_in_jupyter_asks_for_its_own_token(state_dir):
+    async with managed(state_dir) as manager:
+        session = await running(manager)
+        state = await manager.services.start(session.id, "jupyter")
+        assert state.running, state
+        token = manager.services.token(session.id, "jupyter")
+        assert token not in state.log_tail
+        for given, status in (("wrong", b"403"), (token, b"200")):
+            reader, writer = await manager.services.open_stream(session.id, state.port)
+            head = f"GET /api/status HTTP/1.0\r\nAuthorization: token {given}\r\n\r\n"
+            writer.write(head.encode())
+            assert status in (await reader.read()).split(b"\r\n")[0]
+            writer.close()
+
+
 async def test_a_strangers_port_is_not_taken_for_the_sessions_own(state_dir):
     """Without a network of its own a session shares that of its host, and of everybody on it."""
     with socket.create_server(("127.0.0.1", 0)) as stranger:
