@@ -75,12 +75,13 @@ class RenameHandler(BackendAIHandler):
             OWNER_PARAMETER,
         ),
         body=types.RenameBody,
+        examples={"another": {"name": "another-name"}},
         replies={204: Reply("The session has the name.")},
         errors=(NameTaken,),
     )
     async def post(self, reference: str) -> None:
         """Give the session another name; the old one is free then."""
         session = self.find_live(reference)
-        name = parse_name(await self.read_body(), self.get_query_argument("name", ""))
+        name = parse_name(await self.read_body(), self.get_query_argument("name", "", strip=False))
         await self.sessions.rename(session.id, name)
         self.reply_nothing()

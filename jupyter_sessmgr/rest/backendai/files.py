@@ -127,6 +127,7 @@ class DownloadHandler(_SendingHandler):
     @operation(
         parameters=(OWNER_PARAMETER,),
         body=types.DownloadBody,
+        examples={"two": {"files": ["numbers.csv", "results"]}},
         replies={200: Reply("A tar archive for each path.", media="multipart/mixed")},
         errors=_READING_NOW,
     )
@@ -185,6 +186,7 @@ class DownloadSingleHandler(_SendingHandler):
     @operation(
         parameters=(OWNER_PARAMETER,),
         body=types.SingleBody,
+        examples={"a table": {"file": "numbers.csv"}},
         replies={200: Reply("The file, as it is.", media="application/octet-stream")},
         errors=_READING_NOW,
     )

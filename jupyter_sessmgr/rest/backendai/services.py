@@ -87,6 +87,7 @@ class ShutdownServiceHandler(BackendAIHandler):
     @operation(
         parameters=(OWNER_PARAMETER,),
         body=types.ShutdownServiceBody,
+        examples={"TensorBoard": {"service_name": "tensorboard"}},
         replies={204: Reply("It ended.")},
         errors=_ERRORS,
     )
