@@ -70,6 +70,21 @@ async def stream(code):
     return {"console": console, "exitCode": result["exitCode"]}
 
 
+async def end_and_listen():
+    """Destroy the session, hearing of it."""
+    heard = []
+    async with AsyncSession() as session:
+        made = sessions(session)(NAME)
+        async with made.stream_events() as stream:
+            ending = asyncio.ensure_future(made.destroy())
+            async for event in stream.fetch_events():
+                heard.append(event["event"] if isinstance(event, dict) else event.event)
+                if heard[-1] == "session_terminated":
+                    break
+            stats = await ending
+    return {**stats, "heard": heard}
+
+
 with Session() as session:
     mine = None
 
@@ -111,7 +126,11 @@ with Session() as session:
 
     @step
     def complete():
-        return mine.complete("prin")
+        for _ in range(5):
+            reply = mine.complete("prin")
+            if reply["result"]["status"] != "busy":  # it loads what it needs for the first one
+                break
+        return reply
 
     @step
     def upload():
@@ -156,7 +175,7 @@ with Session() as session:
 
     @step
     def destroy():
-        return mine.destroy()
+        return asyncio.run(end_and_listen())
 
     @step
     def destroy_again():

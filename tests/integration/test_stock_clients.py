@@ -132,10 +132,17 @@ def test_list(steps, client):
 
 
 def test_destroy(steps):
+    assert "stats" in steps["destroy"], steps["destroy"]
     stats = steps["destroy"]["stats"]
     assert stats["cpu_used"] > 0
     assert stats["mem_max_bytes"] > 0
     assert steps["destroy_again"]["error"] == 404
+
+
+def test_events(steps):
+    heard = steps["destroy"]["heard"]
+    assert heard[-1] == "session_terminated"
+    assert "kernel_terminating" in heard
 
 
 @pytest.fixture(scope="module")

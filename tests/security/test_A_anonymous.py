@@ -69,6 +69,7 @@ async def test_A2_no_websocket_opens_for_the_anonymous(app):
     for headers in (
         {},
         {"Authorization": "token wrong"},
+        {"Authorization": f"BackendAI signMethod=HMAC-SHA256, credential=A:{'0' * 64}"},
         {"Cookie": cookies, "Origin": "http://evil.test"},
     ):
         assert await upgrade(app, channels, headers) in {401, 403}

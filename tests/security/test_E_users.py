@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -282,6 +283,15 @@ BAD_NAMES = [
 @pytest.mark.parametrize("name", BAD_NAMES, ids=repr)
 async def test_E9_names_that_are_none(app, name):
     await refused(app, {"clientSessionToken": name}, 401)
+
+
+async def test_E9_a_session_gets_no_other_name_than_one(app):
+    made = await app.create(name="abcd", enqueueOnly=True)
+    for name in filter(lambda one: isinstance(one, str), BAD_NAMES):
+        path = f"sessmgr/session/{made['sessionId']}/rename?name={quote(name, errors='replace')}"
+        reply = await app.ask("POST", path, body={})
+        assert reply.code == 401, (name, reply.body)
+    assert json.loads((await app.ask("GET", "sessmgr/session/abcd")).body)["sessId"] == "abcd"
 
 
 async def test_E9_names_that_are_some(app):
