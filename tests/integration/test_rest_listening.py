@@ -222,3 +222,21 @@ async def test_E1_nobody_hears_of_foreign_sessions(inside_people):
     assert json.loads(reply.body)["data"]["field"]
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome", "code"),
+    [("exit 0", "session_success", 0), ("exit 3", "session_failure", 3)],
+)
+def test_the_outcome_of_a_batch_session_is_heard(shared_server, command, outcome, code):
+    with listening(shared_server, sessionName="batch-heard") as listener:
+        shared_server.create(
+            clientSessionToken="batch-heard",
+            type="batch",
+            startupCommand=command,
+            enqueueOnly=True,
+        )
+        heard = listener.until("session_terminated")
+    ends = {event["event"]: event["data"] for event in heard}
+    assert ends[outcome]["exitCode"] == code
+    assert len({"session_success", "session_failure"} & set(ends)) == 1

@@ -350,6 +350,11 @@ def test_code_runs_in_a_container_too(docker_server):
     assert docker_server.info(made["sessionId"])["encrypted"]
     result = runner.run("import os; print(os.getpid() < 100, input())", answers=["here"])
     assert (text_of(result), result["exitCode"]) == ("True here\n", 0)
+    assert docker_server.ask(
+        "POST", runner.path.replace("/session", "/api/session") + "/suspend"
+    ).ok
+    docker_server.until(made["sessionId"], "SUSPENDED")
+    assert text_of(runner.run("print('awake')")) == "awake\n"
     result = runner.run("print('before', flush=True); x = bytearray(2**30)")
     assert result["exitCode"] == 137
     assert "memory" in text_of(result, "stderr")
