@@ -92,7 +92,7 @@ def generate(server, *, seed, examples, phases, folder, document=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--examples", type=int, default=70, help="for each operation and seed")
+    parser.add_argument("--examples", type=int, default=60, help="for each operation and seed")
     parser.add_argument("--phases", default="examples,coverage,fuzzing")
     arguments = parser.parse_args()
     total, failed = Counter(), False

@@ -82,7 +82,7 @@ OURS = Dialect(problems=_PROBLEMS)
 BACKENDAI = Dialect(problems=_PROBLEMS, own_statuses=True)
 HPCPACK = Dialect(
     problems=MappingProxyType({"application/xml": None, "application/json": Fault}),
-    security=(("token",), ("cookie",), ("basic",)),
+    security=(("token",), ("cookie", "xsrf"), ("keypair",), ("basic",)),
 )
 
 
@@ -157,7 +157,8 @@ AREAS = (
         "jupyter_sessmgr.rest.hpcpack",
         "Attach",
         "HPC Pack's Attach to Session, and what its clients ask around it. Letters of a path "
-        "match in either case.",
+        "match in either case; clients from before HPC Pack 2016 put a cluster's name, any name, "
+        "after `WindowsHpc/`. Answers are XML unless `Accept` asks for JSON.",
         HPCPACK,
     ),
     Area("jupyter_sessmgr.rest", "Server", "About this server itself.", OURS),
