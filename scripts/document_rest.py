@@ -22,7 +22,7 @@ MARK = "<!-- From here on written by scripts/document_rest.py. -->"
 #: What nearly every operation can answer, so the page says it once.
 COMMON = {"400", "401", "403", "413", "415", "503"}
 #: Parameters that the page explains once.
-EXPLAINED = {"reference", "owner_access_key"}
+EXPLAINED = {"reference", "owner_access_key", "ownerAccessKey"}
 #: Longest example, in characters, that is shown on one line.
 SHORT = 120
 
