@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from traitlets import TraitError
 
 from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.rest.hpcpack.faults import BAD_ARGUMENT, BAD_VERSION, Refused
@@ -18,6 +19,7 @@ from jupyter_sessmgr.rest.hpcpack.request import (
     parse_expand,
     parse_start,
 )
+from jupyter_sessmgr.rest.hpcpack.settings import AttachApi
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -149,6 +151,13 @@ def test_the_broker_node(configured, host, protocol, node):
 def test_a_host_that_is_none_names_the_header_and_the_remedy(host):
     with pytest.raises(Refused, match=r"Host: .* AttachApi\.broker_node"):
         broker_node("", host, "http")
+
+
+@pytest.mark.parametrize("node", ["https://h:1", "h:1/path", "h", ":1", "h:", "a b:1"])
+def test_a_broker_node_that_clients_cannot_read_is_refused_at_start(node):
+    with pytest.raises(TraitError, match="host:port"):
+        AttachApi(broker_node=node)
+    assert AttachApi(broker_node="[::1]:9087").broker_node == "[::1]:9087"
 
 
 def test_only_jupyter_can_be_expanded():

@@ -107,6 +107,11 @@ def parse_basic(authorization: str) -> str | None:
     return pair.partition(":")[2]
 
 
+def is_host_and_port(text: str) -> bool:
+    """Tell whether a text is ``host:port``, as every client can take it apart."""
+    return _HOST_AND_PORT.fullmatch(text) is not None
+
+
 def broker_node(configured: str, host: str, protocol: str) -> str:
     """Say where a session's kernel is reached, as ``host:port``.
 
@@ -126,7 +131,7 @@ def broker_node(configured: str, host: str, protocol: str) -> str:
     """
     if configured:
         return configured
-    if _HOST_AND_PORT.fullmatch(host):
+    if is_host_and_port(host):
         return host
     if not _HOST.fullmatch(host):
         raise Refused(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from traitlets import Int, Unicode
+from traitlets import Bunch, Int, TraitError, Unicode, validate
 from traitlets.config import Configurable
+
+from jupyter_sessmgr.rest.hpcpack.request import is_host_and_port
 
 #: Key of `AttachApi` in the web application's settings.
 SETTINGS_KEY = "sessmgr_attach_api"
@@ -37,3 +39,10 @@ class AttachApi(Configurable):
         help="""XML namespace of faults. Change it only for a client that was written against the
         letter of the document, where it begins with `https`.""",
     )
+
+    @validate("broker_node")
+    def _check_broker_node(self, proposal: Bunch) -> str:
+        node: str = proposal["value"]
+        if node and not is_host_and_port(node):
+            raise TraitError(f"AttachApi.broker_node: write host:port alone, not {node!r:.80}.")
+        return node
