@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
@@ -13,6 +13,7 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from tornado.websocket import WebSocketClosedError
 
 from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.model.events import Event, StatusChanged
 from jupyter_sessmgr.provisioning.held import Held, is_suspended
 from jupyter_sessmgr.provisioning.refused import KernelRefused
 
@@ -68,6 +69,16 @@ class Use:
         if held is not None:
             self._open.enter_context(held.home.sessions.activity.client(held.id))
 
+    def connecting(self, connected: Any) -> None:
+        """Keep the session awake until the kernel has answered for the first time.
+
+        Before that nothing is read of the websocket, so no message of it could resume a session.
+        """
+        if self._held is not None and connected is not None:
+            until = self._open.enter_context(contextlib.ExitStack())
+            until.enter_context(kept_awake(self._held))
+            connected.add_done_callback(lambda _done: until.close())
+
     def message(self, *, executes: bool) -> None:
         """Note a message to the kernel, and resume a session that was suspended meanwhile."""
         if self._held is None:
@@ -80,6 +91,26 @@ class Use:
     def end(self) -> None:
         """Count it no longer."""
         self._open.close()
+
+
+@contextlib.contextmanager
+def kept_awake(held: Held | None) -> Iterator[None]:
+    """Resume a session whenever it is suspended while the context lasts."""
+    if held is None:
+        yield
+        return
+
+    def wake(event: Event) -> None:
+        if isinstance(event, StatusChanged) and event.session.id == held.id:
+            held.home.post(held.wake)
+
+    unsubscribe = held.home.sessions.subscribe(wake)
+    if is_suspended(held):
+        held.home.post(held.wake)
+    try:
+        yield
+    finally:
+        unsubscribe()
 
 
 class _SessionChannels:
@@ -97,14 +128,17 @@ class _SessionChannels:
                 await held.home.sessions.resume_for_use(held.id)
             except SessmgrError as error:
                 raise KernelRefused(error) from error
-        await super().prepare()  # type: ignore[misc]
+        with kept_awake(held):
+            await super().prepare()  # type: ignore[misc]
 
     def connect(self) -> Any:
         """Begin to pass messages. Called by jupyter_server when the websocket is open."""
         self._pending: dict[str, dict[str, Any]] = {}
         self._use = Use(_held(self.kernel_manager))  # type: ignore[attr-defined]
         self.websocket_handler.set_nodelay(True)  # type: ignore[attr-defined]
-        return super().connect()  # type: ignore[misc]
+        connected = super().connect()  # type: ignore[misc]
+        self._use.connecting(connected)
+        return connected
 
     def handle_incoming_message(self, incoming_msg: Any) -> None:
         """Pass a message on to the kernel, noting which executions are asked for."""
