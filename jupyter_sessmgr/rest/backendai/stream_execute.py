@@ -79,6 +79,9 @@ class ExecuteSocket(SocketMixin, BackendAIHandler):  # type: ignore[misc]  # tor
             raise InvalidRequest('mode: a websocket begins with "query".', field="mode")
         session = self.find_live(self._session.id)
         self._run = run = await self.rest.runs.start(session, call.code)
+        if self.ws_connection is None:  # the client is gone already
+            self.rest.runs.abandon(session, run)
+            return
         self._teller = asyncio.create_task(self._tell(run), name="sessmgr-teller")
 
     async def _tell(self, run: Run) -> None:

@@ -91,6 +91,7 @@ class KernelChannels:
             "stop_on_error": False,
         }
         self._runs[self._send("shell", "execute_request", content)] = run
+        run.code = ""
 
     def answer(self, text: str) -> None:
         """Send the line of input that the kernel waits for."""

@@ -14,7 +14,7 @@ from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.rest.execution import book
 from jupyter_sessmgr.rest.execution.exchange import Exchange, why_died
 from jupyter_sessmgr.rest.execution.line import Line
-from jupyter_sessmgr.rest.execution.run import GONE, Run, within
+from jupyter_sessmgr.rest.execution.run import GONE, Run, fingerprint, within
 from jupyter_sessmgr.rest.execution.tasks import Tasks
 
 #: Seconds that a completion may take; the first of a kernel takes long, a busy one gives none.
@@ -72,7 +72,7 @@ class Executions:
         session = await self._sessions.resume_for_use(session.id)
         known = self._runs.get(session.id, run_id)
         if known is not None:
-            if known.code != code:
+            if known.fingerprint != fingerprint(code):
                 raise InvalidRequest(f"runId: {run_id!r:.80} is another run.", field="runId")
             return known
         line = self._exchange.line(session)
