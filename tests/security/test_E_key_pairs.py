@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.plugins.people import DenyAll
+from tests.plugins.people import DenyAll, People
 from tests.plugins.routes import METHODS, is_probe, our_paths
 from tests.plugins.signing import signature
 
@@ -202,3 +202,50 @@ async def test_E3_the_authorizer_decides_about_who_signs_too(denying):
                 continue
             reply = await ask(denying, pair, method, path)
             assert reply.code in {403, 405}, (method, path)
+
+
+async def exempt(app, pair, reference):
+    path = f"sessmgr/api/session/{reference}/exempt"
+    return await ask(app, pair, "POST", path, body=b"{}", content_type=JSON)
+
+
+async def test_E1_only_an_admins_pair_acts_for_others(app):
+    alice, bob = await new_pair(app, "alice"), await new_pair(app, "bob")
+    root = await new_pair(app, "root", admin=True)
+    made = json.loads((await create(app, alice, name="some-session")).body)
+    session = "sessmgr/session/some-session?owner_access_key="
+    as_alice = session + alice["access_key"]
+    assert (await ask(app, root, "GET", as_alice)).code == 200
+    assert (await ask(app, alice, "GET", as_alice)).code == 200
+    assert (await ask(app, root, "GET", "sessmgr/session/some-session")).code == 404
+    existing, unknown = [
+        await ask(app, bob, "GET", path) for path in (as_alice, session + "A" * 20)
+    ]
+    assert (existing.code, existing.body) == (unknown.code, unknown.body)
+    assert existing.code == 403
+    assert (await exempt(app, bob, made["sessionId"])).code == 403
+    assert (await exempt(app, alice, made["sessionId"])).code == 403
+    assert (await exempt(app, root, made["sessionId"])).code == 200
+    body = {"enqueueOnly": True, "owner_access_key": alice["access_key"]}
+    sent = {"body": json.dumps(body).encode(), "content_type": JSON}
+    assert (await ask(app, bob, "POST", "sessmgr/session", **sent)).code == 403
+    reply = await ask(app, root, "POST", "sessmgr/session", **sent)
+    assert reply.code == 201, reply.body
+    listed = json.loads((await ask(app, alice, "GET", "sessmgr/session")).body)
+    assert listed["total"] == 2
+
+
+@pytest.fixture
+def with_admins(inside):
+    return inside(
+        ServerApp={"identity_provider_class": People}, SessMgrApp={"admin_users": {"alice"}}
+    )
+
+
+async def test_E1_people_are_admins_by_name(with_admins):
+    app = with_admins
+    for name, code in (("alice", 200), ("bob", 403)):
+        person = {"X-Person": name}
+        reply = await app.ask("POST", "sessmgr/session", body={"enqueueOnly": True}, headers=person)
+        path = f"sessmgr/api/session/{json.loads(reply.body)['sessionId']}/exempt"
+        assert (await app.ask("POST", path, body={}, headers=person)).code == code
