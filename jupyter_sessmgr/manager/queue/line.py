@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -156,11 +157,9 @@ class StartQueue(LoggingConfigurable):
 
     async def _run(self, ties: _Ties) -> None:
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INTERVAL):
                     await self._due.wait()
-            except TimeoutError:
-                self.log.debug("Looking at the line: %d wait", len(self.places))
             self._due.clear()
             await self._ask_capacity(ties.parts.engine)
             began = time.monotonic()
