@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import traceback
 from datetime import datetime
 
+import psutil
 import pytest
 
 from jupyter_sessmgr.manager.agentlink import AgentLink
@@ -272,6 +274,33 @@ def test_logs_are_there_after_the_end_by_id_and_as_a_task(server):
         assert told.headers["Content-Type"].startswith("text/plain")
     for task in ("talking", "", "no-uuid"):
         assert server.ask("GET", f"sessmgr/session/_/logs?taskId={task}").status_code == 401
+
+
+@pytest.fixture(scope="module")
+def full(module_servers):
+    """Give a server with room for one session, which is taken."""
+    fits = 3 * 2**30 / psutil.virtual_memory().total
+    full = module_servers.start(config={"StartQueue": {"memory_overcommit": fits}})
+    full.create(name="first-come", config={"resources": {"mem": "2g"}})
+    return full
+
+
+def test_who_waits_sees_place_and_reason_and_is_cancelled_by_delete(full):
+    created = full.create(name="waits-long", enqueueOnly=True, config={"resources": {"mem": "2g"}})
+    deadline = time.monotonic() + 20
+    while (info := full.info("waits-long"))["queuePosition"] is None:
+        assert time.monotonic() < deadline, info
+        time.sleep(0.05)
+    assert (info["status"], info["queuePosition"]) == ("PENDING", 1)
+    assert info["queueReason"]
+    headers = {"Prefer": "return=representation"}
+    reply = full.ask("DELETE", "sessmgr/session/waits-long", headers=headers)
+    assert reply.json()["stats"]["cpu_used"] == 0
+    ended = full.info(created["sessionId"])
+    assert (ended["status"], ended["stopReason"]) == ("CANCELLED", "user-requested")
+    assert [note["status"] for note in ended["history"]] == ["PENDING", "CANCELLED"]
+    assert ended["queuePosition"] is None
+    assert full.ask("GET", f"sessmgr/session/{created['sessionId']}/logs").status_code == 200
 
 
 # What command lines ask by GraphQL
