@@ -7,6 +7,7 @@ import pytest
 from jupyter_sessmgr.model.requests import CreateRequest
 from tests.integration.test_attach_meaning import forget, path, without_use
 from tests.plugins.people import ReadOnly
+from tests.plugins.waiting import eventually
 
 
 @pytest.fixture
@@ -27,6 +28,10 @@ async def prepared(app):
     made = await app.create(name="some-session")
     one = made["sessionId"]
     assert (await app.ask("GET", path(one))).code == 200
+    # What listing a kernel asks of it counts as activity until it was answered.
+    manager = app.app.kernel_manager.get_kernel(one)
+    await eventually(lambda: manager.execution_state == "idle")
+    await eventually(lambda: app.sessions.activity.of(one).busy is False)
     forget(app, one)
     return one, {"Cookie": await app.log_in()}
 
