@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .reaper import Reaper
 
 #: How often a process that should end is looked at, in seconds.
-_LOOK = 0.02
+_LOOK = 0.1
 
 
 class Premises:
