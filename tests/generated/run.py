@@ -112,6 +112,7 @@ def main():
                 failed = failed or code != 0
                 print(output)
                 destroy_all(server)
+                failed = failed or "Traceback" in server.log()
                 print(f"seed {seed}: {sum(answers.values())} requests, exit code {code}")
         finally:
             servers.clean()

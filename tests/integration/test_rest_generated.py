@@ -29,6 +29,7 @@ def test_every_answer_is_one_that_the_document_has(server, tmp_path):
     assert sum(answers.values()) > 600
     seen = {answer.rpartition(" ")[2] for answer in answers}
     assert {"200", "201", "204", "401", "403", "404", "415"} <= seen
+    assert "Traceback" not in server.log()
 
 
 def test_an_answer_that_the_document_has_not_is_found(server, tmp_path):
