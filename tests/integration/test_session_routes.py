@@ -15,7 +15,9 @@ import pytest
 from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.model.errors import EngineUnavailable
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
+from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.rest.backendai.unsupported import MAKERS, PARTS, VERBS
+from jupyter_sessmgr.testing import make_session
 from tests.plugins.server import ROOT
 
 INFO_KEYS = {
@@ -226,6 +228,36 @@ def test_the_list_has_pages_and_filters(server):
     assert ended in next(pages("&status=TERMINATED,CANCELLED"))[0]
     everything = [number for page, _ in pages("&all=true") for number in page]
     assert everything[:5] == [numbers[3], numbers[2], ended, numbers[1], numbers[0]]
+
+
+async def test_pages_of_10000_ended_sessions_cost_at_most_twice_those_of_100(plain):
+    await plain.ask("GET", "sessmgr/session")  # opens the manager
+    mirror = plain.sessions._open_parts().store._mirror
+    owner = plain.extension.owner
+
+    def fill(numbers):
+        for number in numbers:
+            ended = make_session(number=number, owner=owner, status=SessionStatus.TERMINATED)
+            mirror.put(ended)
+
+    async def cost(before):
+        """Return the least seconds of several requests, which other programs disturb least."""
+        least = float("inf")
+        for _ in range(15):
+            began = time.perf_counter()
+            reply = await plain.ask("GET", f"sessmgr/session?all=true&limit=50&before={before}")
+            least = min(least, time.perf_counter() - began)
+        page = json.loads(reply.body)
+        assert [item["sessionNumber"] for item in page["items"]] == [*range(before - 50, before)][
+            ::-1
+        ]
+        return least
+
+    fill(range(1, 101))
+    usual = await cost(101)
+    fill(range(101, 10_001))
+    for before in (10_001, 5_000, 51):
+        assert await cost(before) <= 2 * usual, before
 
 
 @pytest.mark.parametrize("asked", ["status=running", "limit=x", "limit=1001", "before=-1", "all=2"])
