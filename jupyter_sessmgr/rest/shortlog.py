@@ -18,7 +18,7 @@ class ShortLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: object) -> None:
         """Log one line."""
         if self.isEnabledFor(level):
-            text = str(msg) % args if args else str(msg)
+            text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
             if len(text) > MAX_LINE:
                 text = f"{text[:MAX_LINE]}... ({len(text)} characters)"
             self.logger.log(level, "%s", text, **kwargs)  # type: ignore[arg-type]  # as given
