@@ -38,8 +38,10 @@ def find_session(sessions: ComputeSessionManager, reference: str, owner: str) ->
     return session
 
 
-def check_declared(sessions: ComputeSessionManager, session: ComputeSession, service: str) -> None:
-    """Refuse services that the session neither promised nor started (THREATS D1).
+async def check_declared(
+    sessions: ComputeSessionManager, session: ComputeSession, service: str
+) -> None:
+    """Refuse services that neither the session nor a definition names (THREATS D1).
 
     Raises
     ------
@@ -48,6 +50,9 @@ def check_declared(sessions: ComputeSessionManager, session: ComputeSession, ser
     """
     ports = {str(port) for port in session.spec.preopen_ports}
     known = {*sessions.services.states(session.id), *ports}
+    if service in known:
+        return
+    known.update(await sessions.services.offers(session.id))
     if service not in known:
         there = ", ".join(sorted(known)) or "none"
         raise SessionNotFound(
@@ -83,7 +88,7 @@ class Starts:
             raise ServiceStarting(
                 f"Session {session.name} is {session.status}.", session=session.name
             )
-        check_declared(self._sessions, session, service)
+        await check_declared(self._sessions, session, service)
         key = session.place_id, service
         start = self._starts.get(key)
         if start is None:
