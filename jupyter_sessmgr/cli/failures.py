@@ -11,11 +11,11 @@ from jupyter_sessmgr.model.errors import (
     AgentUnavailable,
     EngineUnavailable,
     InvalidRequest,
+    ServiceStarting,
+    ServiceTimeout,
     SessionNotFound,
     SessmgrError,
     Standby,
-    ServiceStarting,
-    ServiceTimeout,
     StoreError,
     TooManyRequests,
 )

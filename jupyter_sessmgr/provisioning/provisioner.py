@@ -44,7 +44,8 @@ class SessionProvisioner(KernelProvisionerBase):
         60.0,
         config=True,
         help="""Seconds that a kernel may take from the wish to ready channels. Waiting in
-        the queue or for an image that is pulled does not count. Raise it for slow engines or heavy images.""",
+        the queue or for an image that is pulled does not count. Raise it for slow engines or heavy
+        images.""",
     )
 
     def __init__(self, **kwargs: Any) -> None:
