@@ -20,6 +20,8 @@ HOSTILE = [
     ("Strict-Transport-Security", "max-age=99"),
     ("Access-Control-Allow-Origin", "*"),
 ]
+#: Targets of requests, as they came.
+SEEN = []
 
 
 class App(BaseHTTPRequestHandler):
@@ -67,6 +69,7 @@ class App(BaseHTTPRequestHandler):
 
     def do(self):
         """Find what is asked for."""
+        SEEN.append(self.path)
         path, _, query = self.path.partition("?")
         page = path.strip("/").split("/")[0]
         method = getattr(self, "page_" + page, None)
@@ -127,6 +130,10 @@ class App(BaseHTTPRequestHandler):
         self.wfile.write(b"SSH-2.0-hello\r\n\r\n")
         self.wfile.flush()
         self.close_connection = True
+
+    def page_seen(self, query):
+        """Tell which requests came so far."""
+        self.answer(200, json.dumps(SEEN).encode())
 
     def page_early(self, query):
         """Answer without reading the body."""
