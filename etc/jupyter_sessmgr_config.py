@@ -435,8 +435,9 @@ c = get_config()  # noqa: F821 - given by traitlets
 
 # How services are started: a dict by service name of dicts with `command` (a list of words,
 # never a shell line) and, where needed, `env`, `prestart`, `allowed_arguments`,
-# `default_arguments`, `positional`, `allowed_envs`, `url_template` and `timeout` (seconds). Add
-# the apps of your images; an entry goes before the image's own and the built-in one.
+# `default_arguments`, `positional`, `allowed_envs`, `url_template`, `authorization` (the header
+# that it takes from its user, `{token}` filled in) and `timeout` (seconds). Add the apps of
+# your images; an entry goes before the image's own and the built-in one.
 # c.SessionServices.definitions = {}
 
 # Seconds that a request waits for a service to start. Raise it with the `timeout` of slow

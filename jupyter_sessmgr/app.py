@@ -251,6 +251,7 @@ class SessMgrApp(ExtensionApp):
         self.bridge = EventBridge(server.event_logger or EventLogger(), several=several)
         self.settings[ATTACH_API] = AttachApi(parent=self)
         self.settings["kernel_websocket_connection_class"] = channels_class(server)
+        self.sessions.services.base_url = server.base_url
         self.proxy = self.settings[PROXY] = Proxy(
             sessions=self.sessions,
             settings=ServiceProxy(parent=self),

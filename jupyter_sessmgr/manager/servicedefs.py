@@ -45,7 +45,8 @@ def _jupyter(*apps: str) -> dict[str, Any]:
     return {
         "prestart": [_JUPYTER_CONFIG],
         "command": ["{runtime_path}", "-c", _FIRST_OF, ",".join(apps), "--config={config}"],
-        "url_template": "{protocol}://{host}:{port}/?token={token}",
+        "url_template": "{protocol}://{host}:{port}{base_url}?token={token}",
+        "authorization": "token {token}",
     }
 
 

@@ -17,6 +17,7 @@ from jupyter_sessmgr.manager.agentwords import AgentService, ServiceOffer
 from jupyter_sessmgr.manager.inside import Inside
 from jupyter_sessmgr.manager.servicedefs import BUILT_IN
 from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed, NotRunning
+from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.session import ComputeSession
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -38,6 +39,16 @@ class ServiceState:
     log_tail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How a service wants to be asked."""
+
+    #: It knows the path that it is reached under, and sees whole paths.
+    whole_paths: bool
+    #: What it takes for its user's credentials; "" when it asks for none. A secret.
+    authorization: str
+
+
 class SessionServices(LoggingConfigurable):
     """Starts and stops services, and opens streams to them. Called by the doors.
 
@@ -48,7 +59,8 @@ class SessionServices(LoggingConfigurable):
         config=True,
         help="""How services are started: a dict by service name of dicts with `command` (a list
         of words, never a shell line) and, where needed, `env`, `prestart`, `allowed_arguments`,
-        `default_arguments`, `positional`, `allowed_envs`, `url_template` and `timeout` (seconds).
+        `default_arguments`, `positional`, `allowed_envs`, `url_template`, `authorization` (the
+        header that it takes from its user, `{token}` filled in) and `timeout` (seconds).
         Add the apps of your images; an entry goes before the image's own and the built-in one.""",
     )
     start_timeout = Float(
@@ -70,6 +82,8 @@ class SessionServices(LoggingConfigurable):
     def __init__(self, inside: Inside, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._inside = inside
+        #: Of the server whose pages show the services; set by the extension.
+        self.base_url = "/"
 
     def states(self, session_id: str) -> Mapping[str, ServiceState]:
         """Tell about a session's services, promised or started; from memory."""
@@ -101,8 +115,6 @@ class SessionServices(LoggingConfigurable):
         name: str,
         arguments: Mapping[str, object] = _NOTHING,
         environ: Mapping[str, object] = _NOTHING,
-        *,
-        base_url: str = "/",
     ) -> ServiceState:
         """Have a service run; returns when it listens, or failed: look at the state.
 
@@ -114,8 +126,6 @@ class SessionServices(LoggingConfigurable):
         arguments, environ : mapping
             What is added to its command line and its environment, by names that its definition
             allows.
-        base_url : str
-            The path that it is reached under, for those that want to know.
 
         Raises
         ------
@@ -135,7 +145,7 @@ class SessionServices(LoggingConfigurable):
             "is_admins": own is not None,
             "arguments": dict(arguments),
             "environ": dict(environ),
-            "base_url": base_url,
+            "base_url": service_path(self.base_url, session_id, name),
             "token": self.token(session_id, name),
         }
         link = self._inside.link(session_id)
@@ -154,6 +164,15 @@ class SessionServices(LoggingConfigurable):
     def token(self, session_id: str, name: str) -> str:
         """Return the secret that a service of a session asks of its users, if it asks for one."""
         return self._inside.secret(session_id, f"service {name}")
+
+    def manners(self, session_id: str, name: str) -> Manners:
+        """Tell how a service that was started here wants to be asked; from memory."""
+        definition = self.definitions.get(name, BUILT_IN.get(name, _NOTHING))
+        credentials = str(definition.get("authorization", ""))
+        return Manners(
+            whole_paths="{base_url}" in str(dict(definition)),
+            authorization=credentials.replace("{token}", self.token(session_id, name)),
+        )
 
     async def open_stream(
         self, session_id: str, port: int
@@ -218,8 +237,6 @@ class SessionServices(LoggingConfigurable):
         name: str,
         arguments: Mapping[str, object] = _NOTHING,
         environ: Mapping[str, object] = _NOTHING,
-        *,
-        base_url: str = "/",
     ) -> int:
         """Find where a service listens; it is started when it is one that we can start.
 
@@ -241,7 +258,7 @@ class SessionServices(LoggingConfigurable):
             offers = await self._inside.link(session_id).service_offers()
             if name not in offers:
                 return promised.ports[0]  # the image, or the user, starts it
-        state = await self.start(session_id, name, arguments, environ, base_url=base_url)
+        state = await self.start(session_id, name, arguments, environ)
         if not state.running:
             raise NotRunning(
                 f"The service {name} does not run: {state.error}",

@@ -80,8 +80,17 @@ class Passage:
     client: str
     #: Host and port inside the session, as the service knows itself.
     upstream: str
-    #: The service sees paths below `prefix` (False) or whole ones (True).
-    absolute: bool = False
+    #: The same as everybody's: `prefix` may be a ticket's.
+    home: str
+    #: The service knows `home` and sees whole paths; others see what comes after it.
+    whole_paths: bool = False
+    #: What the service takes for its user's credentials; "" when it asks for none.
+    authorization: str = ""
+
+    @property
+    def root(self) -> str:
+        """Where the service's pages begin, as it sees them."""
+        return self.home if self.whole_paths else "/"
 
 
 def request_headers(
@@ -104,6 +113,8 @@ def request_headers(
         if name.lower() not in dropped
         and not (name.lower() == "authorization" and is_ours("authorization", value))
     ]
+    if passage.authorization and not any(name.lower() == "authorization" for name, _ in told):
+        told.append(("Authorization", passage.authorization))
     told.append(("Host", passage.upstream))
     told.extend(_origin(headers, passage))
     told.extend(_referer(headers, passage, is_ours))
@@ -157,7 +168,7 @@ def _referer(
             return  # another site's page is none of the service's business
         if not parts.path.startswith(passage.prefix):
             return  # a page of Jupyter's: its path may say what the user works on
-        path = parts.path if passage.absolute else "/" + parts.path.removeprefix(passage.prefix)
+        path = passage.root + parts.path.removeprefix(passage.prefix)
         query = without_token(parts.query, is_ours)
         yield name, f"http://{passage.upstream}{path}{'?' + query if query else ''}"
 
@@ -245,6 +256,8 @@ def rewritten_location(value: str, passage: Passage) -> str:
     if not parts.netloc and not parts.path.startswith("/"):
         return text  # relative to the page, which is right as it is
     path = parts.path or "/"
+    if passage.whole_paths and path.startswith(passage.home):
+        path = passage.prefix + path.removeprefix(passage.home)
     if not path.startswith(passage.prefix):
         path = passage.prefix.rstrip("/") + path
     path = re.sub(r"^/{2,}", "/", path)

@@ -148,8 +148,7 @@ class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_
         self.request.connection.set_max_body_size(_NO_LIMIT)  # type: ignore[union-attr]
         await self.proxy.sessions.resume_for_use(wanted.session.id)
         patience = _PAGE_PATIENCE if self.is_navigation else self.proxy.settings.start_patience
-        home = service_path(self.base_url, wanted.session.id, wanted.service)
-        target = await self.proxy.starts.reach(wanted.session, wanted.service, home, patience)
+        target = await self.proxy.starts.reach(wanted.session, wanted.service, patience)
         self.proxy.sessions.activity.touch(wanted.session.id)
         await self._ask(target, wanted)
 
@@ -160,10 +159,13 @@ class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_
             host=self.request.host,
             client=self.request.remote_ip or "",
             upstream=f"127.0.0.1:{target.port}",
+            home=service_path(self.base_url, wanted.session.id, wanted.service),
+            whole_paths=target.manners.whole_paths,
+            authorization=target.manners.authorization,
         )
         told = list(self.request.headers.get_all())
         headers = request_headers(told, passage, is_ours=ours(self))
-        path = f"/{wanted.path}{self.own_query()}"
+        path = f"{passage.root}{wanted.path}{self.own_query()}"
         upstream = self.proxy.upstream
         if self.is_socket:
             offered = self.request.headers.get_list("Sec-WebSocket-Protocol")

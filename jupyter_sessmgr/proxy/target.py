@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from jupyter_sessmgr.manager.services import Manners
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import NotRunning, ServiceError, ServiceStarting, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession
@@ -22,6 +23,7 @@ class Target:
     place_id: str
     service: str
     port: int
+    manners: Manners
 
 
 def find_session(sessions: ComputeSessionManager, reference: str, owner: str) -> ComputeSession:
@@ -70,9 +72,7 @@ class Starts:
         self._sessions = sessions
         self._starts: dict[tuple[str, str], asyncio.Task[int]] = {}
 
-    async def reach(
-        self, session: ComputeSession, service: str, base_url: str, patience: float
-    ) -> Target:
+    async def reach(self, session: ComputeSession, service: str, patience: float) -> Target:
         """Say where a service is; a start goes on when its asker gives up or leaves.
 
         Raises
@@ -92,7 +92,7 @@ class Starts:
         key = session.place_id, service
         start = self._starts.get(key)
         if start is None:
-            asked = self._sessions.services.port_of(session.id, service, base_url=base_url)
+            asked = self._sessions.services.port_of(session.id, service)
             start = self._starts[key] = asyncio.create_task(asked, name=f"sessmgr-start-{service}")
             start.add_done_callback(lambda _: self._starts.pop(key, None))
         done, _ = await asyncio.wait({start}, timeout=patience)
@@ -102,7 +102,13 @@ class Starts:
             port = start.result()
         except NotRunning as error:
             raise ServiceError(error.message, session=session.name, **error.data) from error
-        return Target(session_id=session.id, place_id=session.place_id, service=service, port=port)
+        return Target(
+            session_id=session.id,
+            place_id=session.place_id,
+            service=service,
+            port=port,
+            manners=self._sessions.services.manners(session.id, service),
+        )
 
     async def close(self) -> None:
         """Wait for nobody any more."""

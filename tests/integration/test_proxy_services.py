@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.plugins import webapp
+from tests.plugins.server import Client
 
 PORT = 24684
 HTML = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
@@ -105,3 +106,45 @@ def test_D2_what_was_replaced_is_never_reached(server):
     second = a_session(server, "second-one")
     assert server.ask("GET", f"sessmgr/session/{second}/service/slow/echo").status_code == 200
     assert server.ask("GET", path + "echo").status_code == 404
+
+
+@pytest.fixture(scope="module")
+def trusting(module_servers, reference_image):
+    """Give a server that trusts the built-in apps."""
+    trust = dict.fromkeys(("jupyter", "tensorboard"), "same-origin")
+    return module_servers.start("docker", config={"ServiceProxy": {"service_isolation": trust}})
+
+
+def test_a_nested_jupyter_works_behind_its_url(trusting):
+    """It gets its own credentials: kernels start, files are written, without another login."""
+    made = trusting.create(clientSessionToken="nested")
+    (url,) = (port["url"] for port in made["servicePorts"] if port["name"] == "jupyter")
+    path = url.removeprefix("/base/")
+    status = trusting.ask("GET", path + "api/status")
+    assert status.json()["kernels"] == 0
+    note = {"type": "file", "format": "text", "content": "hello"}
+    assert trusting.ask("PUT", path + "api/contents/note.txt", json=note).status_code == 201
+    kernel = trusting.ask("POST", path + "api/kernels", json={"name": "python3"})
+    assert kernel.status_code == 201
+    inner = Nested(trusting, path)
+    assert inner.execute(kernel.json()["id"], "print(open('note.txt').read())") == "hello\n"
+    assert trusting.ask("GET", path).status_code == 200
+    assert trusting.token not in str(status.headers)
+
+
+class Nested(Client):
+    """Asks the Jupyter inside the session."""
+
+    def __init__(self, server, path):
+        super().__init__(server.url + path, server.token)
+
+    def until_listed(self, kernel_id, timeout=10):
+        assert self.ask("GET", f"api/kernels/{kernel_id}").status_code == 200
+
+
+def test_real_tensorboard_answers_behind_its_url(trusting):
+    made = trusting.create(clientSessionToken="board")
+    (url,) = (port["url"] for port in made["servicePorts"] if port["name"] == "tensorboard")
+    path = url.removeprefix("/base/")
+    assert "TensorBoard" in trusting.ask("GET", path).text
+    assert trusting.ask("GET", path + "data/environment").json()["version"]

@@ -22,6 +22,7 @@ PASSAGE = Passage(
     host="hub.example:8888",
     client="192.0.2.7",
     upstream="127.0.0.1:6006",
+    home=PREFIX,
 )
 SECRET = "s3cret"
 

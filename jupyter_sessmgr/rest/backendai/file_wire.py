@@ -140,6 +140,7 @@ def render_apps(
     states: Mapping[str, ServiceState],
     offers: Mapping[str, ServiceOffer],
     tokens: Mapping[str, str],
+    base_url: str,
 ) -> list[types.AppItem]:
     """Write which services can be opened: promised, opened by their user, or started."""
     spec = session.spec
@@ -148,14 +149,25 @@ def render_apps(
     for name in (*offers, *states):
         at = states[name].port if name in states else 0
         ports.setdefault(name, ServicePort(name, "http", (at,) if at else ()))
-    return [_app(port, offers.get(port.name), tokens.get(port.name, "")) for port in ports.values()]
+    return [
+        _app(session, port, offers.get(port.name), tokens.get(port.name, ""), base_url)
+        for port in ports.values()
+    ]
 
 
-def _app(port: ServicePort, offer: ServiceOffer | None, token: str) -> types.AppItem:
+def _app(
+    session: ComputeSession,
+    port: ServicePort,
+    offer: ServiceOffer | None,
+    token: str,
+    base_url: str,
+) -> types.AppItem:
     app: types.AppItem = {"name": port.name, "protocol": port.protocol, "ports": list(port.ports)}
     if offer is not None:
         if offer.url_template:
-            app["url_template"] = offer.url_template.replace("{token}", token)
+            path = service_path(base_url, session.id, port.name)
+            filled = offer.url_template.replace("{token}", token)
+            app["url_template"] = filled.replace("{base_url}", path)
         app["allowed_arguments"] = dict.fromkeys(offer.allowed_arguments, "")
         app["allowed_envs"] = list(offer.allowed_envs)
     return app

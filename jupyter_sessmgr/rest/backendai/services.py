@@ -115,4 +115,4 @@ class AppsHandler(BackendAIHandler):
         services = self.sessions.services
         offers = await services.offers(session.id)
         tokens = {name: services.token(session.id, name) for name in offers}
-        self.reply(render_apps(session, services.states(session.id), offers, tokens))
+        self.reply(render_apps(session, services.states(session.id), offers, tokens, self.base_url))
