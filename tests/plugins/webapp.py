@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 HOSTILE = [
     ("Set-Cookie", "_xsrf=evil; Path=/"),
@@ -130,6 +131,16 @@ class App(BaseHTTPRequestHandler):
         self.wfile.write(b"SSH-2.0-hello\r\n\r\n")
         self.wfile.flush()
         self.close_connection = True
+
+    def page_page(self, query):
+        """Send this very page, made of a script beside it."""
+        text = b"<!doctype html><title>page</title><h1>A page</h1><script src=script></script>"
+        self.answer(200, text, [("Content-Type", "text/html")])
+
+    def page_script(self, query):
+        """Send whatever script the app was given."""
+        script = Path("script.js").read_bytes()
+        self.answer(200, script, [("Content-Type", "text/javascript")])
 
     def page_seen(self, query):
         """Tell which requests came so far."""
