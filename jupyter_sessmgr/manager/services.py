@@ -165,6 +165,10 @@ class SessionServices(LoggingConfigurable):
         """Return the secret that a service of a session asks of its users, if it asks for one."""
         return self._inside.secret(session_id, f"service {name}")
 
+    def ticket_key(self, session_id: str, name: str) -> str:
+        """Return the secret that signs who may see a service of a session; nobody inside has it."""
+        return self._inside.secret(session_id, f"ticket {name}")
+
     def manners(self, session_id: str, name: str) -> Manners:
         """Tell how a service that was started here wants to be asked; from memory."""
         definition = self.definitions.get(name, BUILT_IN.get(name, _NOTHING))

@@ -23,7 +23,7 @@ MAX_ENV_TOTAL = 256 * 1024
 
 def service_path(base_url: str, session_id: str, service: str) -> str:
     """Return the path under which a session's service is reached; `base_url` ends with a slash."""
-    return f"{base_url}sessmgr/session/{session_id}/service/{quote(service)}/"
+    return f"{base_url}sessmgr/session/{session_id}/service/{quote(service, safe='')}/"
 
 
 def new_session_id() -> str:

@@ -17,12 +17,15 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 def ours(handler: Any) -> Callable[[str, str], bool]:
     """Make the judge of `headers.request_headers`: whether a value opens this server."""
     provider = handler.identity_provider
+    cookie: str = provider.get_cookie_name(handler)  # an admin may choose it
     known = [token for token in (provider.token, _shown(provider, handler)) if token]
     # A provider of another's own knows tokens that we cannot know, such as a Hub's.
     believes_all = type(provider) not in _STOCK
 
     def is_ours(kind: str, value: str) -> bool:
-        scheme, _, rest = value.strip().partition(" ")
+        scheme, rest = [*value.split(None, 1), "", ""][:2]
+        if kind == "cookie":
+            return value == cookie
         if kind == "token":
             return believes_all or _among(value, known)
         if scheme.lower() in {"token", "bearer"}:
@@ -55,11 +58,14 @@ def _password(encoded: str) -> str:
 def is_own_page(method: str, headers: Mapping[str, str], host: str, *, socket: bool) -> bool:
     """Tell whether a request with the browser's cookies may come from where it comes from.
 
-    Reading is free, as for every web page; what changes something, and websockets, only from pages
-    of this server's own host (CVE-2026-40864 shows how not to read ``Sec-Fetch-Site``).
+    Links may lead here from anywhere, as to every web page. What changes something, and websockets,
+    only from pages of this server's own host (CVE-2026-40864 shows how not to read
+    ``Sec-Fetch-Site``); nor can a foreign page embed a service, which that would start and wake
+    unseen (THREATS B2).
     """
     if method in _SAFE and not socket:
-        return True
+        linked = headers.get("Sec-Fetch-Dest") == "document"
+        return linked or headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"}
     origin = headers.get("Origin")
     if origin is not None:
         return origin.partition("://")[2].lower() == host.lower()

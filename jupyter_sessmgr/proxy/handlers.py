@@ -11,6 +11,7 @@ from tornado.web import HTTPError, stream_request_body
 
 from jupyter_sessmgr.model.errors import SessionNotFound
 from jupyter_sessmgr.model.naming import service_path
+from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.proxy.credentials import is_own_page
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.passing import (
@@ -95,18 +96,18 @@ class TicketHandler(PassingHandler):
         """Let the ticket say who asks; without a good one there is nothing here."""
         if not self.check_host():
             raise HTTPError(403)
-        await self.proxy.ready()
         match = _TICKET.fullmatch("/" + self.request.path.removeprefix(self.base_url))
         ticket = read_ticket(match[1]) if match is not None else None
         if match is None or ticket is None:
             raise _absent()
-        session = find_session(self.proxy.sessions, ticket.session_id, ticket.owner)
-        genuine = is_genuine(match[1], self.ticket_key(session, ticket.service))
-        if not genuine or ticket.expires < time.time():
+        await self.proxy.ready()
+        session = self._session_of(ticket, match[1])
+        if session is None:
             if not self.is_navigation:
                 raise _absent()
-            # The page is asked for anew, by who may see it.
-            home = service_path(self.base_url, session.id, ticket.service)
+            # The page is asked for anew, by who may see it. Whoever made the ticket up hears their
+            # own words, whether or not there is such a session (THREATS A5).
+            home = service_path(self.base_url, ticket.session_id, ticket.service)
             raise sent_to(home + match[2] + self.own_query())
         if (
             self.request.method == "OPTIONS"
@@ -121,6 +122,15 @@ class TicketHandler(PassingHandler):
             prefix=f"{self.base_url}sessmgr/s/{match[1]}/",
             isolation=Isolation.SANDBOX,
         )
+
+    def _session_of(self, ticket: Ticket, text: str) -> ComputeSession | None:
+        """Find what a ticket opens; None when it opens nothing, for whatever reason."""
+        try:
+            session = find_session(self.proxy.sessions, ticket.session_id, ticket.owner)
+        except SessionNotFound:
+            return None
+        genuine = is_genuine(text, self.ticket_key(session, ticket.service))
+        return session if genuine and ticket.expires >= time.time() else None
 
     def _log(self) -> None:
         """Leave tickets out of the log: one opens its service for an hour."""

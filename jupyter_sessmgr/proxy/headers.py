@@ -50,21 +50,32 @@ _REPLACED = frozenset(
         "sec-websocket-version",
     }
 )
-#: What would reach beyond the service's own pages (THREATS C2).
+#: What would reach beyond the service's own pages (THREATS C2): headers that a browser takes for
+#: the whole host, and those by which web servers in front of us are told to send other files.
 _WITHHELD = frozenset(
     {
+        "alt-svc",
         "clear-site-data",
+        "nel",
         "public-key-pins",
+        "report-to",
         "service-worker-allowed",
         "set-cookie",
         "set-cookie2",
         "strict-transport-security",
+        "x-accel-redirect",
+        "x-lighttpd-send-file",
+        "x-reproxy-file",
+        "x-reproxy-url",
+        "x-sendfile",
     }
 )
 _COOKIE = re.compile(r"\s*([^=;\s]+)\s*=\s*([^;]*)")
 #: Cookies of Jupyter and its Hub: never shown to a service, never set by one.
 _JUPYTERS = re.compile(r"_xsrf|username-.*|jupyterhub-.*|.*-hub-login", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Signs that no header's value may have, and that tornado refuses to write.
+_CONTROLS = re.compile(r"[\0-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +115,8 @@ def request_headers(
         As the client sent them.
     is_ours
         Whether a value is a credential of this Jupyter server: called with ``authorization`` or
-        ``token``, and the value (THREATS C1). A service's own credentials pass.
+        ``token``, and the value; with ``cookie``, and a cookie's name (THREATS C1). A service's own
+        credentials pass.
     """
     dropped = HOP_BY_HOP | _REPLACED | named_by_connection(headers)
     told = [
@@ -118,7 +130,7 @@ def request_headers(
     told.append(("Host", passage.upstream))
     told.extend(_origin(headers, passage))
     told.extend(_referer(headers, passage, is_ours))
-    cookie = "; ".join(_cookies(headers))
+    cookie = "; ".join(_cookies(headers, is_ours))
     if cookie:
         told.append(("Cookie", cookie))
     prefix = passage.prefix.rstrip("/")
@@ -183,13 +195,14 @@ def _is_our_token(piece: str, is_ours: Callable[[str, str], bool]) -> bool:
     return any(name == "token" and is_ours("token", value) for name, value in pairs)
 
 
-def _cookies(headers: Pairs) -> Iterable[str]:
+def _cookies(headers: Pairs, is_ours: Callable[[str, str], bool]) -> Iterable[str]:
     for name, value in headers:
         if name.lower() == "cookie":
             for piece in value.split(";"):
                 match = _COOKIE.fullmatch(piece)
-                if match is not None and not _JUPYTERS.fullmatch(match[1]):
-                    yield piece.strip()
+                if match is None or _JUPYTERS.fullmatch(match[1]) or is_ours("cookie", match[1]):
+                    continue
+                yield piece.strip()
 
 
 def response_headers(headers: Pairs, passage: Passage) -> list[tuple[str, str]]:
@@ -211,7 +224,7 @@ def response_headers(headers: Pairs, passage: Passage) -> list[tuple[str, str]]:
 
 def is_sendable(name: str, value: str) -> bool:
     """Whether a header can be written at all; what a service makes up must not break ours."""
-    return _HEADER_NAME.fullmatch(name) is not None and not re.search(r"[\0\r\n]", value)
+    return _HEADER_NAME.fullmatch(name) is not None and not _CONTROLS.search(value)
 
 
 def confined_cookie(value: str, prefix: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import HTTPHeaders, HTTPOutputError
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
@@ -18,6 +18,9 @@ from jupyter_sessmgr.proxy.headers import Passage, response_headers
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.target import Target
 from jupyter_sessmgr.proxy.upstream import Upstream
+
+#: Statuses that end an answer.
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 
 
 class Exchange:
@@ -78,13 +81,18 @@ class Exchange:
             await self.body.end()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._asking
+                response = await self._asking
         except TimeoutError as error:
             raise ServiceTimeout(
                 f"The service did not answer within {self._timeout:.0f} seconds."
             ) from error
         except (aiohttp.ClientError, ValueError) as error:
             raise ServiceError("The service broke off, or answered nonsense.") from error
+        if not _LOWEST_STATUS <= response.status <= _HIGHEST_STATUS:
+            # After a 101 a proxy in between would pass on whatever the service makes up.
+            response.close()
+            raise ServiceError("The service answered nonsense.")
+        return response
 
     def _write_head(
         self, response: aiohttp.ClientResponse, passage: Passage, isolation: Isolation
@@ -106,8 +114,8 @@ class Exchange:
             await handler.finish()
         except StreamClosedError:
             return  # the client left
-        except (aiohttp.ClientError, OSError):
-            self._cut()
+        except (aiohttp.ClientError, OSError, HTTPOutputError):
+            self._cut()  # the last: it is not as long as it said
 
     def _cut(self) -> None:
         """Close the client's connection: an answer without its end is no answer."""

@@ -118,7 +118,7 @@ class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_
 
     def ticket_key(self, session: ComputeSession, service: str) -> str:
         """Return what tickets to a service of a session's present place are signed with."""
-        return self.proxy.sessions.services.token(session.id, f"ticket {service}")
+        return self.proxy.sessions.services.ticket_key(session.id, service)
 
     async def recognise(self) -> Wanted:
         """Say what is wanted, when its sender may want it.

@@ -9,6 +9,8 @@ import hmac
 import json
 from dataclasses import dataclass
 
+from jupyter_sessmgr.model.naming import is_text, is_uuid
+
 #: Seconds that a ticket opens the service's pages.
 LIFETIME = 3600
 _MAX_LENGTH = 1024
@@ -52,6 +54,9 @@ def read_ticket(text: str) -> Ticket | None:
     if not all(isinstance(word, str) for word in words) or type(expires) is not int:
         return None
     owner, session_id, service = words
+    # A ticket that we wrote has an id there: names cannot be tried by tickets.
+    if not is_uuid(session_id) or not is_text(owner) or not is_text(service):
+        return None
     return Ticket(owner=owner, session_id=session_id, service=service, expires=expires)
 
 

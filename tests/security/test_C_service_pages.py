@@ -32,7 +32,9 @@ app = subprocess.Popen([sys.executable, "app.py", "{PORT}"])
     assert ask(server, "POST", f"sessmgr/session/{session}", json=run).status_code == 200
     app = App(server, session)
     app.until_it_answers()
-    return app
+    yield app
+    # The server's own clean-up sees the sessions of its token's owner, not Alice's.
+    ask(server, "DELETE", f"sessmgr/session/{session}?forced=true", json={})
 
 
 def ask(server, method, path, person="alice", **kwargs):

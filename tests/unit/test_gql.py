@@ -76,6 +76,7 @@ def test_values_may_stand_in_the_query(value, read):
         "{a b c;}",
         "query($x) {a}",
         "query($x: [Int) {a}",
+        "query($x: " + "[" * 15000 + ") {a}",
         "{1}",
         "{" * 20,
         "{a(x:" + "[" * 20 + ")}",

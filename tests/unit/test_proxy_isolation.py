@@ -7,7 +7,12 @@ import pytest
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.tickets import Ticket, is_genuine, read_ticket, write_ticket
 
-TICKET = Ticket(owner="ädä", session_id="s", service="tensorboard", expires=2**33)
+TICKET = Ticket(
+    owner="ädä",
+    session_id="0a2f4c3e-0000-4000-8000-000000000001",
+    service="tensorboard",
+    expires=2**33,
+)
 KEY = "k" * 64
 
 

@@ -99,13 +99,14 @@ class _Parser:
             self._expect("$")
             name = self._name()
             self._expect(":")
-            self._type()
+            self._type(1)
             if self._accept("="):
                 self._variables.setdefault(name, self._value(1))
 
-    def _type(self) -> None:
+    def _type(self, depth: int) -> None:
+        self._check(depth)
         if self._accept("["):
-            self._type()
+            self._type(depth + 1)
             self._expect("]")
         else:
             self._name()
