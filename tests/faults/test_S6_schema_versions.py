@@ -103,11 +103,11 @@ async def test_S6_another_programs_database_is_refused_and_left_as_it_is(state_d
 async def test_S6_the_schema_keeps_names_unique_by_itself(state_dir):
     async with open_store(state_dir) as store:
         await store.add(a_session(name="analysis"), PLENTY)
-    double = """INSERT INTO sessions SELECT NULL, 'another id', owner, domain, "group", origin,
-        server_id, spec, created_at, name, tag, goal, generation, forced, {status}, status_info,
-        failure, observed_generation, place_id, endpoints, encrypted, language, kernel_exit,
-        started_at, ended_at, last_active_at, queries, cpu_ms, log_tail, revision
-        FROM sessions"""
+    path = state_dir / "sessions.db"
+    names = [f'"{row[1]}"' for row in ask(path, "PRAGMA table_info(sessions)")]
+    other = {'"number"': "NULL", '"id"': "'another id'", '"status"': "{status}"}
+    values = ", ".join(other.get(name, name) for name in names)
+    double = f"INSERT INTO sessions ({', '.join(names)}) SELECT {values} FROM sessions"
     with pytest.raises(sqlite3.IntegrityError, match=r"sessions\.owner, sessions\.name"):
-        ask(state_dir / "sessions.db", double.format(status="'RUNNING'"))
-    ask(state_dir / "sessions.db", double.format(status="'TERMINATED'"))
+        ask(path, double.format(status="'RUNNING'"))
+    ask(path, double.format(status="'TERMINATED'"))
