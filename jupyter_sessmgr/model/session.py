@@ -156,7 +156,9 @@ class ComputeSession:
     @property
     def why(self) -> str:
         """Why it is as it is, for people: its failure, what is happening, or why it ends."""
-        ending = self.status is SessionStatus.TERMINATING or self.status.is_final
+        if self.status.is_final:  # what was happening before is over
+            return self.failure or self.stop_reason or self.status_info
+        ending = self.status is SessionStatus.TERMINATING
         return self.failure or self.status_info or (self.stop_reason if ending else "")
 
     def endpoint(self, name: str) -> Endpoint | None:

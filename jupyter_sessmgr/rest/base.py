@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from jupyter_server.auth.identity import IdentityProvider
 from jupyter_server.base.handlers import APIHandler
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
@@ -33,6 +33,7 @@ AUTH_RESOURCE = "sessmgr"
 #: Key of `Rest` in the web application's settings.
 SETTINGS_KEY = "sessmgr_rest"
 PROBLEM_JSON = "application/problem+json"
+_VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _PROBLEMS = "https://api.backend.ai/probs/"
 
 
@@ -141,6 +142,11 @@ class SessionsHandler(IdentifiedHandler):
             "Send JSON, with the header Content-Type: application/json.",
         )
 
+    def methods(self) -> list[str]:
+        """List the methods that this path takes, but for OPTIONS, which is everywhere."""
+        plain = RequestHandler._unimplemented_method  # noqa: SLF001 - tornado has no other mark
+        return [verb for verb in _VERBS if getattr(type(self), verb.lower()) is not plain]
+
     async def read_body(self) -> dict[str, Any]:
         """Read the request's JSON object.
 
@@ -185,6 +191,8 @@ class SessionsHandler(IdentifiedHandler):
         problem = self.problem(kwargs.get("exc_info", (None, None, None))[1], status_code)
         if problem.retry_after is not None:
             self.set_header("Retry-After", str(problem.retry_after))
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
         self.render_problem(problem)
 
     def render_problem(self, problem: Problem) -> None:

@@ -79,6 +79,13 @@ ANSWERS: Mapping[type[tree.SessmgrError], Answer] = MappingProxyType(
     }
 )
 
+#: Words for what tornado and Jupyter refuse without saying more.
+_HTTP_WORDS = MappingProxyType(
+    {
+        403: "The credentials are missing, wrong, or do not permit this.",
+        405: "This path does not take this method; the header Allow names those that it takes.",
+    }
+)
 _HTTP_SLUGS = MappingProxyType({401: "auth-failed", 403: "auth-failed", 429: "rate-limit-exceeded"})
 
 
@@ -108,7 +115,7 @@ def problem_of(
         return Problem(
             status=status, slug=slug, title=title, message="Something broke; see the server's log."
         )
-    words = title
+    words = _HTTP_WORDS.get(status, title)
     if isinstance(error, HTTPError) and error.log_message and not error.args:
         words = error.log_message.replace("%%", "%")
     return Problem(status=status, slug=slug, title=title, message=words)

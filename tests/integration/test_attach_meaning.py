@@ -179,7 +179,7 @@ async def test_a_session_that_is_being_ended_has_finished(app, monkeypatch):
     reply = await app.ask("GET", path(7))
     code, message = dotnet_fault(reply.body)
     assert (reply.code, code) == (410, 50331675)
-    assert "idle-timeout" in message
+    assert message.endswith(" has finished: idle-timeout")
 
 
 async def test_an_interactive_session_is_not_durable(app, monkeypatch):

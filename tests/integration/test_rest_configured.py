@@ -93,7 +93,8 @@ def inside_small(inside):
 
 
 async def test_unknown_methods_and_paths_below_ours(plain):
-    assert (await plain.ask("PUT", "sessmgr/session", body={})).code == 405
+    reply = await plain.ask("PUT", "sessmgr/session", body={})
+    assert (reply.code, reply.headers["Allow"]) == (405, "GET, POST, OPTIONS")
     assert (await plain.ask("GET", "sessmgr/nothing-here")).code == 404
     assert (await plain.ask("GET", "sessmgr/session/some-name/nothing-here")).code == 404
 

@@ -114,7 +114,7 @@ def test_nulls_are_as_absent(server):
 def test_unknown_keys_are_ignored_at_top_level_and_refused_in_config(server):
     post(server, clusterMode="single-node", architecture="x86_64", something={"new": 1})
     told = refused(server, 401, config={"agentList": ["i-1"]})
-    assert told["data"]["field"] == "agent_list"
+    assert told["data"]["field"] == "agentList"
 
 
 def test_an_unknown_resource_slot_is_an_error(server):
@@ -330,6 +330,7 @@ def test_who_waits_sees_place_and_reason_and_is_cancelled_by_delete(full):
     assert reply.json()["stats"]["cpu_used"] == 0
     ended = full.info(created["sessionId"])
     assert (ended["status"], ended["stopReason"]) == ("CANCELLED", "user-requested")
+    assert ended["statusInfo"] == "user-requested"
     assert [note["status"] for note in ended["history"]] == ["PENDING", "CANCELLED"]
     assert ended["queuePosition"] is None
     assert full.ask("GET", f"sessmgr/session/{created['sessionId']}/logs").status_code == 200

@@ -153,7 +153,7 @@ async def answer(app, method, path, reference):
     own = {"Date", "Etag", "Content-Length"}
     headers = {name: text for name, text in reply.headers.get_all() if name not in own}
     # A number may stand for something else in an answer, except where it is called a session.
-    named = reference if len(reference) > 8 else rf"session (?:'|&#x27;){reference}(?!\d)"
+    named = reference if len(reference) > 8 else rf"session '{reference}(?!\d)"
     return reply.code, headers, re.sub(named.encode(), b"ID", reply.body)
 
 

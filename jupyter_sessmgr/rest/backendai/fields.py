@@ -28,25 +28,27 @@ class Fields:
     def __init__(self, source: object, what: str) -> None:
         if not isinstance(source, Mapping):
             raise InvalidRequest(f"{what}: not an object.", field=what)
+        self._what = what
         self._values: dict[str, Any] = {}
+        self._spelled: dict[str, str] = {}
         for key, value in source.items():
             name = _HUMP.sub("_", key).lower()
             if value is not None and self._values.setdefault(name, value) != value:
                 raise InvalidRequest(f"{key!r:.80} is given twice, differently.", field=key)
+            self._spelled[name] = key
 
     def first(self, *names: str) -> Any:
         """Return the value of the first name that has one; None when none has."""
         return next((self._values[name] for name in names if name in self._values), None)
 
     def text(self, *names: str, default: str = "", longest: int = MAX_TEXT) -> str:
-        """Return a text of at most `longest` characters; `names[0]` is told in errors."""
+        """Return a text of at most `longest` characters."""
         value = self.first(*names)
         if value is None:
             return default
         if not isinstance(value, str) or len(value) > longest:
-            raise InvalidRequest(
-                f"{names[0]}: not a text of at most {longest} characters.", field=names[0]
-            )
+            told = self._told(names)
+            raise InvalidRequest(f"{told}: not a text of at most {longest} characters.", field=told)
         return value
 
     def flag(self, *names: str, default: bool) -> bool:
@@ -55,13 +57,14 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise InvalidRequest(f"{names[0]}: write true or false.", field=names[0])
+            told = self._told(names)
+            raise InvalidRequest(f"{told}: write true or false.", field=told)
         return value
 
     def object(self, *names: str) -> Fields:
         """Return the keys of an object inside; none when it is absent."""
         value = self.first(*names)
-        return Fields({} if value is None else value, names[0])
+        return Fields({} if value is None else value, self._told(names))
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts."""
@@ -78,10 +81,18 @@ class Fields:
         """Refuse what upstream has and this server has not, unless it is empty."""
         for name in names:
             if self._values.get(name):
-                raise Unsupported(f"{name} is not supported by this server.", field=name)
+                told = self._told([name])
+                raise Unsupported(f"{told} is not supported by this server.", field=told)
 
     def refuse_others(self, known: frozenset[str]) -> None:
         """Refuse all keys but these, unless they are empty."""
         for name, value in self._values.items():
             if value and name not in known:
-                raise InvalidRequest(f"{name:.80} is not known to this server.", field=name[:80])
+                told = self._told([name])
+                raise InvalidRequest(
+                    f"{self._what}: {told!r:.80} is not known to this server.", field=told[:80]
+                )
+
+    def _told(self, names: Sequence[str]) -> str:
+        """Return the name that the client used, in its own spelling, for errors."""
+        return next((self._spelled[name] for name in names if name in self._values), names[0])

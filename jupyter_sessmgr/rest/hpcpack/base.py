@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from jupyter_server.utils import ensure_async
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
 from jupyter_sessmgr.model.errors import AuthFailed
 from jupyter_sessmgr.rest.base import AUTH_RESOURCE, SessionsHandler
@@ -25,7 +25,8 @@ from jupyter_sessmgr.rest.hpcpack.settings import SETTINGS_KEY, AttachApi
 
 VERSION_NAME = "api-version"
 _MEDIA = {"xml": "application/xml; charset=utf-8", "json": "application/json; charset=utf-8"}
-_VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+#: An error is looked up twice, the second time by the status that the first has chosen.
+_CREDENTIALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class AttachApiHandler(SessionsHandler):
@@ -55,7 +56,7 @@ class AttachApiHandler(SessionsHandler):
         return self.rest.owners.several or hmac.compare_digest(password.encode(), token.encode())
 
     def _check_content_type(self) -> None:
-        if self.request.method not in {*self._methods(), "OPTIONS"}:
+        if self.request.method not in {*self.methods(), "OPTIONS"}:
             raise HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
         declared = self.request.headers.get("Content-Type", "")
         if "xml" in declared.lower() and self.request.method == "POST":
@@ -64,10 +65,6 @@ class AttachApiHandler(SessionsHandler):
             )
         if declared or self.request.body or not self.takes_bare_post:
             super()._check_content_type()
-
-    def _methods(self) -> list[str]:
-        plain = RequestHandler._unimplemented_method  # noqa: SLF001 - tornado has no other mark
-        return [verb for verb in _VERBS if getattr(type(self), verb.lower()) is not plain]
 
     def check_version(self, *, required: bool = True) -> None:
         """Check the version of the API that the client speaks."""
@@ -120,7 +117,7 @@ class AttachApiHandler(SessionsHandler):
             found = replace(found, status=status, retry_after=wait)
         elif isinstance(error, AuthFailed):
             found = replace(found, status=HTTPStatus.FORBIDDEN)  # wrong, as a wrong token is
-        elif found.status == HTTPStatus.FORBIDDEN and self._is_anonymous():
+        elif found.status in _CREDENTIALS and self._is_anonymous():
             found = replace(
                 found,
                 status=HTTPStatus.UNAUTHORIZED,
@@ -137,8 +134,6 @@ class AttachApiHandler(SessionsHandler):
         """Write a fault."""
         if problem.status == HTTPStatus.UNAUTHORIZED:
             self.set_header("WWW-Authenticate", 'Basic realm="Jupyter", charset="UTF-8"')
-        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            self.set_header("Allow", ", ".join([*self._methods(), "OPTIONS"]))
         code: Any = problem.data["code"]
         fault = wire.render_fault(code, problem.message)
         media, body = self._told(fault, wire.fault_xml(fault, self.attach_api.fault_namespace))

@@ -80,9 +80,9 @@ def check_attachable(session: ComputeSession, *, durable: bool) -> None:
     name = session.name
     check_kind(session, durable=durable)
     if session.status is _S.CANCELLED:
-        raise _ended(CANCELLED, session, f"Session {name} was cancelled before it ran.")
+        raise _ended(CANCELLED, session, f"Session {name} was cancelled before it ran")
     if session.status.is_final or session.status is _S.TERMINATING or session.goal is Goal.STOP:
-        raise _ended(FINISHED, session, f"Session {name} has finished.")
+        raise _ended(FINISHED, session, f"Session {name} has finished")
 
 
 def check_kind(session: ComputeSession, *, durable: bool) -> None:
@@ -105,7 +105,7 @@ def check_usable(session: ComputeSession) -> None:
 
 def _ended(fault: Fault, session: ComputeSession, words: str) -> Refused:
     why = session.failure or session.stop_reason
-    return Refused(fault, f"{words} {why}".rstrip(), session=session.name)
+    return Refused(fault, f"{words}: {why}" if why else f"{words}.", session=session.name)
 
 
 class ClustersHandler(AttachApiHandler):

@@ -26,8 +26,12 @@ def leaf(name: str, value: str | int) -> str:
 
 
 def escaped(value: str) -> str:
-    """Write a text so that it is read as it was, but for characters that XML has not got."""
-    return html.escape(_ILLEGAL.sub("", value)).replace("\r", "&#13;")
+    """Write a text so that it is read as it was, but for characters that XML has not got.
+
+    Apostrophes stay: attributes are in double quotes, and people read messages in raw XML.
+    """
+    text = html.escape(_ILLEGAL.sub("", value), quote=False)
+    return text.replace('"', "&quot;").replace("\r", "&#13;")
 
 
 def nil(name: str, **attributes: str) -> str:
