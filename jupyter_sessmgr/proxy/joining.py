@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
 from tornado.websocket import WebSocketHandler
 
-from jupyter_sessmgr.model.errors import ServiceError
+from jupyter_sessmgr.model.errors import ServiceError, ServiceTimeout
 from jupyter_sessmgr.proxy.http import write_head
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.sockets import Junction, Spawn
@@ -22,21 +23,37 @@ class Joining(WebSocketHandler):
         """Begin without anything to let go of."""
         self._junction: Junction | None = None
         self._chosen: str | None = None
+        self._dialing: asyncio.Future[Any] | None = None
+        #: The browser went away before its side was opened.
+        self._left = False
         #: Ends with the websocket: who looks at a service is there.
         self._presence = ExitStack()
 
-    async def dial(self, opening: Any, spawn: Spawn) -> bool:
-        """Wait for the service's side; False when it refused, which was passed on.
+    async def dial(self, opening: Any, spawn: Spawn, timeout: float) -> bool:
+        """Wait for the service's side; False when it refused, which was passed on, or nobody waits.
 
         `spawn` runs what closes it in the end.
 
         Raises
         ------
         ServiceError
-            when it cannot be reached or answers nonsense.
+            when it cannot be reached or answers nonsense; `ServiceTimeout` when it does not answer
+            within `timeout` seconds.
         """
+        self._dialing = dialing = asyncio.ensure_future(opening)
         try:
-            service = await opening
+            await asyncio.wait({dialing}, timeout=timeout)
+            if not dialing.done():
+                raise ServiceTimeout(f"The service did not answer within {timeout:.0f} seconds.")
+        finally:
+            dialing.cancel()
+        if dialing.cancelled():
+            return False
+        return self._take(dialing, spawn)
+
+    def _take(self, dialing: asyncio.Future[Any], spawn: Spawn) -> bool:
+        try:
+            service = dialing.result()
         except aiohttp.WSServerHandshakeError as refusal:
             write_head(self, refusal.status, "", isolation_headers(Isolation.SANDBOX, []))
             self.finish()
@@ -45,10 +62,14 @@ class Joining(WebSocketHandler):
             raise ServiceError("The service broke off, or answered nonsense.") from error
         self._chosen = service.protocol
         self._junction = Junction(service, self, spawn)
-        return True
+        if self._left:
+            self.on_close()
+        return not self._left
 
     async def join(self, *args: str) -> None:
-        """Accept the browser's side."""
+        """Accept the browser's side, unless it is gone."""
+        if self._left:
+            return
         try:
             await super().get(*args)
         finally:
@@ -57,6 +78,9 @@ class Joining(WebSocketHandler):
     def leave_unjoined(self) -> None:
         """Let go of the service's side when the browser's was never opened."""
         if self.ws_connection is None:
+            self._left = True
+            if self._dialing is not None:
+                self._dialing.cancel()
             self.on_close()
 
     @property

@@ -171,7 +171,7 @@ class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_
             offered = self.request.headers.get_list("Sec-WebSocket-Protocol")
             names = [name.strip() for line in offered for name in line.split(",") if name.strip()]
             opening = upstream.websocket(target, path, headers, names)
-            if await self.dial(opening, upstream.spawn):
+            if await self.dial(opening, upstream.spawn, self.proxy.settings.response_timeout):
                 self._presence.enter_context(self.proxy.sessions.activity.client(wanted.session.id))
             return
         timeout = self.proxy.settings.response_timeout

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import getpass
 import json
+import socket
+import time
 
 import pytest
 import requests
@@ -26,7 +28,8 @@ ANSWERS = {
     + BODY,
 }
 SERVICE = f"""
-import socket, threading
+import base64, contextlib, hashlib, socket, threading, time
+ended = set()
 answers = {ANSWERS!r}
 def answer(connection):
     with connection:
@@ -34,7 +37,20 @@ def answer(connection):
         while b"\\r\\n\\r\\n" not in asked:
             asked += connection.recv(65536)
         path = asked.split()[1].decode().strip("/").partition("?")[0]
+        if path.startswith("shake"):  # a websocket that is accepted late, or never
+            time.sleep(int(path[5:]))
+            key = asked.partition(b"Sec-WebSocket-Key: ")[2].split()[0]
+            key = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+            head = b"HTTP/1.1 101 Yes\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+            head += b"Sec-WebSocket-Accept: " + base64.b64encode(key) + b"\\r\\n\\r\\n"
+            with contextlib.suppress(OSError):
+                connection.sendall(head)
+                while connection.recv(65536):
+                    pass
+            ended.add(path)
+            return
         told = b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(asked), asked)
+        answers["ended"] = b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n" + repr(ended).encode()
         connection.sendall(answers.get(path, told))
 with socket.create_server(("127.0.0.1", {PORT})) as listener:
     print("listens", flush=True)
@@ -125,6 +141,27 @@ def test_B2_a_foreign_page_cannot_embed_a_service(ask, server, site):
         assert reply.status_code == 403, kind
     link = {**headers, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert ask("tell", cookies=cookies, headers=link).status_code == 302
+
+
+def test_D3_a_websocket_whose_client_left_is_not_kept(ask, server, session):
+    host, port = server.url.split("/")[2].split(":")
+    head = (
+        f"GET /base/sessmgr/session/{session}/service/{PORT}/shake1 HTTP/1.1",
+        f"Host: {host}:{port}",
+        f"Authorization: token {server.token}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode())
+        time.sleep(0.5)  # the service was asked, and has not answered
+    deadline = time.monotonic() + 10
+    while "shake1" not in ask("ended").text:
+        assert time.monotonic() < deadline, "the service's side is still open"
+        time.sleep(0.1)
+    assert "Traceback" not in server.log()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Mode": "navigate"}], ids=["fetch", "page"])

@@ -82,6 +82,7 @@ class _SendingHandler(BackendAIHandler):
                 first = await anext(source, b"")
                 self.set_header("Content-Type", media)
                 self.set_header("Content-Disposition", "attachment")
+                self.set_header("Cache-Control", "no-store")
                 self.write(first)
                 await self.flush()
                 async for piece in source:

@@ -76,6 +76,7 @@ class StartServiceHandler(BackendAIHandler):
                 log=state.log_tail,
             )
         token = services.token(session.id, name)
+        self.set_header("Cache-Control", "no-store")  # there is a secret in it
         self.reply(render_started(session, state, self.base_url, token))
 
 
@@ -115,4 +116,5 @@ class AppsHandler(BackendAIHandler):
         services = self.sessions.services
         offers = await services.offers(session.id)
         tokens = {name: services.token(session.id, name) for name in offers}
+        self.set_header("Cache-Control", "no-store")  # there are secrets in it
         self.reply(render_apps(session, services.states(session.id), offers, tokens, self.base_url))

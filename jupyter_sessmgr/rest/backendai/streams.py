@@ -206,6 +206,9 @@ class TerminalSocket(StreamSocket):
         """Put another shell in the place of this one."""
         self._let_go()
         self.joined = await self._terminal()
+        if self.ws_connection is None:  # the client left meanwhile
+            self._let_go()
+            return
         self._pump = asyncio.create_task(self._pass_on(), name="sessmgr-stream")
 
     async def _terminal(self) -> AgentStream:
