@@ -130,8 +130,10 @@ class ComputeSessionManager(PauseVerbs):
             await self._open_parts().bus.until(is_settled)
         return self._session(session_id)
 
-    def find(self, reference: str, owner: str) -> ComputeSession:
-        """Find an owner's session by name, UUID or number; from memory.
+    def find(self, reference: str, owner: str, *, name_last: bool = False) -> ComputeSession:
+        """Find an owner's session by name, UUID or number, in this order; from memory.
+
+        With `name_last`, by number or UUID before the name.
 
         Raises
         ------
@@ -139,7 +141,7 @@ class ComputeSessionManager(PauseVerbs):
             when there is none, or it is another owner's: one answer for both (THREATS E1).
         """
         parts = self._open_parts()
-        session = parts.store.find(owner, reference)
+        session = parts.store.find(owner, reference, name_last=name_last)
         if session is None:
             raise SessionNotFound(f"There is no session {reference!r:.80}.")
         session = self._as_it_is(session)

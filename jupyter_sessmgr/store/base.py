@@ -134,10 +134,11 @@ class Store(ConfigurableABC):
         """Find a session by UUID, ended ones included."""
 
     @abstractmethod
-    def find(self, owner: str, reference: str) -> ComputeSession | None:
+    def find(self, owner: str, reference: str, *, name_last: bool = False) -> ComputeSession | None:
         """Find an owner's session by the name of a live one, else by UUID, else by number.
 
-        Exact matches only. Among ended sessions only UUID and number find.
+        Exact matches only. Among ended sessions only UUID and number find. With `name_last`, a
+        name counts only where there is no such UUID or number.
         """
 
     @abstractmethod

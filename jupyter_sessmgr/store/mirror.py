@@ -76,14 +76,13 @@ class Mirror:
         """Find an owner's live session by name."""
         return self._live.get(self._names.get((owner, name), ""))
 
-    def find(self, owner: str, reference: str) -> ComputeSession | None:
-        """Find by the name of a live session, else by UUID, else by number; exact matches only."""
-        session = (
-            self.named(owner, reference)
-            or self.get(reference)
-            or self.get(self._numbers.get(reference, ""))
-        )
-        return session if session is not None and session.owner == owner else None
+    def find(self, owner: str, reference: str, *, name_last: bool = False) -> ComputeSession | None:
+        """Find by the name of a live session, UUID or number; exact matches only."""
+        named = self.named(owner, reference)
+        known = self.get(reference) or self.get(self._numbers.get(reference, ""))
+        if known is not None and known.owner != owner:
+            known = None
+        return (known or named) if name_last else (named or known)
 
     def sessions(self, owner: str | None = None, *, live: bool = True) -> list[ComputeSession]:
         """List, newest first."""
@@ -169,9 +168,9 @@ class MirroredStore(Store):
         """Find a session by UUID, ended ones included."""
         return self._mirror.get(session_id)
 
-    def find(self, owner: str, reference: str) -> ComputeSession | None:
+    def find(self, owner: str, reference: str, *, name_last: bool = False) -> ComputeSession | None:
         """Find an owner's session by the name of a live one, else by UUID, else by number."""
-        return self._mirror.find(owner, reference)
+        return self._mirror.find(owner, reference, name_last=name_last)
 
     def sessions(self, *, owner: str | None = None, live: bool = True) -> Sequence[ComputeSession]:
         """List sessions, newest first. With `live` false, ended ones are listed too."""

@@ -78,6 +78,8 @@ async def test_find_knows_live_names_then_ids_then_numbers(cls, state_dir):
         assert store.find("ada", "2") == live
         assert store.find("ada", gone.id) == gone
         assert store.find("ada", "1") == named_like_a_number
+        assert store.find("ada", "1", name_last=True) == gone
+        assert store.find("ada", "analysis", name_last=True) == live
         await ended(store, named_like_a_number)
         assert store.find("ada", "1") == gone
 

@@ -164,7 +164,7 @@ async def test_what_is_answered_in_every_status(app, monkeypatch):
     assert set(STATES) == set(SessionStatus) - {SessionStatus.RUNNING, SessionStatus.SUSPENDED}
     for status, expected in STATES.items():
         session = make_session(number=7, status=status, failure="Of {this}.")
-        monkeypatch.setattr(app.sessions, "find", lambda *_, found=session: found)
+        monkeypatch.setattr(app.sessions, "find", lambda *_, found=session, **__: found)
         reply = await app.ask("GET", path(7))
         assert (reply.code, dotnet_fault(reply.body)[0]) == expected, status
         assert ("Retry-After" in reply.headers) is (expected[0] == 503)
@@ -172,10 +172,20 @@ async def test_what_is_answered_in_every_status(app, monkeypatch):
         assert (other.code, dotnet_fault(other.body)[0]) == (409, 50331658)
 
 
+async def test_a_number_counts_before_a_name(app, monkeypatch):
+    await app.ask("GET", "sessmgr/session")
+    found = {True: SessionStatus.CANCELLED, False: SessionStatus.ERROR}
+    monkeypatch.setattr(
+        app.sessions, "find", lambda *_, name_last=False: make_session(status=found[name_last])
+    )
+    reply = await app.ask("GET", path(7))
+    assert (reply.code, dotnet_fault(reply.body)[0]) == STATES[SessionStatus.CANCELLED]
+
+
 async def test_a_session_that_is_being_ended_has_finished(app, monkeypatch):
     await app.ask("GET", "sessmgr/session")
     ending = make_session(status=SessionStatus.RUNNING, goal=Goal.STOP, stop_reason="idle-timeout")
-    monkeypatch.setattr(app.sessions, "find", lambda *_: ending)
+    monkeypatch.setattr(app.sessions, "find", lambda *_, **__: ending)
     reply = await app.ask("GET", path(7))
     code, message = dotnet_fault(reply.body)
     assert (reply.code, code) == (410, 50331675)
@@ -185,7 +195,7 @@ async def test_a_session_that_is_being_ended_has_finished(app, monkeypatch):
 async def test_an_interactive_session_is_not_durable(app, monkeypatch):
     await app.ask("GET", "sessmgr/session")
     one = make_session(spec=SessionSpec(image="image", durable=False))
-    monkeypatch.setattr(app.sessions, "find", lambda *_: one)
+    monkeypatch.setattr(app.sessions, "find", lambda *_, **__: one)
     reply = await app.ask("GET", path(7))
     assert (reply.code, dotnet_fault(reply.body)[0]) == (409, 50331659)
 
@@ -209,7 +219,7 @@ async def test_a_server_that_stands_by_says_to_ask_again_but_judges_the_request_
 
 
 async def test_what_breaks_is_a_fault_without_details(app, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("secret-canary")
 
     await app.ask("GET", "sessmgr/session")

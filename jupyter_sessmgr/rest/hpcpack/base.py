@@ -11,6 +11,7 @@ from jupyter_server.utils import ensure_async
 from tornado.web import HTTPError
 
 from jupyter_sessmgr.model.errors import AuthFailed
+from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.base import AUTH_RESOURCE, SessionsHandler
 from jupyter_sessmgr.rest.errors import RETRY_AFTER, Problem, problem_of
 from jupyter_sessmgr.rest.hpcpack import wire
@@ -72,6 +73,10 @@ class AttachApiHandler(SessionsHandler):
         parameters = self.get_query_arguments(VERSION_NAME)
         if required or headers or parameters:
             check_version(headers, parameters)
+
+    def find(self, reference: str) -> ComputeSession:
+        """Find a session, by number first: it is what clients of this dialect know."""
+        return self.sessions.find(reference, self.owner, name_last=True)
 
     def durable(self) -> bool:
         """Read ``?durable=``, which is required."""

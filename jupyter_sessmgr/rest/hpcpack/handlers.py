@@ -191,7 +191,7 @@ class AttachHandler(SessionInfoHandler):
         self.check_version()
         durable, expand = self.durable(), self.expand()
         await self.rest.ready()
-        session = self.sessions.find(path[-1], self.owner)
+        session = self.find(path[-1])
         check_attachable(session, durable=durable)
         listed = session.id in self.kernel_manager
         if await self.may_act():
@@ -260,7 +260,7 @@ class CloseHandler(AttachApiHandler):
         """Destroy a session; the answer comes after its removal."""
         self.check_version()
         await self.rest.ready()
-        session = self.sessions.find(path[-1], self.owner)
+        session = self.find(path[-1])
         check_attachable(session, durable=session.spec.durable)
         await self.sessions.destroy(session.id)
         self.finish(set_content_type="text/plain")
