@@ -25,6 +25,8 @@ DATA, END, WORDS = 0, 1, 2
 HEAD = 4
 #: The longest first answer and the longest words.
 MAX_WORDS = 64 * 1024
+#: Frames without data that one stream may bring: no reader's slowness holds these back.
+MAX_BARE = 1000
 #: Bytes that wait for a reader before the agent is held back; twice as many at most.
 BUFFER = 256 * 1024
 #: One frame's data; a longer write becomes several.
@@ -155,6 +157,7 @@ class _Wire(asyncio.Protocol):
         self._greeting = greeting
         self._kept = bytearray()
         self._kind, self._left = DATA, 0
+        self._bare = 0
         self._below: asyncio.Transport | None = None
         self._above: StreamTransport | None = None
 
@@ -215,6 +218,9 @@ class _Wire(asyncio.Protocol):
         if len(self._kept) == HEAD:
             self._kind, self._left = self._kept[0], int.from_bytes(self._kept[1:], "big")
             self._kept.clear()
+            self._bare += self._kind != DATA or self._left == 0
+            if self._bare > MAX_BARE:
+                raise Junk("frames")
             if self._kind == END and self._left == 0 and not self.ended:
                 self.ended = True
                 # As asyncio's own transports: who does not want to go on writing is closed.

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from jupyter_sessmgr.manager import agentwords
 from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.agentstream import BUFFER, DATA, END, MAX_WORDS, WORDS, head
+from jupyter_sessmgr.manager.agentstream import (
+    BUFFER,
+    DATA,
+    END,
+    MAX_BARE,
+    MAX_WORDS,
+    WORDS,
+    head,
+)
 from jupyter_sessmgr.manager.files import read_list
 from jupyter_sessmgr.model.errors import AgentError, NoSuchFile, NotRunning, SessmgrError
 from tests.plugins.agents import a_liar
@@ -153,6 +161,13 @@ def test_F10_a_flood_waits_for_its_reader():
 
     flood = frame(DATA, bytes(2**20)) * 64
     assert stream_with(OPENED + flood, waits) <= 4 * BUFFER
+
+
+@pytest.mark.parametrize("bare", [frame(DATA, b""), frame(WORDS, b"{}")], ids=["data", "words"])
+def test_F10_a_flood_of_nothing_is_the_streams_end(bare):
+    """Frames that fill no buffer would keep the server busy for as long as an agent likes."""
+    outcome = stream_with(OPENED + bare * (MAX_BARE + 1) + frame(DATA, b"late"), all_of)
+    assert isinstance(outcome, AgentError)
 
 
 def test_F10_an_answer_without_end_is_left():
