@@ -43,6 +43,8 @@ from jupyter_sessmgr.rest.operations import Parameter, Reply, operation
 FORM_ROOM = 2**20
 #: Bytes over the limit that are read and thrown away, so that the answer is heard.
 PASSED_OVER = 2**26
+#: Bytes of a form that are read to their end before a stranger is refused.
+SMALL_FORM = 2**16
 _READING = (InvalidRequest, SessionNotFound, NoSuchFile, NotAllowed, NotRunning, AgentError)
 _READING_NOW = (*_READING, AgentUnavailable)
 
@@ -218,6 +220,21 @@ class UploadHandler(BackendAIHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]  # as APIHandler
         """Ask who it is, and whether they may, before any of the body is taken."""
+        try:
+            await self._admit()
+        except (SessmgrError, HTTPError) as error:
+            # Told after the body: who still sends does not listen, and would hear of a reset.
+            # Nobody unknown gets more than a little read, though.
+            is_small = 0 < self._declared() <= SMALL_FORM
+            if self.request.method != "POST" or not is_small:
+                raise
+            self._trouble = error
+
+    def _declared(self) -> int:
+        length = self.request.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdigit() else 0
+
+    async def _admit(self) -> None:
         await super().prepare()
         if self.request.method != "POST":
             return
@@ -229,13 +246,12 @@ class UploadHandler(BackendAIHandler):
         connection: Any = self.request.connection
         connection.set_max_body_size(self._most + PASSED_OVER)
         try:
-            if int(self.request.headers.get("Content-Length", "0")) > self._most:
+            if self._declared() > self._most:
                 raise self._too_large()
             self._reader = MultipartReader(self.request.headers.get("Content-Type", ""))
             self._session_id = self.find_live(self.path_args[0]).id
         except (SessmgrError, HTTPError) as error:
-            # Told after the body: who still sends does not listen, and would hear of a reset.
-            self._trouble = error
+            self._trouble = error  # a known person may be heard to the end
 
     def _check_content_type(self) -> None:
         """Leave it to the reader. Jupyter's own token against forged requests has to be there."""
