@@ -1,4 +1,8 @@
-"""Handlers of files inside sessions."""
+"""Handlers of files inside sessions.
+
+They ask the authorizer for "execute": a place's files include what its code runs on, so whoever
+reads and writes them may as well run code there (THREATS E3).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from typing import Any
 from uuid import uuid4
 
 from jupyter_core.utils import ensure_async
-from jupyter_server.auth.decorator import authorized
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated, stream_request_body
 
@@ -38,6 +41,7 @@ from jupyter_sessmgr.rest.backendai.file_wire import (
 from jupyter_sessmgr.rest.base import AUTH_RESOURCE
 from jupyter_sessmgr.rest.multipart import Begin, Data, End, Event, MultipartReader
 from jupyter_sessmgr.rest.operations import Parameter, Reply, operation
+from jupyter_sessmgr.rest.permissions import may_execute
 
 #: Bytes that a form's own lines may have, besides the files.
 FORM_ROOM = 2**20
@@ -53,7 +57,7 @@ class FilesHandler(BackendAIHandler):
     """``{root}/session/:id/files``."""
 
     @authenticated
-    @authorized
+    @may_execute
     @operation(
         parameters=(
             Parameter("path", str, "The folder; stock clients put it into a JSON body."),
@@ -112,7 +116,7 @@ class DownloadHandler(_SendingHandler):
     """``{root}/session/:id/download``."""
 
     @authenticated
-    @authorized
+    @may_execute
     @operation(
         parameters=(
             Parameter("files", list[str], "Paths; stock clients put them into a JSON body."),
@@ -126,7 +130,7 @@ class DownloadHandler(_SendingHandler):
         await self._send(reference)
 
     @authenticated
-    @authorized
+    @may_execute
     @operation(
         parameters=(OWNER_PARAMETER,),
         body=types.DownloadBody,
@@ -171,7 +175,7 @@ class DownloadSingleHandler(_SendingHandler):
     """``{root}/session/:id/download_single``."""
 
     @authenticated
-    @authorized
+    @may_execute
     @operation(
         parameters=(
             Parameter("file", str, "Its path; it may be in a JSON body as well."),
@@ -185,7 +189,7 @@ class DownloadSingleHandler(_SendingHandler):
         await self._send(reference)
 
     @authenticated
-    @authorized
+    @may_execute
     @operation(
         parameters=(OWNER_PARAMETER,),
         body=types.SingleBody,
@@ -240,7 +244,7 @@ class UploadHandler(BackendAIHandler):
             return
         if self.current_user is None:
             raise HTTPError(HTTPStatus.FORBIDDEN)
-        allowed = self.authorizer.is_authorized(self, self.current_user, "write", AUTH_RESOURCE)
+        allowed = self.authorizer.is_authorized(self, self.current_user, "execute", AUTH_RESOURCE)
         if not await ensure_async(allowed):
             raise HTTPError(HTTPStatus.FORBIDDEN)
         connection: Any = self.request.connection
@@ -282,7 +286,7 @@ class UploadHandler(BackendAIHandler):
                 self._count += 1
 
     @authenticated
-    @authorized
+    @may_execute
     @operation(
         parameters=(OWNER_PARAMETER,),
         body=types.UploadForm,
