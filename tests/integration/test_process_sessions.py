@@ -9,6 +9,7 @@ import pytest
 from traitlets.config import Config
 
 from jupyter_sessmgr.model.errors import NotRunning
+from jupyter_sessmgr.model.naming import service_path
 from tests.plugins.managers import managed, run_code, running
 from tests.plugins.processes import ISOLATIONS, nothing_left
 
@@ -92,9 +93,10 @@ async def test_the_built_in_jupyter_asks_for_its_own_token(state_dir):
         assert state.running, state
         token = manager.services.token(session.id, "jupyter")
         assert token not in state.log_tail
+        path = service_path("/", session.id, "jupyter")
         for given, status in (("wrong", b"403"), (token, b"200")):
             reader, writer = await manager.services.open_stream(session.id, state.port)
-            head = f"GET /api/status HTTP/1.0\r\nAuthorization: token {given}\r\n\r\n"
+            head = f"GET {path}api/status HTTP/1.0\r\nAuthorization: token {given}\r\n\r\n"
             writer.write(head.encode())
             assert status in (await reader.read()).split(b"\r\n")[0]
             writer.close()
