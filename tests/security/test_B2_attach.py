@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from jupyter_sessmgr.model.requests import CreateRequest
@@ -24,6 +26,13 @@ def state(app, session_id):
     )
 
 
+async def is_at_rest(app, session_id):
+    """Whether the kernel has answered all that was asked when it was listed."""
+    before = app.sessions.activity.of(session_id).active_at
+    await asyncio.sleep(0.3)
+    return app.sessions.activity.of(session_id).active_at == before
+
+
 async def prepared(app):
     made = await app.create(name="some-session")
     one = made["sessionId"]
@@ -33,6 +42,7 @@ async def prepared(app):
     await eventually(lambda: manager.execution_state == "idle")
     await eventually(lambda: app.sessions.activity.of(one).busy is False)
     forget(app, one)
+    await eventually(lambda: is_at_rest(app, one))
     return one, {"Cookie": await app.log_in()}
 
 
