@@ -58,7 +58,7 @@ def test_an_ended_kernel_says_why(labs, lab):
     # JupyterLab says that it restarts; the session is the same one.
     expect(person.page.get_by_text(re.compile("Kernel Restarting"))).to_be_visible(timeout=PATIENCE)
     person.accept()
-    # A cell that is run at once waits for the new kernel.
+    person.wait_ready()
     expect(person.run("print('again')")).to_have_text("again", timeout=PATIENCE)
 
 
