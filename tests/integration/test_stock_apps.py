@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 import time
 
 import pytest
@@ -13,8 +10,7 @@ import requests
 
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from tests.plugins.agents import free_ports
-from tests.plugins.clients import CLIENTS
-from tests.plugins.server import ROOT
+from tests.plugins.clients import CLIENTS, add_pair
 
 pytestmark = pytest.mark.docker
 
@@ -22,16 +18,7 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def pair(docker_server):
     """Add a key pair to the running server."""
-    state_dir = f"--ComputeSessionManager.state_dir={docker_server.state_dir}"
-    done = subprocess.run(
-        [sys.executable, "-m", "jupyter_sessmgr.cli", "keypair", "add", "--json", state_dir],
-        cwd=ROOT,
-        env={**os.environ, "JUPYTER_NO_CONFIG": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return add_pair(docker_server)
 
 
 @pytest.mark.parametrize("version", CLIENTS[1:])

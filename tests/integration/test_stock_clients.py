@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
-from tests.plugins.clients import CLIENTS
-from tests.plugins.server import ROOT
+from tests.plugins.clients import CLIENTS, add_pair
 
 pytestmark = pytest.mark.docker
 NAME = "stock-session"
@@ -23,16 +19,7 @@ PORTS = ["jupyter", "tensorboard"]
 @pytest.fixture(scope="module")
 def pair(docker_server):
     """Add a key pair to the running server, as a person does."""
-    state_dir = f"--ComputeSessionManager.state_dir={docker_server.state_dir}"
-    done = subprocess.run(
-        [sys.executable, "-m", "jupyter_sessmgr.cli", "keypair", "add", "--json", state_dir],
-        cwd=ROOT,
-        env={**os.environ, "JUPYTER_NO_CONFIG": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return add_pair(docker_server)
 
 
 @pytest.fixture(scope="module", params=CLIENTS)

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
-from tests.plugins.clients import CLIENTS
-from tests.plugins.server import ROOT
+from tests.plugins.clients import CLIENTS, add_pair
 
 
 @pytest.fixture(scope="module")
 def pair(shared_server):
-    state_dir = f"--ComputeSessionManager.state_dir={shared_server.state_dir}"
-    done = subprocess.run(
-        [sys.executable, "-m", "jupyter_sessmgr.cli", "keypair", "add", "--json", state_dir],
-        cwd=ROOT,
-        env={**os.environ, "JUPYTER_NO_CONFIG": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return add_pair(shared_server)
 
 
 @pytest.mark.parametrize("version", CLIENTS[:-1])

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.server import ROOT
+
 HERE = Path(__file__).resolve().parents[1] / "clients"
 CLIENTS = sorted(path.stem for path in HERE.glob("*.txt"))
 #: The newest runs on no other.
@@ -90,6 +92,20 @@ class StockClient:
         done = self.run("python", HERE / "drive.py", *words)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+
+def add_pair(server):
+    """Add a key pair to a running server, as a person does; return what was printed."""
+    state_dir = f"--ComputeSessionManager.state_dir={server.state_dir}"
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter_sessmgr.cli", "keypair", "add", "--json", state_dir],
+        cwd=ROOT,
+        env={**os.environ, "JUPYTER_NO_CONFIG": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")
