@@ -46,7 +46,12 @@ async def speak(info, keys):
         socket.linger = 0
         socket.connect(url(info, "shell"))
         session = Session(key=info["key"])
-        await socket.send_multipart(session.serialize(session.msg("kernel_info_request")))
+        frames = session.serialize(session.msg("kernel_info_request"))
+        try:
+            # A handshake that failed leaves the socket nobody to send to, and it waits for one.
+            await asyncio.wait_for(socket.send_multipart(frames), 1.5)
+        except asyncio.TimeoutError:
+            return False
         return bool(await socket.poll(1500))
 
 

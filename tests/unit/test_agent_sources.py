@@ -28,9 +28,20 @@ TOO_NEW_OR_GONE = {
 }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_syntax_is_of_python_3_8(path):
-    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+def test_syntax_is_of_python_3_8():
+    """In a process of its own: Python 3.11 fails to parse where a collection interrupts it."""
+    check = (
+        "import ast, sys\n"
+        "for path in sys.argv[1:]:\n"
+        "    ast.parse(open(path, encoding='utf-8').read(), path, feature_version=(3, 8))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", check, *FILES],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
