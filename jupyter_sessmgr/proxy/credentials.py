@@ -16,7 +16,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def ours(handler: Any) -> Callable[[str, str], bool]:
     """Make the judge of `headers.request_headers`: whether a value opens this server."""
-    provider = handler.identity_provider
+    provider = handler.settings["identity_provider"]
     cookie: str = provider.get_cookie_name(handler)  # an admin may choose it
     known = [token for token in (provider.token, _shown(provider, handler)) if token]
     # A provider of another's own knows tokens that we cannot know, such as a Hub's.

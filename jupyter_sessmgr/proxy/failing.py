@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
+from logging import Logger
 from types import TracebackType
 from typing import Any
 
-from jupyter_server.base.handlers import JupyterHandler
+from tornado.web import RequestHandler
 
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.proxy import pages
+from jupyter_sessmgr.proxy.headers import Pairs
 from jupyter_sessmgr.proxy.http import write_head
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 
 _UNAVAILABLE = 503
 
 
-class Failing(JupyterHandler):
-    """Answers errors: a page for people, JSON for programs, never the request's own words raw."""
+class Failing(RequestHandler):
+    """Answers errors: a page for people, JSON for programs, never the request's own words raw.
+
+    No `JupyterHandler`: that would refuse the hosts of services.
+    """
+
+    @property
+    def log(self) -> Logger:
+        """Jupyter's log."""
+        log: Logger = self.settings["serverapp"].log
+        return log
+
+    def guarded(self, headers: Pairs) -> list[tuple[str, str]]:
+        """Add what keeps the page apart; the tightest, as long as nothing is known."""
+        return isolation_headers(Isolation.SANDBOX, headers)
 
     @property
     def is_navigation(self) -> bool:
@@ -45,6 +60,7 @@ class Failing(JupyterHandler):
             headers.append(("Retry-After", str(min(problem.retry_after, pages.RETRY))))
         if self.is_navigation:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
+            headers.append(("Content-Security-Policy", pages.POLICY))
             body = pages.page(
                 problem.title,
                 problem.message,
@@ -56,7 +72,7 @@ class Failing(JupyterHandler):
             body = json.dumps({"title": problem.title, "msg": problem.message})
         if self._headers.get("Connection") == "close":
             headers.append(("Connection", "close"))
-        write_head(self, problem.status, "", isolation_headers(Isolation.SANDBOX, headers))
+        write_head(self, problem.status, "", self.guarded(headers))
         self.finish(body)
 
     def log_exception(

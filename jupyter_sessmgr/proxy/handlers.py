@@ -6,6 +6,7 @@ import re
 import time
 from urllib.parse import unquote
 
+from jupyter_server.base.handlers import JupyterHandler
 from tornado.httputil import url_concat
 from tornado.web import HTTPError, stream_request_body
 
@@ -31,7 +32,7 @@ _TICKET = re.compile(r"/sessmgr/s/([^/]+)/(.*)", re.DOTALL)
 
 @answering
 @stream_request_body
-class ServiceHandler(PassingHandler):
+class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # ours go first
     """``{root}/session/{reference}/service/{service}/…``, for who is logged in."""
 
     auth_resource = AUTH_RESOURCE
@@ -69,7 +70,7 @@ class ServiceHandler(PassingHandler):
 
     async def _check_allowed(self) -> None:
         """Check who asks, from where, and whether the server's authorizer agrees."""
-        waiting = super(PassingHandler, self).prepare()
+        waiting = JupyterHandler.prepare(self)
         if waiting is not None:
             await waiting
         if self.current_user is None:
@@ -89,7 +90,7 @@ class ServiceHandler(PassingHandler):
 
 @answering
 @stream_request_body
-class TicketHandler(PassingHandler):
+class TicketHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # ours go first
     """``{root}/s/{ticket}/…``: pages in a sandbox, whose requests carry no cookie."""
 
     async def recognise(self) -> Wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -14,11 +14,12 @@ from tornado.web import RequestHandler
 
 from jupyter_sessmgr.model.errors import ServiceError, ServiceTimeout
 from jupyter_sessmgr.proxy.bodies import PassingBody
-from jupyter_sessmgr.proxy.headers import Passage, response_headers
-from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
+from jupyter_sessmgr.proxy.headers import Pairs, Passage, response_headers
 from jupyter_sessmgr.proxy.target import Target
 from jupyter_sessmgr.proxy.upstream import Upstream
 
+#: Adds what keeps a page apart to headers that are otherwise ready: `passing.Wanted.guarded`.
+Guard = Callable[[Pairs], list[tuple[str, str]]]
 #: Statuses that end an answer.
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 
@@ -58,7 +59,7 @@ class Exchange:
         if self.body is not None:
             self.body.drop()
 
-    async def answer(self, passage: Passage, isolation: Isolation) -> None:
+    async def answer(self, passage: Passage, guard: Guard) -> None:
         """Write the service's answer.
 
         Raises
@@ -69,7 +70,7 @@ class Exchange:
         """
         response = await self._head()
         try:
-            self._write_head(response, passage, isolation)
+            self._write_head(response, passage, guard)
             await self._pass_on(response)
         finally:
             response.close()
@@ -94,13 +95,11 @@ class Exchange:
             raise ServiceError("The service answered nonsense.")
         return response
 
-    def _write_head(
-        self, response: aiohttp.ClientResponse, passage: Passage, isolation: Isolation
-    ) -> None:
+    def _write_head(self, response: aiohttp.ClientResponse, passage: Passage, guard: Guard) -> None:
         raw = [
             (name.decode("latin1"), value.decode("latin1")) for name, value in response.raw_headers
         ]
-        headers = isolation_headers(isolation, response_headers(raw, passage))
+        headers = guard(response_headers(raw, passage))
         write_head(self._handler, response.status, response.reason or "", headers)
 
     async def _pass_on(self, response: aiohttp.ClientResponse) -> None:

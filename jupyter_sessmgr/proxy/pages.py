@@ -6,6 +6,8 @@ from html import escape
 
 #: Seconds after which a page of a service that is starting asks again.
 RETRY = 2
+#: What our own pages may do: nothing but look nice.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -16,9 +16,9 @@ from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.proxy.credentials import ours
 from jupyter_sessmgr.proxy.failing import Failing
-from jupyter_sessmgr.proxy.headers import Passage, request_headers, without_token
+from jupyter_sessmgr.proxy.headers import Pairs, Passage, request_headers, without_token
 from jupyter_sessmgr.proxy.http import Exchange, write_head
-from jupyter_sessmgr.proxy.isolation import Isolation
+from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.joining import Joining
 from jupyter_sessmgr.proxy.settings import ServiceProxy
 from jupyter_sessmgr.proxy.target import Starts, Target
@@ -76,15 +76,25 @@ class Wanted:
     #: Path of the service's pages as this browser sees it.
     prefix: str
     isolation: Isolation
+    #: Jupyter's origin, for a service that has a host of its own.
+    home: str = ""
+    #: Cookie by which the browser goes on to be known there; "" while the one it has will do.
+    renewal: str = ""
+
+    def guarded(self, headers: Pairs) -> list[tuple[str, str]]:
+        """Add what keeps the page apart."""
+        told = isolation_headers(self.isolation, headers, self.home)
+        return [*told, ("Set-Cookie", self.renewal)] if self.renewal else told
 
 
 class Answered(Exception):
     """The answer is known without the service: a redirect, or a browser's question."""
 
-    def __init__(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]], body: str = "") -> None:
         super().__init__(status)
         self.status = status
         self.headers = headers
+        self.body = body
 
 
 def sent_to(place: str) -> Answered:
@@ -92,7 +102,7 @@ def sent_to(place: str) -> Answered:
     return Answered(302, [("Location", place), ("Cache-Control", "no-store")])
 
 
-class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_origin
+class PassingHandler(Joining, Failing):
     """Passes requests and websockets to a service. Subclasses say who may: `recognise`."""
 
     SUPPORTED_METHODS = (*JupyterHandler.SUPPORTED_METHODS, *_WEBDAV)
@@ -112,9 +122,19 @@ class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_
         return proxy
 
     @property
+    def base_url(self) -> str:
+        """Path of the Jupyter server."""
+        base_url: str = self.settings["base_url"]
+        return base_url
+
+    @property
     def is_socket(self) -> bool:
         """Whether a websocket is asked for."""
         return self.request.headers.get("Upgrade", "").lower() == "websocket"
+
+    def guarded(self, headers: Pairs) -> list[tuple[str, str]]:
+        """Add what keeps the page apart."""
+        return self._wanted.guarded(headers) if self._wanted else super().guarded(headers)
 
     def ticket_key(self, session: ComputeSession, service: str) -> str:
         """Return what tickets to a service of a session's present place are signed with."""
@@ -130,7 +150,7 @@ class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_
         """
         raise NotImplementedError
 
-    async def prepare(self) -> None:  # type: ignore[override]  # as JupyterHandler
+    async def prepare(self) -> None:
         """Begin to pass the request on, or note why not."""
         try:
             await self._begin()
@@ -193,14 +213,14 @@ class PassingHandler(Joining, Failing):  # type: ignore[misc]  # both say check_
         """Pass the service's answer back, or open the websocket. What every method does."""
         if isinstance(self._refusal, Answered):
             write_head(self, self._refusal.status, "", self._refusal.headers)
-            self.finish()
+            self.finish(self._refusal.body or None)
         elif self._refusal is not None:
             raise self._refusal
         elif self.is_socket:
             await self.join(*args)
         elif self._exchange is not None and self._wanted is not None:
             try:
-                await self._exchange.answer(self._passage, self._wanted.isolation)
+                await self._exchange.answer(self._passage, self._wanted.guarded)
             finally:
                 self._exchange.end()
 
