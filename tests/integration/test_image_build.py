@@ -85,7 +85,7 @@ def test_a_named_base_that_is_not_to_be_had_is_an_error(docker_host, recipe):
 @docker
 def test_the_reference_image_runs_read_only_as_any_user(docker_api, reference_image):
     code = (
-        "import json, os, site, sys, ipykernel, ipywidgets, jupyter_server, matplotlib, tensorboard;"
+        "import json, os, site, sys, ipykernel, ipywidgets, jupyterlab, matplotlib, tensorboard;"
         "from jupyter_client.kernelspec import KernelSpecManager as M;"
         "spec = M().get_kernel_spec('python3');"
         "print(json.dumps([os.getuid(), site.ENABLE_USER_SITE, spec.argv[0], spec.metadata]))"
@@ -116,6 +116,7 @@ def test_the_reference_image_says_what_it_needs(docker_api, reference_image):
     image = describe(reference_image, "", config["Labels"])
     assert [(port.name, port.ports) for port in image.service_ports] == [
         ("jupyter", (8081,)),
+        ("jupyterlab", (8090,)),
         ("tensorboard", (6006,)),
     ]
     assert (image.min_cpu, image.min_mem) == (1, 256 * 2**20)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.docker
 NAME = "stock-session"
 #: As an image is spelled in replies.
 IMAGE = f"{REFERENCE_IMAGE}:latest"
-PORTS = ["jupyter", "tensorboard"]
+PORTS = ["jupyter", "jupyterlab", "tensorboard"]
 
 
 @pytest.fixture(scope="module")
