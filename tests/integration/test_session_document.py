@@ -289,7 +289,7 @@ def test_create_status_is_TERMINATED_when_it_was_ended_meanwhile(server):
 
 def test_create_servicePorts_are_those_of_the_image(server, lasting):
     told = {port["name"]: port["protocol"] for port in lasting["servicePorts"]}
-    assert told == {"jupyter": "http", "jupyterlab": "http", "tensorboard": "http"}
+    assert told == {"jupyter": "http", "tensorboard": "http"}
 
 
 def test_create_servicePorts_are_empty_when_enqueued_only(server):
