@@ -9,6 +9,7 @@ need busybox busybox-static
 need curl curl
 need chromium chromium
 need debootstrap debootstrap
+command -v firefox >/dev/null || need firefox-esr firefox-esr
 need ip iproute2
 need iptables iptables
 need podman podman

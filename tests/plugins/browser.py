@@ -1,4 +1,4 @@
-"""A real browser at a real JupyterLab: Chromium, driven by Playwright, as a person would."""
+"""Real browsers at real servers: Chromium and Firefox, driven by Playwright, as a person would."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import re
 import shutil
 import time
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.plugins import firefox as firefoxes
 from tests.plugins.server import ROOT, merge
 
 #: Where the README's pictures go when this is set.
@@ -25,29 +27,54 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # In place of Playwright's own list, which takes their storage from frames of other sites.
+    "--disable-features=MediaRouter,OptimizationHints,HttpsUpgrades",
 )
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """Start a browser for the tests of a module."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+def _program(*names):
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        assert not os.environ.get("CI"), "CI must have Chromium: apt-get install chromium"
-        pytest.skip("no Chromium here: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
+        assert not os.environ.get("CI"), f"CI must have a {names[0]}: scripts/test-needs.sh"
+        pytest.skip(f"no {names[0]} here: apt-get install {names[0]}")
+    return path
 
 
-@pytest.fixture
-def page(chromium):
-    """Open a fresh window; fail when code of ours raised an error nobody caught."""
-    context = chromium.new_context(viewport={"width": 1200, "height": 680})
+@pytest.fixture(scope="module")
+def playwright():
+    """Run the driver of browsers."""
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright):
+    """Start Chromium for the tests of a module."""
+    path = _program("chromium", "chromium-browser", "google-chrome")
+    browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def firefox(playwright, tmp_path_factory):
+    """Start Firefox for the tests of a module."""
+    path = _program("firefox-esr", "firefox")
+    browser = firefoxes.launch(playwright, path, tmp_path_factory.mktemp("firefox"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def browser(request):
+    """Give each browser in turn, as Playwright's `Browser`."""
+    return request.getfixturevalue(request.param)
+
+
+@contextmanager
+def fresh_window(browser):
+    """Open a window of a new person, who has no cookies; fail when code of ours broke in it."""
+    context = browser.new_context(viewport={"width": 1200, "height": 680})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     errors = []
@@ -57,6 +84,28 @@ def page(chromium):
     finally:
         context.close()
     assert [error for error in errors if "jupyter-sessmgr" in error] == []
+
+
+@pytest.fixture
+def page(chromium):
+    """Open a fresh window of Chromium."""
+    with fresh_window(chromium) as page:
+        yield page
+
+
+@pytest.fixture
+def tab(browser):
+    """Open a fresh window of each browser in turn."""
+    with fresh_window(browser) as page:
+        yield page
+
+
+def picture(page, name):
+    """Take a picture for the documents, when they are being made."""
+    if PICTURES:
+        folder = ROOT / "docs" / "images"
+        folder.mkdir(exist_ok=True)
+        page.screenshot(path=folder / name)
 
 
 @pytest.fixture
@@ -176,10 +225,7 @@ class Lab:
 
     def picture(self, name):
         """Take a picture for the documents, when they are being made."""
-        if PICTURES:
-            folder = ROOT / "docs" / "images"
-            folder.mkdir(exist_ok=True)
-            self.page.screenshot(path=folder / name)
+        picture(self.page, name)
 
 
 @pytest.fixture
