@@ -161,7 +161,8 @@ def _origin(headers: Pairs, passage: Passage) -> Iterable[tuple[str, str]]:
     """Call the service's own pages its own; another origin stays what it is."""
     for name, value in headers:
         if name.lower() == "origin":
-            own = value.lower() == f"{passage.scheme}://{passage.host}".lower()
+            # Not by its scheme: where a proxy ends TLS, the server may not know of that.
+            own = value.partition("://")[2].lower() == passage.host.lower()
             # A page in a sandbox has no origin of its own.
             yield name, f"http://{passage.upstream}" if own or value == "null" else value
 
