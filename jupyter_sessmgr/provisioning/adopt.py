@@ -101,11 +101,24 @@ class KernelAdopter:
         if not isinstance(event, StatusChanged) or event.session.owner != self._home.owner:
             return
         session = event.session
-        if session.status is SessionStatus.RESTARTING and session.id in self._kernels:
-            held = _held(self._kernels.get_kernel(session.id))
-            if held is not None and not held.restarting:
-                tell_restarted(session.id)  # another door's wish: Jupyter does not know
+        if session.id in self._kernels:
+            self._note_restart(event.before, session)
         self._due.put_nowait(session.id)
+
+    def _note_restart(self, before: SessionStatus | None, session: ComputeSession) -> None:
+        """Follow a listed kernel's restart, whoever wished for it."""
+        manager = self._kernels.get_kernel(session.id)
+        held = _held(manager)
+        if held is None:
+            return
+        if session.status is SessionStatus.RESTARTING:
+            # What is known is of the kernel before: without this, one that ended in a cell is
+            # busy until a cell is run, since Jupyter may listen too late for the first words.
+            manager.execution_state = "starting"
+            if not held.restarting:
+                tell_restarted(session.id)  # another door's wish: Jupyter does not know
+        elif before is SessionStatus.RESTARTING and session.status is SessionStatus.RUNNING:
+            self._start(_learn_state(manager, "starting"), f"sessmgr-probe-{session.id}")
 
     async def _work(self) -> None:
         while True:
@@ -138,7 +151,7 @@ class KernelAdopter:
         # would be culled, and websockets would wait for it.
         suspended = session.status is SessionStatus.SUSPENDED
         manager.execution_state = "idle" if suspended else "busy"
-        self._start(_learn_state(manager), f"sessmgr-probe-{session.id}")
+        self._start(_learn_state(manager, manager.execution_state), f"sessmgr-probe-{session.id}")
         self._log.info("Session %s is listed as kernel %s.", session.name, session.id)
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -209,8 +222,8 @@ def _held(manager: Any) -> Held | None:
     return held if isinstance(held, Held) else None
 
 
-async def _learn_state(manager: Any) -> None:
-    """Wait until a kernel answers, and note that it is idle then."""
+async def _learn_state(manager: Any, until_then: str) -> None:
+    """Wait until a kernel answers; note that it is idle then, if no more than a guess is known."""
     channel = manager.connect_shell()
     answered = asyncio.Event()
     try:
@@ -218,7 +231,7 @@ async def _learn_state(manager: Any) -> None:
         manager.session.send(channel, "kernel_info_request")
         async with asyncio.timeout(STATE_TIMEOUT):
             await answered.wait()
-        if manager.execution_state == "busy":
+        if manager.execution_state == until_then:
             manager.execution_state = "idle"
     except TimeoutError:
         return

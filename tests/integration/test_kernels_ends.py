@@ -150,6 +150,36 @@ async def test_sessions_without_a_kernel_are_not_listed_and_refused_in_words(one
     assert one.sessions.find(bare.id, owner).status is SessionStatus.RUNNING
 
 
+@pytest.mark.parametrize("way", ["died", "restarted"])
+async def test_a_kernel_that_comes_back_is_not_listed_as_busy_with_the_old_ones_cell(one, way):
+    await one.extension.opener.ready()
+    owner = one.extension.owner
+    session = await running(one.sessions, owner)
+    await eventually(lambda: session.id in one.app.kernel_manager)
+    listed = one.app.kernel_manager.get_kernel(session.id)
+    await eventually(lambda: listed.execution_state == "idle")
+    asking = listed.client()
+    asking.start_channels()
+    try:
+        asking.execute("import time; time.sleep(600)")
+        await eventually(lambda: listed.execution_state == "busy")
+        # Jupyter hears the next kernel only after its first words.
+        ear = listed._activity_stream.socket
+        address = ear.last_endpoint.decode()
+        ear.disconnect(address)
+        if way == "died":
+            await one.sessions.signal(session.id, 9)
+        else:
+            await one.sessions.restart(session.id, 60)
+        await eventually(lambda: one.sessions.find(session.id, owner).generation > 1)
+        assert (await one.sessions.settled(session.id, 60)).status is SessionStatus.RUNNING
+        await asking.kernel_info(reply=True, timeout=30)
+        ear.connect(address)
+        await eventually(lambda: listed.execution_state == "idle", timeout=20)
+    finally:
+        asking.stop_channels()
+
+
 async def test_small_messages_leave_the_server_at_once(one):
     await one.extension.opener.ready()
     reply = await one.ask("POST", "api/kernels", body={"name": KERNEL})
