@@ -26,6 +26,7 @@ from jupyter_events import EventLogger
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.gateway.gateway_client import GatewayClient
 from jupyter_server.serverapp import ServerApp
+from tornado.routing import Rule
 from traitlets import Bool, Enum, Float, List, Set, Unicode, default
 from traitlets.config import Config
 
@@ -43,6 +44,10 @@ from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_ke
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
+from jupyter_sessmgr.proxy.choosing import Chooser
+from jupyter_sessmgr.proxy.hosts import AnyServiceHost
+from jupyter_sessmgr.proxy.loopback import hold_loopback
+from jupyter_sessmgr.proxy.own_host import HostHandler
 from jupyter_sessmgr.proxy.passing import SETTINGS_KEY as PROXY
 from jupyter_sessmgr.proxy.passing import Proxy
 from jupyter_sessmgr.proxy.routes import proxy_routes
@@ -252,9 +257,11 @@ class SessMgrApp(ExtensionApp):
         self.settings[ATTACH_API] = AttachApi(parent=self)
         self.settings["kernel_websocket_connection_class"] = channels_class(server)
         self.sessions.services.base_url = server.base_url
+        proxy_settings = ServiceProxy(parent=self)
         self.proxy = self.settings[PROXY] = Proxy(
             sessions=self.sessions,
-            settings=ServiceProxy(parent=self),
+            settings=proxy_settings,
+            chooser=Chooser(proxy_settings, self.sessions, self.log),
             upstream=Upstream(self.sessions.services.open_stream),
             starts=Starts(self.sessions),
             owner_of=self.settings[SETTINGS_KEY].owners.of,
@@ -268,10 +275,15 @@ class SessMgrApp(ExtensionApp):
         table = routes(document_routes=self.document_routes)
         self.handlers.extend((route.pattern, route.handler) for route in table)
         self.handlers.extend(proxy_routes(ROOT))
+        # First of all rules: added as others are, extensions loaded earlier would answer there.
+        router = self._server().web_app.default_router
+        router.rules.insert(0, Rule(AnyServiceHost(), HostHandler))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on opening, when the engine did not answer before the server listened."""
-        accept_bursts(getattr(serverapp, "http_server", None))
+        http_server = getattr(serverapp, "http_server", None)
+        self.proxy.chooser.loopback_trouble = hold_loopback(http_server)
+        accept_bursts(http_server)
         self.opener.begin()
 
     async def stop_extension(self) -> None:

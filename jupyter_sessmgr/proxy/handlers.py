@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from urllib.parse import unquote
 
@@ -13,7 +14,11 @@ from tornado.web import HTTPError, stream_request_body
 from jupyter_sessmgr.model.errors import SessionNotFound
 from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.proxy import pages
+from jupyter_sessmgr.proxy.choosing import NO_HOSTS, Choice
 from jupyter_sessmgr.proxy.credentials import is_own_page
+from jupyter_sessmgr.proxy.handover import Handover
+from jupyter_sessmgr.proxy.hosts import ENTER, PROBE, label_of
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.passing import (
     Answered,
@@ -22,7 +27,7 @@ from jupyter_sessmgr.proxy.passing import (
     answering,
     sent_to,
 )
-from jupyter_sessmgr.proxy.target import find_session
+from jupyter_sessmgr.proxy.target import check_declared, find_session
 from jupyter_sessmgr.proxy.tickets import LIFETIME, Ticket, is_genuine, read_ticket, write_ticket
 
 AUTH_RESOURCE = "sessmgr"
@@ -50,23 +55,63 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
         prefix = service_path(self.base_url, session.id, service)
         if not match[3]:
             raise sent_to(prefix + self.own_query())
-        isolation = self.proxy.settings.of(service)
-        if isolation is Isolation.SANDBOX and self.is_navigation:
-            ticket = Ticket(
-                owner=owner,
-                session_id=session.id,
-                service=service,
-                expires=int(time.time()) + LIFETIME,
-            )
+        choice = await self.proxy.chooser.choose(self.request, session, service)
+        if choice.isolation is not Isolation.SAME_ORIGIN and self.is_navigation:
+            await check_declared(self.proxy.sessions, session, service)
+            ticket = self._ticket(owner, session, service)
+            page = match[3] + self.own_query()
+            if choice.suffix is not None:
+                raise self._handed_over(choice, ticket, page)
             shown = write_ticket(ticket, self.ticket_key(session, service))
-            raise sent_to(f"{self.base_url}sessmgr/s/{shown}{match[3]}{self.own_query()}")
+            raise sent_to(f"{self.base_url}sessmgr/s/{shown}{page}")
+        kept_apart = choice.isolation is not Isolation.SAME_ORIGIN
         return Wanted(
             session=session,
             service=service,
             path=match[3].removeprefix("/"),
             prefix=prefix,
-            isolation=isolation,
+            # What is no page needs no host of its own; shown as one after all, it is nobody's.
+            isolation=Isolation.SANDBOX if kept_apart else choice.isolation,
         )
+
+    def _ticket(self, owner: str, session: ComputeSession, service: str) -> Ticket:
+        now = int(time.time())
+        return Ticket(
+            owner=owner,
+            session_id=session.id,
+            service=service,
+            expires=now + LIFETIME,
+            opened=now,
+            home=f"{self.request.protocol}://{self.request.host}",
+        )
+
+    def _handed_over(self, choice: Choice, ticket: Ticket, page: str) -> Answered:
+        """Answer with the page that leads to the service's own host."""
+        label = label_of(ticket.session_id, ticket.service)
+        origin = choice.suffix.origin(label) if choice.suffix else ""
+        code = self.proxy.handovers.issue(Handover(ticket=ticket, label=label, page=page))
+        challenge = secrets.token_urlsafe(16)
+        shown = pages.handing_over(
+            ticket.service,
+            {
+                "probe": f"{origin}{PROBE}?{challenge}",
+                "expected": self.proxy.proof(challenge, label),
+                "enter": f"{origin}{ENTER}?{code}",
+                "otherwise": f"{NO_HOSTS}=1; Path={self.base_url}; Max-Age=600; SameSite=Lax"
+                if choice.is_default
+                else "",
+                "trouble": f"This browser does not reach {origin}, where the service's pages are.",
+            },
+            origin,
+        )
+        headers = [
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Security-Policy", f"{shown.policy}; frame-ancestors 'self'"),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        return Answered(200, headers, shown.text)
 
     async def _check_allowed(self) -> None:
         """Check who asks, from where, and whether the server's authorizer agrees."""

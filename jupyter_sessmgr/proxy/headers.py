@@ -73,6 +73,10 @@ _WITHHELD = frozenset(
 _COOKIE = re.compile(r"\s*([^=;\s]+)\s*=\s*([^;]*)")
 #: Cookies of Jupyter and its Hub: never shown to a service, never set by one.
 _JUPYTERS = re.compile(r"_xsrf|username-.*|jupyterhub-.*|.*-hub-login", re.IGNORECASE)
+#: The same on a service's own host, where Jupyter sets none.
+_OWN = re.compile(r"__host-sessmgr|jupyterhub-.*|.*-hub-login", re.IGNORECASE)
+#: What we say of a cookie on a service's own host, instead of the service.
+_OURS_TO_SAY = frozenset({"domain", "samesite", "secure", "partitioned"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Signs that no header's value may have, and that tornado refuses to write.
 _CONTROLS = re.compile(r"[\0-\x1f\x7f]")
@@ -93,6 +97,8 @@ class Passage:
     upstream: str
     #: The same as everybody's: `prefix` may be a ticket's.
     home: str
+    #: The service has a host of its own, so its cookies are its own affair.
+    own_host: bool = False
     #: The service knows `home` and sees whole paths; others see what comes after it.
     whole_paths: bool = False
     #: What the service takes for its user's credentials; "" when it asks for none.
@@ -130,7 +136,7 @@ def request_headers(
     told.append(("Host", passage.upstream))
     told.extend(_origin(headers, passage))
     told.extend(_referer(headers, passage, is_ours))
-    cookie = "; ".join(_cookies(headers, is_ours))
+    cookie = "; ".join(_cookies(headers, passage, is_ours))
     if cookie:
         told.append(("Cookie", cookie))
     prefix = passage.prefix.rstrip("/")
@@ -196,12 +202,15 @@ def _is_our_token(piece: str, is_ours: Callable[[str, str], bool]) -> bool:
     return any(name == "token" and is_ours("token", value) for name, value in pairs)
 
 
-def _cookies(headers: Pairs, is_ours: Callable[[str, str], bool]) -> Iterable[str]:
+def _cookies(
+    headers: Pairs, passage: Passage, is_ours: Callable[[str, str], bool]
+) -> Iterable[str]:
+    jupyters = _OWN if passage.own_host else _JUPYTERS
     for name, value in headers:
         if name.lower() == "cookie":
             for piece in value.split(";"):
                 match = _COOKIE.fullmatch(piece)
-                if match is None or _JUPYTERS.fullmatch(match[1]) or is_ours("cookie", match[1]):
+                if match is None or jupyters.fullmatch(match[1]) or is_ours("cookie", match[1]):
                     continue
                 yield piece.strip()
 
@@ -213,7 +222,8 @@ def response_headers(headers: Pairs, passage: Passage) -> list[tuple[str, str]]:
     for name, value in headers:
         lower = name.lower()
         if lower == "set-cookie":
-            cookie = confined_cookie(value, passage.prefix)
+            own = passage.own_host
+            cookie = hosted_cookie(value) if own else confined_cookie(value, passage.prefix)
             if cookie:
                 told.append((name, cookie))
         elif lower == "location":
@@ -251,6 +261,23 @@ def confined_cookie(value: str, prefix: str) -> str:
     if ".." in inside or any(ord(sign) < 32 for sign in inside):  # noqa: PLR2004 - controls
         inside = prefix
     return "; ".join([pieces[0], *kept, f"Path={inside}"])
+
+
+def hosted_cookie(value: str) -> str:
+    """Keep a cookie on the service's own host, and in frames of it; "" for one named as ours.
+
+    Jupyter shows services in frames, where browsers send no others than these.
+    """
+    pieces = [piece.strip() for piece in value.split(";")]
+    match = _COOKIE.fullmatch(pieces[0])
+    if match is None or _OWN.fullmatch(match[1]):
+        return ""
+    kept = [
+        piece
+        for piece in pieces[1:]
+        if piece and piece.partition("=")[0].strip().lower() not in _OURS_TO_SAY
+    ]
+    return "; ".join([pieces[0], *kept, "Secure", "SameSite=None", "Partitioned"])
 
 
 def rewritten_location(value: str, passage: Passage) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 
 #: Seconds after which a page of a service that is starting asks again.
@@ -14,7 +18,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <title>{title}</title>
-{again}<style>
+{head}<style>
 body {{ font: 16px/1.5 system-ui, sans-serif; color: #333; background: #fff; margin: 15vh auto; \
 max-width: 34em; padding: 0 1em; }}
 h1 {{ font-size: 1.3em; }}
@@ -26,8 +30,32 @@ pre {{ background: #2a2a2a; }} }}
 <body role="status">
 <h1>{title}</h1>
 <p>{message}</p>
-{details}</body>
+{more}</body>
 </html>
+"""
+#: Goes to the service's own host when that is reached, and is this server's: another program of the
+#: machine may listen there, too.
+_HAND_OVER = """
+const reached = async () => {
+  const reply = await fetch(told.probe, {
+    credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(5000),
+  });
+  return (await reply.text()) === told.expected;
+};
+const otherwise = () => {
+  document.cookie = told.otherwise;
+  if (told.otherwise && document.cookie.includes(told.otherwise.split("=")[0])) {
+    location.reload();
+  } else {
+    document.querySelector("p").textContent = told.trouble;
+  }
+};
+reached().catch(() => false).then((here) => {
+  if (here) location.replace(told.enter + location.hash); else otherwise();
+});
+"""
+_TAKE_OVER = """
+location.replace(location.origin + told.page + location.hash);
 """
 
 
@@ -36,6 +64,49 @@ def page(title: str, message: str, *, details: str = "", again: bool = False) ->
     return _PAGE.format(
         title=escape(title),
         message=escape(message),
-        details=f"<pre>{escape(details)}</pre>\n" if details else "",
-        again=f'<meta http-equiv="refresh" content="{RETRY}">\n' if again else "",
+        more=f"<pre>{escape(details)}</pre>\n" if details else "",
+        head=f'<meta http-equiv="refresh" content="{RETRY}">\n' if again else "",
     )
+
+
+def handing_over(service: str, told: Mapping[str, str], origin: str) -> Scripted:
+    """Write the page at Jupyter's origin that sends a browser to a service's own host.
+
+    Parameters
+    ----------
+    told
+        ``probe`` and what it answers if all is well (``expected``); ``enter``, where to go then;
+        ``otherwise``, a cookie that asks to be shown the service in another way, or "" where there
+        is none; ``trouble``, what to say then.
+    origin
+        The service's.
+    """
+    return _scripted(f"Opening {service} …", _HAND_OVER, told, f"connect-src {origin}")
+
+
+def taking_over(service: str, page: str) -> Scripted:
+    """Write the first page on a service's own host: it goes on to the one that was wanted."""
+    return _scripted(f"Opening {service} …", _TAKE_OVER, {"page": page}, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """A page with a script, and the policy that lets this script run and no other."""
+
+    text: str
+    policy: str
+
+
+def _scripted(title: str, script: str, told: Mapping[str, str], more: str) -> Scripted:
+    nonce = secrets.token_urlsafe(16)
+    words = json.dumps(dict(told)).replace("<", "\\u003c")
+    text = _PAGE.format(
+        title=escape(title),
+        message="",
+        head="",
+        more=(
+            "<noscript>This page needs JavaScript.</noscript>\n"
+            f'<script nonce="{nonce}">const told = {words};{script}</script>\n'
+        ),
+    )
+    return Scripted(text, f"{POLICY}; script-src 'nonce-{nonce}'; {more}".rstrip("; "))

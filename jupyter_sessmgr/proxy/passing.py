@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -14,8 +17,10 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.proxy.choosing import Chooser
 from jupyter_sessmgr.proxy.credentials import ours
 from jupyter_sessmgr.proxy.failing import Failing
+from jupyter_sessmgr.proxy.handover import Handovers
 from jupyter_sessmgr.proxy.headers import Pairs, Passage, request_headers, without_token
 from jupyter_sessmgr.proxy.http import Exchange, write_head
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
@@ -50,14 +55,22 @@ class Proxy:
 
     sessions: ComputeSessionManager
     settings: ServiceProxy
+    chooser: Chooser
     upstream: Upstream
     starts: Starts
+    handovers: Handovers = field(default_factory=Handovers)
+    #: Proves to our own page that a service's host leads to this process.
+    probe_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     #: Names the owner of what an authenticated user may see.
     owner_of: Callable[[Any], str]
     #: Returns when the manager is open; raises why it cannot be.
     ready: Callable[[], Awaitable[None]]
     #: The one table from errors to HTTP.
     problem_of: Callable[[BaseException | None, int], Any]
+
+    def proof(self, challenge: str, label: str) -> str:
+        """Answer what our own page asks a service's host, to know that it leads here."""
+        return hmac.new(self.probe_key, f"{label} {challenge}".encode(), hashlib.sha256).hexdigest()
 
     async def close(self) -> None:
         """Let go of all services."""
@@ -169,18 +182,27 @@ class PassingHandler(Joining, Failing):
         await self.proxy.sessions.resume_for_use(wanted.session.id)
         patience = _PAGE_PATIENCE if self.is_navigation else self.proxy.settings.start_patience
         target = await self.proxy.starts.reach(wanted.session, wanted.service, patience)
-        self.proxy.sessions.activity.touch(wanted.session.id)
+        if wanted.service not in self.proxy.settings.passive_services:
+            self.proxy.sessions.activity.touch(wanted.session.id)
         await self._ask(target, wanted)
 
     async def _ask(self, target: Target, wanted: Wanted) -> None:
+        own_host = wanted.isolation is Isolation.SUBDOMAIN
+        home = service_path(self.base_url, wanted.session.id, wanted.service)
+        whole_paths = target.manners.whole_paths
+        elsewhere = whole_paths and not self.request.path.startswith(home)
+        if own_host and elsewhere and self.is_navigation:
+            # It knows one path for itself, on whatever host.
+            raise sent_to(home + wanted.path + self.own_query())
         passage = Passage(
             prefix=wanted.prefix,
             scheme=self.request.protocol,
             host=self.request.host,
             client=self.request.remote_ip or "",
             upstream=f"127.0.0.1:{target.port}",
-            home=service_path(self.base_url, wanted.session.id, wanted.service),
-            whole_paths=target.manners.whole_paths,
+            home=home,
+            own_host=own_host,
+            whole_paths=whole_paths and not own_host,
             authorization=target.manners.authorization,
         )
         told = list(self.request.headers.get_all())

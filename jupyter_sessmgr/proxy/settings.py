@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from traitlets import CaselessStrEnum, Dict, Float, TraitError, Unicode, validate
+from traitlets import Bool, CaselessStrEnum, Dict, Float, Set, TraitError, Unicode, validate
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.proxy.isolation import Isolation
 
-_MODES = [mode.value for mode in Isolation]
+#: The best that is to be had, by service and browser.
+AUTO = "auto"
+_MODES = [AUTO, *(mode.value for mode in Isolation)]
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_SUFFIX = re.compile(rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
 
 
 class ServiceProxy(LoggingConfigurable):
@@ -17,19 +22,43 @@ class ServiceProxy(LoggingConfigurable):
 
     isolation = CaselessStrEnum(
         _MODES,
-        Isolation.SANDBOX.value,
+        AUTO,
         config=True,
         help="""What keeps a service's pages from acting as the user on this Jupyter server.
-        "sandbox": the browser gives them an origin of nobody; apps that need storage or cookies do
-        not work so. "same-origin": nothing keeps them; choose it only where everything that runs
-        in sessions is trusted.""",
+        "subdomain": a host of their own. "sandbox": the browser gives them an origin of nobody;
+        apps that need storage or cookies do not work so. "same-origin": nothing keeps them; choose
+        it only where everything that runs in sessions is trusted. "auto": a host of their own
+        where there is one (`host_suffix`, or a browser beside the server), else the same origin for
+        trusted definitions (the built-in jupyter, jupyterlab and tensorboard, and your own that say
+        so), else the sandbox.""",
     )
     service_isolation = Dict(
         value_trait=CaselessStrEnum(_MODES),
         key_trait=Unicode(),
         config=True,
         help="""The same for single services, by name, such as `{"tensorboard": "same-origin"}`:
-        for apps that do not work in a sandbox and that you trust.""",
+        for apps that need more, or that you trust less, than the others.""",
+    )
+    host_suffix = Unicode(
+        config=True,
+        help="""What the host names of services end with, such as `apps.example.net`, or with the
+        port that browsers use. Needs a wildcard name in the DNS and a wildcard certificate, both
+        leading where Jupyter's own name leads, and must be below another registered domain than
+        Jupyter's name. Set it wherever browsers reach Jupyter by a public name.""",
+    )
+    allow_same_origin = Bool(
+        True,
+        config=True,
+        help="""Whether any service's pages may be shown at Jupyter's own origin. Turn it off where
+        people run in sessions what they do not trust; some apps then work only with a
+        `host_suffix`.""",
+    )
+    passive_services = Set(
+        Unicode(),
+        config=True,
+        help="""Names of services whose traffic does not count as activity of their session. Add
+        those whose pages ask for news by themselves, so that an open tab keeps no session
+        alive.""",
     )
     start_patience = Float(
         30.0,
@@ -51,6 +80,11 @@ class ServiceProxy(LoggingConfigurable):
                 raise TraitError("service_isolation: a service without a name")
         return proposal["value"]
 
-    def of(self, service: str) -> Isolation:
-        """Say how a service's pages are kept from Jupyter's."""
-        return Isolation(self.service_isolation.get(service, self.isolation))
+    @validate("host_suffix")
+    def _check_host_suffix(self, proposal: Any) -> Any:
+        suffix = proposal["value"].lower().strip(".")
+        if suffix and _SUFFIX.fullmatch(suffix) is None:
+            raise TraitError(
+                f"host_suffix: {suffix!r:.100} is not a host name, such as apps.example.net"
+            )
+        return suffix

@@ -1,4 +1,4 @@
-"""Tickets: what a page in a sandbox shows instead of a cookie, which it does not have."""
+"""Tickets: what the pages of a service show to be known, in their path or in a cookie."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jupyter_sessmgr.model.naming import is_text, is_uuid
 #: Seconds that a ticket opens the service's pages.
 LIFETIME = 3600
 _MAX_LENGTH = 1024
-_WORDS = 3
+_WORDS, _TIMES = 4, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,17 @@ class Ticket:
     service: str
     #: Seconds since the epoch.
     expires: int
+    #: When its owner was last known by Jupyter itself; seconds since the epoch.
+    opened: int = 0
+    #: Jupyter's origin, for pages on a host of their own.
+    home: str = ""
 
 
 def write_ticket(ticket: Ticket, key: str) -> str:
     """Write a ticket as one piece of a path."""
-    words = [ticket.owner, ticket.session_id, ticket.service]
-    plain = json.dumps([*words, ticket.expires], separators=(",", ":")).encode()
+    words = [ticket.owner, ticket.session_id, ticket.service, ticket.home]
+    said = [*words, ticket.expires, ticket.opened]
+    plain = json.dumps(said, separators=(",", ":")).encode()
     body = base64.urlsafe_b64encode(plain).decode().rstrip("=")
     return f"{body}.{_sign(body, key)}"
 
@@ -48,16 +53,25 @@ def read_ticket(text: str) -> Ticket | None:
         said = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     except (ValueError, binascii.Error, RecursionError):
         return None
-    if not isinstance(said, list) or len(said) != _WORDS + 1:
+    if not isinstance(said, list) or len(said) != _WORDS + _TIMES:
         return None
-    *words, expires = said
-    if not all(isinstance(word, str) for word in words) or type(expires) is not int:
+    words, times = said[:_WORDS], said[_WORDS:]
+    if not all(isinstance(word, str) and is_text(word) for word in words):
         return None
-    owner, session_id, service = words
+    if not all(type(time) is int for time in times):
+        return None
+    owner, session_id, service, home = words
     # A ticket that we wrote has an id there: names cannot be tried by tickets.
-    if not is_uuid(session_id) or not is_text(owner) or not is_text(service):
+    if not is_uuid(session_id):
         return None
-    return Ticket(owner=owner, session_id=session_id, service=service, expires=expires)
+    return Ticket(
+        owner=owner,
+        session_id=session_id,
+        service=service,
+        home=home,
+        expires=times[0],
+        opened=times[1],
+    )
 
 
 def is_genuine(text: str, key: str) -> bool:

@@ -1,0 +1,128 @@
+"""Services on hosts of their own: where their pages have an origin that is not Jupyter's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from tornado.web import HTTPError, stream_request_body
+
+from jupyter_sessmgr.model.errors import SessionNotFound
+from jupyter_sessmgr.model.naming import service_path
+from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.proxy import pages
+from jupyter_sessmgr.proxy.credentials import is_own_page
+from jupyter_sessmgr.proxy.handover import COOKIE, cookie
+from jupyter_sessmgr.proxy.hosts import ENTER, PROBE, RESERVED, label_in, label_of
+from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
+from jupyter_sessmgr.proxy.passing import Answered, PassingHandler, Wanted, answering, sent_to
+from jupyter_sessmgr.proxy.target import find_session
+from jupyter_sessmgr.proxy.tickets import LIFETIME, Ticket, is_genuine, read_ticket, write_ticket
+
+#: Seconds after which Jupyter itself must say again who it is, however much a page is used.
+_MAX_AGE = 24 * 3600
+_OPEN_AGAIN = "This address alone does not say who you are: open the service from Jupyter again."
+_HTML = ("Content-Type", "text/html; charset=utf-8")
+_NOT_STORED = ("Cache-Control", "no-store")
+
+
+@answering
+@stream_request_body
+class HostHandler(PassingHandler):
+    """``http://{label}.localhost…/``: whatever comes to a host that looks like a service's."""
+
+    async def recognise(self) -> Wanted:
+        """Let the cookie say who asks, which only the page that hands over can set."""
+        label = label_in(self.request.host, self.proxy.chooser.suffix_host)
+        path = self.request.path
+        if label is None or not path.startswith("/"):
+            raise HTTPError(403, "This is no host of a service.")
+        if path.startswith(RESERVED):
+            raise self._reserved(path, label)
+        await self.proxy.ready()
+        ticket = read_ticket(self._cookie())
+        session = self._session_of(ticket, label)
+        if ticket is None or session is None:
+            raise self._unknown(label)
+        method = str(self.request.method)
+        if not is_own_page(method, self.request.headers, self.request.host, socket=self.is_socket):
+            raise HTTPError(403, "This request comes from a page of another site.")
+        return Wanted(
+            session=session,
+            service=ticket.service,
+            path=path[1:],
+            prefix="/",
+            isolation=Isolation.SUBDOMAIN,
+            home=ticket.home,
+            renewal=self._renewal(ticket, session),
+        )
+
+    def _reserved(self, path: str, label: str) -> Answered | HTTPError:
+        """Answer our own pages; services have none here."""
+        if self.request.method != "GET":
+            return HTTPError(405)
+        if path == PROBE:
+            # Open to all: it says nothing but that this process is here.
+            headers = [("Access-Control-Allow-Origin", "*"), ("Content-Type", "text/plain")]
+            return Answered(
+                200, [*headers, _NOT_STORED], self.proxy.proof(self.request.query, label)
+            )
+        handover = self.proxy.handovers.redeem(self.request.query, label) if path == ENTER else None
+        if handover is None:
+            return HTTPError(403, f"This link was used, or its time is over. {_OPEN_AGAIN}")
+        shown = pages.taking_over(handover.ticket.service, handover.page)
+        headers = isolation_headers(Isolation.SUBDOMAIN, [_HTML, _NOT_STORED], handover.ticket.home)
+        headers.append(("Content-Security-Policy", shown.policy))
+        headers.append(("Referrer-Policy", "no-referrer"))
+        headers.append(("Set-Cookie", cookie(self._written(handover.ticket), LIFETIME)))
+        return Answered(200, headers, shown.text)
+
+    def _written(self, ticket: Ticket) -> str:
+        session = find_session(self.proxy.sessions, ticket.session_id, ticket.owner)
+        return write_ticket(ticket, self._key(session, ticket.service))
+
+    def _key(self, session: ComputeSession, service: str) -> str:
+        """Return what cookies are signed with; tickets in paths have another key."""
+        return self.ticket_key(session, f"host {service}")
+
+    def _cookie(self) -> str:
+        # Read by hand: one odd cookie of a service makes Python's parser drop all.
+        for piece in self.request.headers.get("Cookie", "").split(";"):
+            name, _, value = piece.strip().partition("=")
+            if name == COOKIE:
+                return value
+        return ""
+
+    def _session_of(self, ticket: Ticket | None, label: str) -> ComputeSession | None:
+        """Find what a cookie opens on this host; None for nothing, for whatever reason."""
+        if ticket is None or label_of(ticket.session_id, ticket.service) != label:
+            return None
+        try:
+            session = find_session(self.proxy.sessions, ticket.session_id, ticket.owner)
+        except SessionNotFound:
+            return None
+        genuine = is_genuine(self._cookie(), self._key(session, ticket.service))
+        return session if genuine and ticket.expires >= time.time() else None
+
+    def _unknown(self, label: str) -> Answered | HTTPError:
+        """Send a person's tab to Jupyter, which knows who they are; others are told to go there."""
+        known = self.proxy.handovers.known(label)
+        framed = self.request.headers.get("Sec-Fetch-Dest", "document") != "document"
+        if not self.is_navigation or framed or known is None:
+            return HTTPError(403, _OPEN_AGAIN)
+        home = service_path(self.base_url, known.session_id, known.service)
+        path = self.request.path
+        inside = path[len(home) :] if path.startswith(home) else path[1:]
+        return sent_to(f"{known.home}{home}{inside}{self.own_query()}")
+
+    def _renewal(self, ticket: Ticket, session: ComputeSession) -> str:
+        """Write the cookie anew where half its time is over and the page is used."""
+        now = int(time.time())
+        if ticket.expires - now > LIFETIME // 2 or now - ticket.opened > _MAX_AGE:
+            return ""
+        longer = replace(ticket, expires=now + LIFETIME)
+        return cookie(write_ticket(longer, self._key(session, ticket.service)), LIFETIME)
+
+    def _log(self) -> None:
+        """Leave URIs out of the log: one of them has a code."""
+        self.log.debug("%d %s (a service's page)", self.get_status(), self.request.method)
