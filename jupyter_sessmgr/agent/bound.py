@@ -27,10 +27,10 @@ def is_bound(connection: Mapping[str, Any], pid: int) -> bool:
         return set(socket_files(connection)) <= _unix_listeners()
     wanted = {connection[name + "_port"] for name in CHANNELS}
     inodes = tcp_listeners(wanted)
-    if set(inodes.values()) != wanted:
+    if {port for _, port in inodes.values()} != wanted:
         return False
     held = held_sockets([pid, *descendants(pid)])
-    return held is None or {inodes[inode] for inode in held & set(inodes)} == wanted
+    return held is None or {inodes[inode][1] for inode in held & set(inodes)} == wanted
 
 
 def _accepts(connection: Mapping[str, Any], channel: str) -> bool:
@@ -45,16 +45,19 @@ def _accepts(connection: Mapping[str, Any], channel: str) -> bool:
         return probe.connect_ex(address) == 0
 
 
-def tcp_listeners(ports: set[int]) -> dict[str, int]:
-    """Map socket inodes to ports, for listeners on one of `ports`."""
+def tcp_listeners(ports: set[int]) -> dict[str, tuple[str, int]]:
+    """Map socket inodes to address and port, for listeners on one of `ports`.
+
+    Addresses are as the system writes them, in hexadecimal digits.
+    """
     found = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in read_text(table).splitlines()[1:]:
             fields = line.split()
             if fields[3] == _LISTEN:
-                port = int(fields[1].rpartition(":")[2], 16)
-                if port in ports:
-                    found[fields[9]] = port
+                address, _, port = fields[1].rpartition(":")
+                if int(port, 16) in ports:
+                    found[fields[9]] = address, int(port, 16)
     return found
 
 

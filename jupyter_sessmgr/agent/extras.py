@@ -25,7 +25,7 @@ class Extras:
         Collects what ended.
     """
 
-    verbs = ("start_service", "stop_service", "services", "make_folder")
+    verbs = ("start_service", "stop_service", "services", "service_log", "make_folder")
 
     def __init__(self, orders: Mapping[str, Any], reaper: Reaper) -> None:
         self.premises = Premises(orders, reaper)
@@ -45,7 +45,9 @@ class Extras:
         if verb == "stop_service":
             return {"service": await services.stop(args)}
         if verb == "services":
-            return {"services": services.describe(), "definitions": services.definitions()}
+            return services.survey(args)
+        if verb == "service_log":
+            return {"logs": services.log(args)}
         if verb == "make_folder":
             from .files import make_folder  # noqa: PLC0415 - a start must not wait for it
 

@@ -28,6 +28,12 @@ class Absent(Refused):
     kind = "absent"
 
 
+class Unknown(Refused):
+    """There is no such service, and nobody says how it is started."""
+
+    kind = "unknown"
+
+
 class Full(Refused):
     """There is no room for it."""
 

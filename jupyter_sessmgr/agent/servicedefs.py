@@ -21,6 +21,8 @@ _MAX_WORD = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\[([0-9])\])?\}")
+_MAX_HEADER = 200
+_HEADER = re.compile(r"[ -~]*")
 _ACTIONS = ("write_file", "write_tempfile", "mkdir", "log")
 
 
@@ -34,7 +36,8 @@ class Definition:
     content : dict
         ``command`` (a list of words) and, where needed, ``env``, ``prestart``,
         ``allowed_arguments``, ``default_arguments``, ``positional`` (arguments of which only the
-        value is given), ``allowed_envs``, ``url_template``, ``timeout`` in seconds.
+        value is given), ``allowed_envs``, ``url_template``, ``authorization`` (the header that it
+        takes from its user), ``timeout`` in seconds.
     """
 
     def __init__(self, name: str, content: Any) -> None:
@@ -55,10 +58,16 @@ class Definition:
         timeout = content.get("timeout", 60)
         _expect(isinstance(timeout, (int, float)) and 0 < timeout <= 600, "timeout")  # noqa: PLR2004
         self.timeout = float(timeout)
+        #: It knows the path that it is reached under, and sees whole paths.
+        self.whole_paths = "{base_url}" in json.dumps(content)
+        self.authorization = _word(content.get("authorization") or "", "authorization")
+        _expect(len(self.authorization) <= _MAX_HEADER, "authorization")
+        _expect(_HEADER.fullmatch(self.authorization) is not None, "authorization")
 
     def describe(self) -> dict[str, Any]:
         """Tell what may be asked for."""
         return {
+            "whole_paths": self.whole_paths,
             "allowed_arguments": self.allowed_arguments,
             "allowed_envs": self.allowed_envs,
             "url_template": self.url_template,
@@ -177,7 +186,8 @@ def check_name(name: object) -> str:
 
 
 def _is_action(action: Any) -> bool:
-    return isinstance(action, dict) and action.get("action") in _ACTIONS
+    known = isinstance(action, dict) and action.get("action") in _ACTIONS
+    return known and isinstance(action.get("args") or {}, dict)
 
 
 def _words(content: Mapping[str, Any], name: str) -> list[str]:

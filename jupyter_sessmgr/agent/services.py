@@ -9,23 +9,32 @@ import socket
 import sys
 
 from . import exits, launch, servicedefs
-from .listening import holds
-from .refusals import Invalid, Refused
+from .listening import held_hosts, holds, listening
+from .refusals import Invalid, Refused, Unknown
 from .ring import Ring
 from .tunnel import LOOPBACKS, check_port
+from .verbs import number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping
+    from typing import Any, Callable, Coroutine, Mapping
 
     from .premises import Premises
 
 MAX_SERVICES = 32
+#: Ports that are spoken of at once.
+MAX_PORTS = 256
+#: Seconds that somebody waits for a start, at most.
+MAX_PATIENCE = 600.0
 LOG_BYTES = 64 * 1024
 TAIL_BYTES = 4096
 #: How often a starting app's port is tried, in seconds.
 _LOOK = 0.05
 _GRACE = 3.0
+#: Seconds that an app rests after it failed, before a mere use starts it again: first, at most.
+_REST, _LONGEST_REST = 1.0, 60.0
+#: Seconds after which an app counts as one that works.
+_PROVEN = 60.0
 
 
 class App:
@@ -50,6 +59,15 @@ class App:
         self.pid: int | None = None
         self.output = Ring(LOG_BYTES)
         self.starting: asyncio.Task[None] | None = None
+        #: Whose definition is in effect: "admin", "image" or "built-in"; "" before the first.
+        self.source = ""
+        #: What was last asked for: arguments and environment.
+        self.asked: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        #: When a mere use may start it again, on the loop's clock.
+        self.rests_until = 0.0
+        self._failures = 0
+        self._running_since: float | None = None
+        self._definition: servicedefs.Definition | None = None
         self._premises = premises
         self._changed = changed
         self._output_end = -1
@@ -63,16 +81,18 @@ class App:
             "pid": self.pid,
             "error": self.error,
             "tail": self.output.tail(TAIL_BYTES),
+            "source": self.source,
+            "whole_paths": self._definition is not None and self._definition.whole_paths,
+            "authorization": self._definition.authorization if self._definition else "",
         }
 
     async def start(
         self,
         definition: servicedefs.Definition,
         values: dict[str, Any],
-        arguments: Mapping[str, Any],
-        environ: Mapping[str, Any],
     ) -> None:
-        """Start it, and wait until its port answers; how that went is its state."""
+        """Start it as `asked`, and wait until its port answers; how that went is its state."""
+        self._definition = definition
         self.ports = [free_port(port) for port in values["ports"]]
         values = dict(values, ports=self.ports, workdir=self._premises.folder())
         values["runtime_path"] = sys.executable
@@ -82,14 +102,11 @@ class App:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             log = servicedefs.prepare(definition.prestart, values, folder)
             self.output.write(log.encode("utf-8", "replace"))
-            argv, variables = definition.fill(values, arguments, environ)
+            argv, variables = definition.fill(values, *self.asked)
             self._spawn(argv, dict(self._premises.environ(), **variables))
-        except (launch.LaunchFailed, OSError) as error:
-            self._set("failed", "%s could not be started: %s" % (self.name, error))
+        except (launch.LaunchFailed, OSError, Invalid) as error:
+            self._fail("%s could not be started: %s" % (self.name, error))
             return
-        except Invalid:
-            self._set("stopped")
-            raise
         await self._until_answers(definition.timeout)
 
     async def stop(self, grace: float) -> None:
@@ -135,7 +152,7 @@ class App:
             return
         with contextlib.suppress(OSError, ValueError):  # its last words
             self._read(self._output_end)
-        self._set("failed", exits.exit_reason(code, "The service %s" % self.name))
+        self._fail(exits.exit_reason(code, "The service %s" % self.name))
 
     async def _until_answers(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()
@@ -143,6 +160,7 @@ class App:
         while self.state == "starting":
             if await answers(self.ports[0]):
                 if self.state == "starting":
+                    self._running_since = loop.time()
                     self._set("running")
                 return
             if loop.time() > deadline:
@@ -152,11 +170,20 @@ class App:
                     timeout,
                 )
                 pid, self.pid = self.pid, None
-                self._set("failed", error)
+                self._fail(error)
                 if pid is not None:
                     await self._premises.end(pid, _GRACE)
                 return
             await asyncio.sleep(_LOOK)
+
+    def _fail(self, error: str) -> None:
+        """Note why it does not run. One that fails again and again rests longer each time."""
+        now = asyncio.get_running_loop().time()
+        since, self._running_since = self._running_since, None
+        self._failures = 0 if since is not None and now - since > _PROVEN else self._failures
+        self.rests_until = now + min(_REST * 2**self._failures, _LONGEST_REST)
+        self._failures = min(self._failures + 1, 10)
+        self._set("failed", error)
 
     def _set(self, state: str, error: str = "") -> None:
         self.state, self.error = state, error[:2000]
@@ -183,45 +210,68 @@ class Services:
         """Tell about every app that was ever started."""
         return [app.describe() for app in self._apps.values()]
 
-    def definitions(self) -> dict[str, Any]:
-        """Tell what the image's own apps take."""
-        return {name: one.describe() for name, one in servicedefs.in_image().items()}
+    def survey(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell the same, what the image's own apps take, and which of some ports are in use."""
+        ports = [check_port(port) for port in _list(args, "ports")]
+        return {
+            "services": self.describe(),
+            "definitions": {name: one.describe() for name, one in servicedefs.in_image().items()},
+            "listening": listening(ports),
+        }
 
     async def start(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Have an app run; returns its state when it answers, or will not."""
+        """Have an app run; returns its state when it answers, or will not, or patience ends.
+
+        One that failed a moment ago is left alone by those who merely use it (``on_use``), so
+        that pages which ask again and again start no storm. Without ``arguments``, or without
+        ``environ``, it gets those of the last time.
+        """
         name = servicedefs.check_name(args.get("name"))
+        patience = number(args, "patience", MAX_PATIENCE, MAX_PATIENCE)
         app = self._apps.get(name)
         if app is None:
             if len(self._apps) >= MAX_SERVICES:
                 raise Refused("The session has %d services already." % MAX_SERVICES)
             app = App(name, self._premises, self._changed)
-        if app.starting is None and app.state != "running":
-            definition = self._definition(name, args)
-            values = {
-                "ports": [check_port(port) for port in _list(args, "ports")] or [0],
-                "base_url": _text(args, "base_url") or "/",
-                "token": _text(args, "token"),
-            }
-            arguments, environ = _dict(args, "arguments"), _dict(args, "environ")
-            definition.fill(dict(values, workdir="", runtime_path=""), arguments, environ)
-            self._apps[name] = app
-            app.starting = asyncio.get_running_loop().create_task(
-                app.start(definition, values, arguments, environ)
-            )
-        starting = app.starting
-        if starting is not None:
-            await asyncio.wait({starting})  # it goes on when one who waits for it leaves
-            if app.starting is starting:
-                app.starting = None
-            if not starting.cancelled():
-                starting.result()
+        loop = asyncio.get_running_loop()
+        if args.get("on_use") and app.state == "failed" and loop.time() < app.rests_until:
+            return app.describe()
+        if app.state != "running" and (app.starting is None or app.starting.done()):
+            app.starting = loop.create_task(self._begin(app, args))
+        if app.starting is not None:
+            # it goes on when one who waits for it leaves
+            await asyncio.wait({app.starting}, timeout=patience)
         return app.describe()
+
+    def _begin(self, app: App, args: Mapping[str, Any]) -> Coroutine[Any, Any, None]:
+        """Check what is asked for, and return what starts it."""
+        definition, source = self._definition(app.name, args)
+        values = {
+            "ports": [check_port(port) for port in _list(args, "ports")] or [0],
+            "base_url": _text(args, "base_url") or "/",
+            "token": _text(args, "token"),
+        }
+        asked = (
+            app.asked[0] if args.get("arguments") is None else _dict(args, "arguments"),
+            app.asked[1] if args.get("environ") is None else _dict(args, "environ"),
+        )
+        definition.fill(dict(values, workdir="", runtime_path=""), *asked)
+        self._apps[app.name] = app
+        app.source, app.asked = source, asked
+        return app.start(definition, values)
+
+    def log(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell the last ``tail`` bytes that an app wrote, whether or not it still runs."""
+        app = self._apps.get(servicedefs.check_name(args.get("name")))
+        if app is None:
+            raise Unknown("No such service was started in this session.")
+        return {"text": app.output.tail(int(number(args, "tail", LOG_BYTES, LOG_BYTES)))}
 
     async def stop(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """End an app."""
         app = self._apps.get(servicedefs.check_name(args.get("name")))
         if app is None:
-            raise Refused("No such service was started in this session.")
+            raise Unknown("No such service was started in this session.")
         await app.stop(_GRACE)
         return app.describe()
 
@@ -229,24 +279,24 @@ class Services:
         """End all apps."""
         await asyncio.gather(*(app.stop(grace) for app in self._apps.values()))
 
-    def _definition(self, name: str, args: Mapping[str, Any]) -> servicedefs.Definition:
+    def _definition(self, name: str, args: Mapping[str, Any]) -> tuple[servicedefs.Definition, str]:
         """Choose: the admin's, else the image's, else the one that comes with the server."""
         own = servicedefs.in_image() if not args.get("is_admins") else {}
         if name in own:
-            return own[name]
+            return own[name], "image"
         if args.get("definition") is None:
-            raise Refused(
+            kind = Refused if args.get("ports") else Unknown  # it has ports: there is one
+            raise kind(
                 "Nobody says how the service %s is started. Start it in the session yourself, or "
                 "ask an admin to define it." % name
             )
-        return servicedefs.Definition(name, args["definition"])
+        source = "admin" if args.get("is_admins") else "built-in"
+        return servicedefs.Definition(name, args["definition"]), source
 
 
 async def answers(port: int) -> bool:
     """Tell whether a process of the place listens on a port and takes connections."""
-    if not holds(port):
-        return False
-    for host in LOOPBACKS:
+    for host in held_hosts(port, LOOPBACKS):
         with contextlib.suppress(OSError, asyncio.TimeoutError):
             _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), 1)
             writer.close()
@@ -269,7 +319,7 @@ def free_port(wanted: int) -> int:
 
 def _list(args: Mapping[str, Any], name: str) -> list[Any]:
     value = args.get(name) or []
-    if not isinstance(value, list) or len(value) > MAX_SERVICES:
+    if not isinstance(value, list) or len(value) > MAX_PORTS:
         raise Invalid("%s: not a list" % name)
     return value
 

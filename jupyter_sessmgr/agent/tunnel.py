@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from .listening import holds
+from .listening import held_hosts
 from .refusals import Invalid, Refused
 from .relay import Relay
 
@@ -42,11 +42,12 @@ def check_port(value: object) -> int:
 
 async def _dial(port: int, frames: Frames, premises: Premises) -> Relay:
     """Connect to the loopback, or to the place's own address."""
-    if not holds(port):
+    hosts = held_hosts(port, [*LOOPBACKS, *await own_addresses(premises)])
+    if not hosts:
         raise Refused("Nothing of the session listens on port %d." % port)
     loop = asyncio.get_running_loop()
     problem = ""
-    for host in [*LOOPBACKS, *await own_addresses(premises)]:
+    for host in hosts:
         try:
             connecting = loop.create_connection(lambda: Relay(frames), host, port)
             _, relay = await asyncio.wait_for(connecting, _DIAL)
@@ -68,4 +69,5 @@ async def own_addresses(premises: Premises) -> list[str]:
         )
     except (OSError, asyncio.TimeoutError):
         return []
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
+    return [address for address in addresses if "%" not in address]  # not those of one link

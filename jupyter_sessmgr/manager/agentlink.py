@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT, AgentWire
 from jupyter_sessmgr.manager.agentwords import (
@@ -12,10 +12,11 @@ from jupyter_sessmgr.manager.agentwords import (
     KernelState,
     KernelStateName,
     ServiceOffer,
+    ServiceSurvey,
     read_kernel,
-    read_offers,
     read_service,
     read_services,
+    read_survey,
     read_text,
     read_usage,
 )
@@ -89,11 +90,23 @@ class AgentLink(AgentWire):
         self, *, timeout: float = ANSWER_TIMEOUT
     ) -> Mapping[str, ServiceOffer]:
         """Ask which apps the image itself says how to start, and how those are that were."""
-        answer = await self.call("services", timeout)
+        return (await self.survey_services((), timeout=timeout)).offers
+
+    async def survey_services(
+        self, ports: Sequence[int], *, timeout: float = ANSWER_TIMEOUT
+    ) -> ServiceSurvey:
+        """Ask the same, and on which of `ports` something of the place listens."""
+        answer = await self.call("services", timeout, ports=list(ports))
         told = answer.get("services") if isinstance(answer, dict) else None
         for service in self._believe(read_services, told):
             self._note_service(service)
-        return self._believe(read_offers, answer)
+        return self._believe(read_survey, answer)
+
+    async def service_log(self, name: str, tail: int, *, timeout: float = ANSWER_TIMEOUT) -> str:
+        """Ask for the last `tail` bytes that an app wrote, also after it ended."""
+        answer = await self.call("service_log", timeout, name=name, tail=tail)
+        told = answer.get("logs") if isinstance(answer, dict) else None
+        return self._believe(lambda told: read_text(told, tail), told)
 
     async def make_folder(self, path: str, *, timeout: float = ANSWER_TIMEOUT) -> None:
         """Make a folder inside, and those above it."""

@@ -17,6 +17,7 @@ from jupyter_sessmgr.model.errors import (
     NoSuchFile,
     NotAllowed,
     NotRunning,
+    ServiceNotFound,
     SessmgrError,
 )
 from jupyter_sessmgr.model.resources import MAX_NUMBER
@@ -35,6 +36,7 @@ ERRORS: Mapping[str, type[SessmgrError]] = MappingProxyType(
         "invalid": InvalidRequest,
         "denied": NotAllowed,
         "absent": NoSuchFile,
+        "unknown": ServiceNotFound,
         "full": LimitExceeded,
     }
 )
@@ -42,6 +44,9 @@ ERRORS: Mapping[str, type[SessmgrError]] = MappingProxyType(
 KernelStateName = Literal["none", "starting", "bound", "exited", "failed"]
 
 ServiceStateName = Literal["starting", "running", "stopped", "failed"]
+#: Whose definition of a service is in effect; "" while none is.
+ServiceSource = Literal["", "admin", "image", "built-in"]
+_SOURCES = frozenset({"", "admin", "image", "built-in"})
 _SERVICE_STATES = frozenset({"starting", "running", "stopped", "failed"})
 _STATES = frozenset({"none", "starting", "bound", "exited", "failed"})
 _MAX_PID = 2**22
@@ -100,6 +105,12 @@ class AgentService:
     error: str
     #: Last lines it wrote.
     tail: str
+    #: Who said how it is started.
+    source: ServiceSource = ""
+    #: It knows the path that it is reached under, and sees whole paths.
+    whole_paths: bool = False
+    #: The header that it takes from its user, with ``{token}`` to be filled in.
+    authorization: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +120,18 @@ class ServiceOffer:
     allowed_arguments: tuple[str, ...] = ()
     allowed_envs: tuple[str, ...] = ()
     url_template: str = ""
+    #: It knows the path that it is reached under, and sees whole paths.
+    whole_paths: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSurvey:
+    """What an agent tells when it is asked about services."""
+
+    #: By the name of the image's own app.
+    offers: Mapping[str, ServiceOffer]
+    #: Ports, of those asked for, where something of the place listens.
+    listening: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +262,20 @@ def read_service(told: object) -> AgentService:
         ports=tuple(ports),
         error=_word(said, "error", 2000),
         tail=_word(said, "tail", _MAX_TAIL),
+        **_read_manners(said),
     )
+
+
+def _read_manners(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Check whose definition is in effect; an agent of an earlier release does not say."""
+    if "source" not in said:
+        return {}
+    source, authorization = _word(said, "source", 16), _word(said, "authorization", 200)
+    printable = authorization.isascii() and authorization.isprintable()
+    if source not in _SOURCES or not printable:
+        raise Junk("source")
+    whole_paths = _flag(said, "whole_paths")
+    return {"source": source, "whole_paths": whole_paths, "authorization": authorization}
 
 
 def read_services(told: object) -> tuple[AgentService, ...]:
@@ -249,12 +285,19 @@ def read_services(told: object) -> tuple[AgentService, ...]:
     return tuple(map(read_service, told))
 
 
-def read_offers(told: object) -> Mapping[str, ServiceOffer]:
-    """Check what an agent says of the image's own apps."""
-    offers = _object(_object(told, "services").get("definitions"), "definitions")
+def read_survey(told: object) -> ServiceSurvey:
+    """Check what an agent says of the image's own apps, and of ports."""
+    said = _object(told, "services")
+    offers = _object(said.get("definitions"), "definitions")
+    listening = said.get("listening", [])
     if len(offers) > _MAX_SPECS:
         raise Junk("definitions")
-    return {clean(name, 64): _read_offer(offer) for name, offer in offers.items()}
+    if not isinstance(listening, list) or not all(type(port) is int for port in listening):
+        raise Junk("listening")
+    return ServiceSurvey(
+        offers={clean(name, 64): _read_offer(offer) for name, offer in offers.items()},
+        listening=frozenset(listening),
+    )
 
 
 def _read_offer(told: object) -> ServiceOffer:
@@ -263,6 +306,7 @@ def _read_offer(told: object) -> ServiceOffer:
         allowed_arguments=_texts(said, "allowed_arguments"),
         allowed_envs=_texts(said, "allowed_envs"),
         url_template=_word(said, "url_template", 4096),
+        whole_paths=_flag({"whole_paths": False} | said, "whole_paths"),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.manager.agentwords import AgentService
 from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.errors import NotRunning
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
@@ -23,13 +24,19 @@ class Inside:
         gives the manager's parts; raises `Standby` while it is not open.
     session
         finds a session by id; raises `SessionNotFound`.
+    wishes
+        gives the pen for wishes; raises `Standby` while it is not open.
     """
 
     def __init__(
-        self, parts: Callable[[], Parts], session: Callable[[str], ComputeSession]
+        self,
+        parts: Callable[[], Parts],
+        session: Callable[[str], ComputeSession],
+        wishes: Callable[[], Wishes],
     ) -> None:
         self._parts = parts
         self.session = session
+        self.wishes = wishes
         #: Resumes a suspended session, given its id; set by the manager.
         self.wake: Callable[[str], Awaitable[object]] = _nothing
 

@@ -94,7 +94,7 @@ class Lifecycle(LoggingConfigurable):
         self.idle = self._watching.idle
         #: What running sessions use.
         self.meter = self._watching.meter
-        self._inside = inside = Inside(self._open_parts, self._session)
+        self._inside = inside = Inside(self._open_parts, self._session, self._open_wishes)
         #: Files inside sessions.
         self.files = SessionFiles(inside, parent=self)
         #: Apps inside sessions, and streams to them.

@@ -7,7 +7,8 @@ path it is reached under, ``{workdir}`` the working folder, ``{token}`` a secret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -113,5 +114,92 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "default_arguments": {"script": "app.py"},
             "allowed_arguments": ["--server.maxUploadSize", "--theme.base"],
         },
+    }
+)
+
+#: Those of them whose pages may act as the user on the server: Jupyter itself, and what shows data
+#: without running what is in it.
+TRUSTED = frozenset({"jupyter", "jupyterlab", "tensorboard"})
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+_HEADER = re.compile(r"[ -~]{0,200}")
+_LONGEST_START = 600
+
+
+def is_name(name: object) -> bool:
+    """Tell whether a service can be called so."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def check_definition(name: object, definition: object) -> str:
+    """Say what is wrong with an admin's definition, naming service and key; "" when nothing is."""
+    if not is_name(name):
+        return f"{name!r:.60} is not the name of a service: small letters, digits, - _ and dots."
+    if not isinstance(definition, Mapping):
+        return f"{name}: not a dict with `command` and others."
+    if "command" not in definition:
+        return f"{name}: `command` is missing: a list of words."
+    for key, value in definition.items():
+        if key not in _RULES:
+            return f"{name}: there is no key {key!r:.60}; there are: {', '.join(_RULES)}."
+        fits, words = _RULES[key]
+        if not fits(value):
+            return f"{name}: `{key}` must be {words}."
+    return ""
+
+
+def _is_word(value: object) -> bool:
+    fits = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return fits and "\0" not in str(value)
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_word, value))
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and _is_word(one) for key, one in value.items()
+    )
+
+
+def _are_actions(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, Mapping) and one.get("action") in _ACTIONS for one in value
+    )
+
+
+def _is_timeout(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value <= _LONGEST_START  # type: ignore[operator]  # it is a number
+
+
+_ACTIONS = ("write_file", "write_tempfile", "mkdir", "log")
+_Rule = tuple[Callable[[object], bool], str]
+_WORDS: _Rule = (_are_words, "a list of words")
+
+#: What a definition can say, and how each must be.
+_RULES: Mapping[str, _Rule] = MappingProxyType(
+    {
+        "command": (
+            lambda value: _are_words(value) and bool(value),
+            "a list of words, never a shell line",
+        ),
+        "env": (_are_texts, "a dict of names and values"),
+        "prestart": (_are_actions, f"a list of actions: {', '.join(_ACTIONS)}"),
+        "allowed_arguments": _WORDS,
+        "default_arguments": (
+            lambda value: isinstance(value, Mapping) and all(isinstance(one, str) for one in value),
+            "a dict of arguments and values",
+        ),
+        "positional": _WORDS,
+        "allowed_envs": _WORDS,
+        "url_template": (lambda value: isinstance(value, str), "a text"),
+        "authorization": (
+            lambda value: isinstance(value, str) and _HEADER.fullmatch(value) is not None,
+            "a header's value, up to 200 characters",
+        ),
+        "timeout": (_is_timeout, f"seconds, up to {_LONGEST_START}"),
+        "trusted": (lambda value: isinstance(value, bool), "True or False"),
     }
 )

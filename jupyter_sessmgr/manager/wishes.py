@@ -84,6 +84,15 @@ class Wishes:
         """Except a session from the limits of time, or undo that."""
         return await self._change(session, lambda current: replace(current, idle_exempt=exempt))
 
+    async def open_ports(
+        self, session: ComputeSession, change: Callable[[tuple[int, ...]], tuple[int, ...]]
+    ) -> ComputeSession:
+        """Change which ports its owner opened inside a session."""
+        return await self._change(
+            session,
+            lambda current: replace(current, opened_ports=change(current.opened_ports)),
+        )
+
     async def _change(
         self, session: ComputeSession, wish: Callable[[ComputeSession], ComputeSession]
     ) -> ComputeSession:

@@ -8,6 +8,7 @@
     │   └── NoSuchFile      no such file or folder in the session
     ├── NotAllowed          understood, and refused
     ├── SessionNotFound     absent, or somebody else's (one answer for both)
+    ├── ServiceNotFound     the session has no such service
     ├── LimitExceeded       over the server's limits
     ├── NameTaken           a live session of this owner has this name
     ├── NotRunning          the session's state does not permit this
@@ -75,6 +76,10 @@ class NotAllowed(SessmgrError):
 
 class SessionNotFound(SessmgrError):
     """There is no such session, or it is another owner's."""
+
+
+class ServiceNotFound(SessmgrError):
+    """The session has no such service, and nobody says how it is started."""
 
 
 class LimitExceeded(SessmgrError):

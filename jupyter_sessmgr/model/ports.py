@@ -97,18 +97,25 @@ def check_preopen_ports(ports: object) -> tuple[int, ...]:
         raise InvalidRequest(
             f"preopen_ports: not a list of at most {MOST_PREOPEN} ports.", field="preopen_ports"
         )
-    found = tuple(_preopen_port(port) for port in ports)
+    found = tuple(check_user_port(port, "preopen_ports") for port in ports)
     if len(set(found)) != len(found):
         raise InvalidRequest("preopen_ports: a port is given twice.", field="preopen_ports")
     return found
 
 
-def _preopen_port(port: object) -> int:
+def check_user_port(port: object, field: str = "port") -> int:
+    """Return the number of a port that a user opens inside; it may come as digits.
+
+    Raises
+    ------
+    InvalidRequest
+        for what is no port between 1025 and 65534.
+    """
     text = "" if isinstance(port, bool) or not isinstance(port, int | str) else str(port)
     if not _PORT.fullmatch(text) or not LOWEST_PORT <= int(text) <= HIGHEST_PORT:
         raise InvalidRequest(
-            f"preopen_ports: {port!r:.40} is not a port between {LOWEST_PORT} and {HIGHEST_PORT}.",
-            field="preopen_ports",
+            f"{field}: {port!r:.40} is not a port between {LOWEST_PORT} and {HIGHEST_PORT}.",
+            field=field,
         )
     return int(text)
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from jupyter_sessmgr.model.mounts import Mount
-from jupyter_sessmgr.model.ports import Endpoint, ServicePort
+from jupyter_sessmgr.model.ports import Endpoint, ServicePort, preopened
 from jupyter_sessmgr.model.resources import Resources
 from jupyter_sessmgr.model.status import Goal, SessionStatus
 from jupyter_sessmgr.model.usage import Usage
@@ -117,6 +117,8 @@ class ComputeSession:
     stop_reason: str = ""
     #: An admin excepted it from the idle and lifetime limits.
     idle_exempt: bool = False
+    #: Ports of apps that its owner opened inside while it ran, besides `spec.preopen_ports`.
+    opened_ports: tuple[int, ...] = ()
 
     # facts
     status: SessionStatus = SessionStatus.PENDING
@@ -160,6 +162,12 @@ class ComputeSession:
             return self.failure or self.stop_reason or self.status_info
         ending = self.status is SessionStatus.TERMINATING
         return self.failure or self.status_info or (self.stop_reason if ending else "")
+
+    @property
+    def promised(self) -> tuple[ServicePort, ...]:
+        """All that is said to listen inside: by the image, and by its user."""
+        by_user = preopened((*self.spec.preopen_ports, *self.opened_ports))
+        return (*self.spec.service_ports, *by_user)
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Find where `name` is reachable now; None when it is not."""

@@ -69,7 +69,7 @@ class Failing(RequestHandler):
             )
         else:
             headers.append(("Content-Type", "application/problem+json"))
-            body = json.dumps({"title": problem.title, "msg": problem.message})
+            body = json.dumps(problem.body(), default=str)
         if self._headers.get("Connection") == "close":
             headers.append(("Connection", "close"))
         write_head(self, problem.status, "", self.guarded(headers))

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from jupyter_sessmgr.manager.services import Manners
+from jupyter_sessmgr.manager.servicestarts import no_such_service
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import NotRunning, ServiceError, ServiceStarting, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession
@@ -47,19 +48,15 @@ async def check_declared(
 
     Raises
     ------
-    SessionNotFound
+    ServiceNotFound
         naming those that there are.
     """
-    ports = {str(port) for port in session.spec.preopen_ports}
-    known = {*sessions.services.states(session.id), *ports}
+    known = set(sessions.services.states(session.id))
     if service in known:
         return
     known.update(await sessions.services.offers(session.id))
     if service not in known:
-        there = ", ".join(sorted(known)) or "none"
-        raise SessionNotFound(
-            f"Session {session.name} has no such service; it has: {there}.", session=session.name
-        )
+        raise no_such_service(session, known)
 
 
 class Starts:
@@ -81,7 +78,7 @@ class Starts:
             when it does not answer within `patience` seconds.
         ServiceError
             when it cannot be started.
-        SessionNotFound
+        ServiceNotFound
             when the session declares no such service.
         """
         if session.status in _COMING:

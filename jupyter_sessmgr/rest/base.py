@@ -34,7 +34,6 @@ AUTH_RESOURCE = "sessmgr"
 SETTINGS_KEY = "sessmgr_rest"
 PROBLEM_JSON = "application/problem+json"
 _VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_PROBLEMS = "https://api.backend.ai/probs/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,14 +196,7 @@ class SessionsHandler(IdentifiedHandler):
 
     def render_problem(self, problem: Problem) -> None:
         """Write an error as this dialect spells it."""
-        body = {
-            "type": _PROBLEMS + problem.slug,
-            "title": problem.title,
-            "msg": problem.message,
-            "data": dict(problem.data),
-            "retryable": problem.retryable,
-        }
-        self.finish(json.dumps(body, default=str), set_content_type=PROBLEM_JSON)
+        self.finish(json.dumps(problem.body(), default=str), set_content_type=PROBLEM_JSON)
 
     def log_exception(
         self,

@@ -15,6 +15,8 @@ from jupyter_sessmgr.model import errors as tree
 RETRY_AFTER = 5
 #: The same, where a person has to do something first.
 RETRY_AFTER_REPAIR = 60
+#: What the type of a problem begins with.
+_PROBLEMS = "https://api.backend.ai/probs/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,16 @@ class Problem:
     #: Seconds for the ``Retry-After`` header; None: no header.
     retry_after: int | None = None
 
+    def body(self) -> dict[str, object]:
+        """Write it as ``application/problem+json``."""
+        return {
+            "type": _PROBLEMS + self.slug,
+            "title": self.title,
+            "msg": self.message,
+            "data": dict(self.data),
+            "retryable": self.retryable,
+        }
+
 
 #: An error is answered by the row of its nearest ancestor.
 ANSWERS: Mapping[type[tree.SessmgrError], Answer] = MappingProxyType(
@@ -54,6 +66,7 @@ ANSWERS: Mapping[type[tree.SessmgrError], Answer] = MappingProxyType(
         tree.NoSuchFile: Answer(404, "file-not-found", "No such file or folder."),
         tree.NotAllowed: Answer(403, "generic-forbidden", "Not allowed."),
         tree.SessionNotFound: Answer(404, "session-not-found", "No such session."),
+        tree.ServiceNotFound: Answer(404, "app-not-found", "No such service."),
         tree.LimitExceeded: Answer(406, "quota-exceeded", "Over the server's limits."),
         tree.NameTaken: Answer(
             409, "session-already-exists", "The session already exists with the same name."

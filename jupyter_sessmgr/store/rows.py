@@ -26,7 +26,16 @@ Row = Mapping[str, Value]
 
 #: Columns fixed at creation, those the manager writes, and those the reconciler writes.
 FIXED = ("id", "owner", "domain", "group", "origin", "server_id", "spec", "created_at")
-WISHES = ("name", "tag", "goal", "generation", "forced", "stop_reason", "idle_exempt")
+WISHES = (
+    "name",
+    "tag",
+    "goal",
+    "generation",
+    "forced",
+    "stop_reason",
+    "idle_exempt",
+    "opened_ports",
+)
 FACTS = (
     "status",
     "status_info",
@@ -49,7 +58,7 @@ FACTS = (
 )
 #: Copies of numbers in the spec, for the database to sum.
 TAKINGS = ("cpu_micros", "mem", "devices")
-_JSON = frozenset({"spec", "endpoints", "kernel_exit", "usage", "history"})
+_JSON = frozenset({"spec", "endpoints", "kernel_exit", "usage", "history", "opened_ports"})
 
 
 def session_row(session: ComputeSession, cipher: Cipher) -> dict[str, Value]:

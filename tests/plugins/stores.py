@@ -106,7 +106,7 @@ def a_full_session(**changes):
         "log_tail": "last\nwords\0",
     }
     fixed = {"domain": "physics", "group": "lab", "tag": "thesis", "origin": "kernel"}
-    wishes = {"stop_reason": "idle", "idle_exempt": True}
+    wishes = {"stop_reason": "idle", "idle_exempt": True, "opened_ports": (8085, 9000)}
     return a_session(spec=spec, server_id="run-1", **(fixed | wishes | facts | changes))
 
 

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
+from jupyter_sessmgr.rest.api.service_handlers import (
+    ServiceListHandler,
+    ServiceLogHandler,
+    ServicePortHandler,
+    ServiceRestartHandler,
+    ServiceStartHandler,
+    ServiceStopHandler,
+)
 from jupyter_sessmgr.rest.api.time_handlers import ExemptHandler, ResumeHandler, SuspendHandler
 from jupyter_sessmgr.rest.openapi.handlers import OpenApiHandler
 from jupyter_sessmgr.rest.routing import Route, under
@@ -14,6 +22,12 @@ API = (
     Route("/session/{reference}/suspend", SuspendHandler),
     Route("/session/{reference}/resume", ResumeHandler),
     Route("/session/{reference}/exempt", ExemptHandler),
+    Route("/session/{reference}/services", ServiceListHandler),
+    Route("/session/{reference}/services/{service}/start", ServiceStartHandler),
+    Route("/session/{reference}/services/{service}/stop", ServiceStopHandler),
+    Route("/session/{reference}/services/{service}/restart", ServiceRestartHandler),
+    Route("/session/{reference}/services/{service}/log", ServiceLogHandler),
+    Route("/session/{reference}/ports/{port}", ServicePortHandler),
 )
 
 

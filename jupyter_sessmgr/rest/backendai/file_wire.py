@@ -12,7 +12,7 @@ from jupyter_sessmgr.manager.files import FileInfo, check_path
 from jupyter_sessmgr.manager.services import ServiceState
 from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.model.naming import service_path
-from jupyter_sessmgr.model.ports import ServicePort, preopened
+from jupyter_sessmgr.model.ports import ServicePort
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.backendai import file_types as types
 from jupyter_sessmgr.rest.bodies import MAX_BODY, read_object
@@ -143,9 +143,7 @@ def render_apps(
     base_url: str,
 ) -> list[types.AppItem]:
     """Write which services can be opened: promised, opened by their user, or started."""
-    spec = session.spec
-    promised = (*spec.service_ports, *preopened(spec.preopen_ports))
-    ports = {one.name: one for one in promised}
+    ports = {one.name: one for one in session.promised}
     for name in (*offers, *states):
         at = states[name].port if name in states else 0
         ports.setdefault(name, ServicePort(name, "http", (at,) if at else ()))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
+from jupyter_sessmgr.manager.services import check_running
 from jupyter_sessmgr.model.errors import (
     AgentError,
     AgentUnavailable,
     InvalidRequest,
     NotRunning,
+    ServiceNotFound,
+    ServiceStarting,
     SessionNotFound,
 )
 from jupyter_sessmgr.rest.backendai import file_types as types
@@ -24,7 +27,14 @@ from jupyter_sessmgr.rest.backendai.file_wire import (
 from jupyter_sessmgr.rest.operations import Reply, operation
 from jupyter_sessmgr.rest.permissions import may_execute
 
-_ERRORS = (InvalidRequest, SessionNotFound, NotRunning, AgentError, AgentUnavailable)
+_ERRORS = (
+    InvalidRequest,
+    SessionNotFound,
+    ServiceNotFound,
+    NotRunning,
+    AgentError,
+    AgentUnavailable,
+)
 
 
 class ServicesHandler(BackendAIHandler):
@@ -57,7 +67,7 @@ class StartServiceHandler(BackendAIHandler):
         body=types.StartServiceBody,
         replies={200: Reply("It listens.", types.StartServiceReply)},
         examples={"TensorBoard": {"app": "tensorboard", "arguments": {"--logdir": "runs"}}},
-        errors=_ERRORS,
+        errors=(*_ERRORS, ServiceStarting),
     )
     async def post(self, reference: str) -> None:
         """Have a service run; the reply comes when it listens."""
@@ -69,12 +79,7 @@ class StartServiceHandler(BackendAIHandler):
         self.touch(session)
         services = self.sessions.services
         state = await services.start(session.id, name, arguments, environ)
-        if not state.running:
-            raise NotRunning(
-                f"The service {name} does not run: {state.error}",
-                session=session.name,
-                log=state.log_tail,
-            )
+        check_running(session, state)
         token = services.token(session.id, name)
         self.set_header("Cache-Control", "no-store")  # there is a secret in it
         self.reply(render_started(session, state, self.base_url, token))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from jupyter_sessmgr.model.naming import service_path
-from jupyter_sessmgr.model.ports import preopened
 from jupyter_sessmgr.model.requests import Page
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
@@ -113,7 +112,6 @@ def render_ports(
     session: ComputeSession, base_url: str, known: Known = NOTHING
 ) -> list[types.ServicePortItem]:
     """Write the service ports that the session promises, ready to be opened."""
-    spec = session.spec
     return [
         {
             "name": port.name,
@@ -122,7 +120,7 @@ def render_ports(
             "url": service_path(base_url, session.id, port.name),
             "running": port.name in known.running,
         }
-        for port in (*spec.service_ports, *preopened(spec.preopen_ports))
+        for port in session.promised
     ]
 
 

@@ -29,6 +29,7 @@ CREATE TABLE sessions (
     forced              INTEGER NOT NULL,
     stop_reason         TEXT    NOT NULL,
     idle_exempt         INTEGER NOT NULL,
+    opened_ports        TEXT    NOT NULL,   -- JSON
 
     -- Facts, written by the reconciler.
     status              TEXT    NOT NULL,
