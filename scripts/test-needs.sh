@@ -14,6 +14,7 @@ need ip iproute2
 need iptables iptables
 need podman podman
 need crun crun
+need nginx nginx
 need ps procps
 # Another package's engine is as good, and Debian's would not go beside it.
 need dockerd docker.io
@@ -29,6 +30,12 @@ if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && ! command -v sudo
     echo "Tests that need these packages will be skipped, since they cannot be installed from here:" >&2
     echo "    ${missing[*]}" >&2
     exit 0
+fi
+# Tests start nginx themselves; its package would do so at once, on port 80.
+if [[ " ${missing[*]} " == *" nginx "* ]] && [ ! -e /usr/sbin/policy-rc.d ]; then
+    trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\ncase "$1" in nginx*) exit 101 ;; esac\n' | "${as_root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+    "${as_root[@]}" chmod 755 /usr/sbin/policy-rc.d
 fi
 echo "Installing for the tests: ${missing[*]}"
 "${as_root[@]}" apt-get update -qq

@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.plugins.podman",
     "tests.plugins.kernels",
     "tests.plugins.managers",
+    "tests.plugins.nginx",
     "tests.plugins.packaging",
 ]
 

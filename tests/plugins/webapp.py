@@ -23,6 +23,8 @@ HOSTILE = [
 ]
 #: Targets of requests, as they came.
 SEEN = []
+#: Sizes of a body's pieces, as they come.
+PIECES = []
 
 
 class App(BaseHTTPRequestHandler):
@@ -38,12 +40,12 @@ class App(BaseHTTPRequestHandler):
         """Read the request's body, chunked or not."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        data = b""
+        data = bytearray()
         while size := int(self.rfile.readline(), 16):
             data += self.rfile.read(size)
             self.rfile.readline()
         self.rfile.readline()
-        return data
+        return bytes(data)
 
     def answer(self, status, body=b"", headers=()):
         """Answer at once."""
@@ -115,6 +117,23 @@ class App(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(0.2)
         self.close_connection = True
+
+    def page_accel(self, query):
+        """Ask a web server before us to send something else."""
+        self.answer(200, b"mine", [("X-Accel-Redirect", query)])
+
+    def page_collect(self, query):
+        """Note the pieces of a chunked body as they come."""
+        PIECES.clear()
+        while size := int(self.rfile.readline(), 16):
+            self.rfile.read(size + 2)
+            PIECES.append(size)
+        self.rfile.readline()
+        self.page_pieces(query)
+
+    def page_pieces(self, query):
+        """Tell which pieces came so far."""
+        self.answer(200, json.dumps(PIECES).encode())
 
     def page_short(self, query):
         """Break off in the middle."""
