@@ -18,7 +18,7 @@ PORT = 24680
 @pytest.fixture(scope="module")
 def app(module_servers):
     """Give a client of an app in a session: `app.ask(method, path)`."""
-    server = module_servers.start("process")
+    server = module_servers.start("process", config={"ServiceProxy": {"isolation": "sandbox"}})
     made = server.create(clientSessionToken="apps", config={"preopen_ports": [PORT]})
     webapp.start_app(server, made["sessionId"], webapp.source(), PORT)
     return App(server, made["sessionId"])

@@ -20,7 +20,8 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND
 def app(module_servers):
     """Give an app in a session of Alice's."""
     people = {"identity_provider_class": "tests.plugins.people.PeopleAndToken"}
-    server = module_servers.start("process", config={"ServerApp": people})
+    sandboxed = {"ServerApp": people, "ServiceProxy": {"isolation": "sandbox"}}
+    server = module_servers.start("process", config=sandboxed)
     made = ask(server, "POST", "sessmgr/session", json={"config": {"preopen_ports": [PORT]}}).json()
     session = made["sessionId"]
     code = f"""
