@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.plugins import socketapp, webapp
-from tests.plugins.nginx import HOST, PREFIX, jupyter_config
+from tests.plugins.nginx import HOST, PREFIX
 
 #: What a client may say of itself, and nobody believes.
 HOSTILE = {
@@ -30,9 +30,9 @@ HOSTILE = {
 #: Base URL, whether Jupyter believes nginx, and the first of two ports inside: sessions that are
 #: processes share the machine's.
 LAYOUTS = {
-    "prefix": (PREFIX, True, 24690),
-    "root": ("/", True, 24692),
-    "untrusting": (PREFIX, False, 24694),
+    "prefix": (PREFIX, True, 24790),
+    "root": ("/", True, 24792),
+    "untrusting": (PREFIX, False, 24794),
 }
 
 
@@ -62,7 +62,7 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def layouts(module_servers, behind_nginx):
+def layouts(module_servers, nginxes):
     """Give, by layout, a web app and a websocket app in one session: each made once."""
     made = {}
 
@@ -70,12 +70,13 @@ def layouts(module_servers, behind_nginx):
         if name not in made:
             prefix, trusting, first = LAYOUTS[name]
             ports = [first, first + 1]
-            config = jupyter_config(prefix=prefix, trusting=trusting)
+            nginx = nginxes()
+            config = nginx.config(prefix=prefix, trusting=trusting)
             server = module_servers.start("process", config=config)
             session = server.create(config={"preopen_ports": ports})["sessionId"]
             for app, port in zip((webapp, socketapp), ports, strict=True):
                 webapp.start_app(server, session, app.source(), port)
-            nginx = behind_nginx(server)
+            nginx.start(server)
             made[name] = [Service(nginx, session, port) for port in ports]
         return made[name]
 

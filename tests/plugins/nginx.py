@@ -10,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ PAGE = ROOT / "docs" / "how-to" / "behind-a-proxy.md"
 HOST = "jupyter.example.org"
 SUFFIX = "apps.example.net"
 PREFIX = "/people/ann/"
-#: Seconds for nginx to listen.
+#: Seconds for nginx to answer.
 START = 20
 #: Whom nginx runs as when the tests are root's.
 NOBODY = 65534
@@ -54,18 +53,6 @@ http {{
 def blocks(language):
     """Return the page's blocks of a language, in their order."""
     return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def jupyter_config(*, prefix=PREFIX, suffix=False, trusting=True):
-    """Return what the page says for Jupyter, as traits by section."""
-    config = Config()
-    for block in blocks("python"):
-        if suffix or "host_suffix" not in block:
-            exec(compile(block, str(PAGE), "exec"), {"c": config})  # our own page
-    config.ServerApp.base_url = prefix
-    if not trusting:
-        config.ServerApp.trust_xheaders = False
-    return {section: dict(traits) for section, traits in config.items()}
 
 
 def replaced(text, *changes):
@@ -105,49 +92,56 @@ def make_certificate(folder, *names):
 
 
 class Nginx(Client):
-    """Asks a server by its public name, through an nginx of its own."""
+    """An nginx of its own; once it has a server behind it, asks that by its public name."""
 
-    def __init__(self, server, *, suffix=False):
-        self.server = server
+    def __init__(self, *, suffix=False):
         self.folder = Path(tempfile.mkdtemp(prefix="sessmgr-nginx-"))
-        self.prefix = urlsplit(server.url).path
         self.certificate, self._key = make_certificate(self.folder, HOST, f"*.{SUFFIX}")
         self._suffix = suffix
-        self.port = 0
         self._process = None
+        # nginx is given the socket, so the port is known, and ours, before it runs.
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=511)
+        self.port = self._socket.getsockname()[1]
 
-    def start(self):
-        """Listen on a free port; another program may take it in between, so this tries again."""
-        deadline = time.monotonic() + START
-        while not self._listens():
-            assert time.monotonic() < deadline, self.errors()
-            if self._process is None or self._process.poll() is not None:
-                self._launch()
-            time.sleep(0.02)
-        super().__init__(f"https://{HOST}:{self.port}{self.prefix}", self.server.token)
+    def config(self, *, prefix=PREFIX, trusting=True):
+        """Return what the page says for Jupyter, as traits by section."""
+        config = Config()
+        for block in blocks("python"):
+            if self._suffix or "host_suffix" not in block:
+                exec(compile(block, str(PAGE), "exec"), {"c": config})  # our own page
+        config.ServerApp.base_url = prefix
+        if not trusting:
+            config.ServerApp.trust_xheaders = False
+        if self._suffix:
+            config.ServiceProxy.host_suffix += f":{self.port}"  # no test can have 443
+        return {section: dict(traits) for section, traits in config.items()}
+
+    def start(self, server):
+        """Stand before a server, and return when that answers."""
+        self.server = server
+        self.prefix = urlsplit(server.url).path
+        super().__init__(f"https://{HOST}:{self.port}{self.prefix}", server.token)
         self.http.verify = str(self.certificate)
-        return self
-
-    def _launch(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         (self.folder / "nginx.conf").write_text(_MAIN.format(folder=self.folder, text=self._text()))
         user = {}
         if os.geteuid() == 0:
             user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, NOBODY, NOBODY)
-        path = f"{os.environ['PATH']}:/usr/sbin"
-        command = [shutil.which("nginx", path=path), "-e", self.folder / "error.log"]
+        command = [_program(), "-e", self.folder / "error.log", "-p", self.folder]
         self._process = subprocess.Popen(
-            [*command, "-p", self.folder, "-c", "nginx.conf"],
+            [*command, "-c", "nginx.conf"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "stderr.log").open("ab"),
+            env={"NGINX": f"{self._socket.fileno()};"},
+            pass_fds=[self._socket.fileno()],
             start_new_session=True,
             **user,
         )
+        reply = self.ask("GET", "api/status", timeout=START)
+        assert reply.status_code == 200, self.errors()
+        return self
 
     def _text(self):
         snippet, server, apps = blocks("nginx")
@@ -175,15 +169,6 @@ class Nginx(Client):
                 ("/etc/ssl/apps.key", str(self._key)),
             )
         return text
-
-    def _listens(self):
-        if self._process is None or self._process.poll() is not None:
-            return False
-        try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
-        except OSError:
-            return False
-        return True
 
     @property
     def tls(self):
@@ -218,7 +203,12 @@ class Nginx(Client):
                 self._process.terminate()
                 self._process.wait(GRACE)
         finally:
+            self._socket.close()
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _program():
+    return shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 @pytest.fixture(scope="module")
@@ -236,17 +226,17 @@ def public_names():
 
 
 @pytest.fixture(scope="module")
-def behind_nginx(public_names):
-    """Put nginx in front of servers that are configured by `jupyter_config`."""
-    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+def nginxes(public_names):
+    """Make nginxes, and end them after the module's tests."""
+    if _program() is None:
         assert not os.environ.get("CI"), "CI must have nginx: scripts/test-needs.sh"
         pytest.skip("no nginx here: scripts/test-needs.sh")
-    started = []
+    made = []
 
-    def start(server, **kwargs):
-        started.append(Nginx(server, **kwargs))
-        return started[-1].start()
+    def make(**kwargs):
+        made.append(Nginx(**kwargs))
+        return made[-1]
 
-    yield start
-    for one in started:
+    yield make
+    for one in made:
         one.close()
