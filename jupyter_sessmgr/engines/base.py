@@ -140,6 +140,8 @@ class Found:
     signed: bool
     running: bool
     created_at: float = 0.0
+    #: Where it is reached now; empty: it is not, or the engine does not say so here.
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 class Signer(Protocol):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT, AgentWire
+from jupyter_sessmgr.manager.agentservices import AgentServices
+from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT
 from jupyter_sessmgr.manager.agentwords import (
     AgentHello,
     AgentKernelspec,
-    AgentService,
     KernelState,
     KernelStateName,
-    ServiceOffer,
-    ServiceSurvey,
     read_kernel,
-    read_service,
-    read_services,
-    read_survey,
     read_text,
     read_usage,
 )
@@ -25,7 +20,7 @@ from jupyter_sessmgr.model.usage import Usage
 __all__ = ["AgentHello", "AgentKernelspec", "AgentLink", "KernelState", "KernelStateName"]
 
 
-class AgentLink(AgentWire):
+class AgentLink(AgentServices):
     """Asks one agent, and hears what becomes of its kernel.
 
     Every method raises what `AgentWire.call` raises. All times are in seconds.
@@ -78,46 +73,9 @@ class AgentLink(AgentWire):
         """Have the agent end everything and itself; returns when it began to."""
         await self.call("shutdown", timeout, grace=grace)
 
-    async def start_service(self, order: Mapping[str, object], *, timeout: float) -> AgentService:
-        """Have an app run; returns when its port answers, or it failed: look at its state."""
-        return self._learn_service(await self.call("start_service", timeout, **order))
-
-    async def stop_service(self, name: str, *, timeout: float = ANSWER_TIMEOUT) -> AgentService:
-        """End an app and all that it started."""
-        return self._learn_service(await self.call("stop_service", timeout, name=name))
-
-    async def service_offers(
-        self, *, timeout: float = ANSWER_TIMEOUT
-    ) -> Mapping[str, ServiceOffer]:
-        """Ask which apps the image itself says how to start, and how those are that were."""
-        return (await self.survey_services((), timeout=timeout)).offers
-
-    async def survey_services(
-        self, ports: Sequence[int], *, timeout: float = ANSWER_TIMEOUT
-    ) -> ServiceSurvey:
-        """Ask the same, and on which of `ports` something of the place listens."""
-        answer = await self.call("services", timeout, ports=list(ports))
-        told = answer.get("services") if isinstance(answer, dict) else None
-        for service in self._believe(read_services, told):
-            self._note_service(service)
-        return self._believe(read_survey, answer)
-
-    async def service_log(self, name: str, tail: int, *, timeout: float = ANSWER_TIMEOUT) -> str:
-        """Ask for the last `tail` bytes that an app wrote, also after it ended."""
-        answer = await self.call("service_log", timeout, name=name, tail=tail)
-        told = answer.get("logs") if isinstance(answer, dict) else None
-        return self._believe(lambda told: read_text(told, tail), told)
-
     async def make_folder(self, path: str, *, timeout: float = ANSWER_TIMEOUT) -> None:
         """Make a folder inside, and those above it."""
         await self.call("make_folder", timeout, path=path)
-
-    def _learn_service(self, answer: object) -> AgentService:
-        """Take a service's state from an answer."""
-        told = answer.get("service") if isinstance(answer, dict) else None
-        service = self._believe(read_service, told)
-        self._note_service(service)
-        return service
 
     def _learn(self, answer: object) -> KernelState:
         """Take a kernel's state from an answer."""

@@ -9,8 +9,9 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
-from jupyter_sessmgr.manager.agentstream import AgentStream, open_stream
+from jupyter_sessmgr.manager.agentstream import AgentStream, StreamTransport, open_stream
 from jupyter_sessmgr.manager.agentwords import (
     ERRORS,
     MAX_LINE,
@@ -82,6 +83,8 @@ class AgentWire:
         self.kernel: KernelState = hello.kernel
         #: The same of its services, by name.
         self.services: dict[str, AgentService] = {one.name: one for one in hello.services}
+        #: Streams into the place that somebody has still.
+        self.streams: WeakSet[StreamTransport] = WeakSet()
         #: How another connection to it is made.
         self._address: Address | None = None
         self._openings = asyncio.Semaphore(MAX_OPENINGS)
@@ -174,7 +177,14 @@ class AgentWire:
         address = self._address
         greeting = {"token": address.token, "stream": kind, "args": args}
         async with self._openings:
-            return await open_stream(address.endpoint, address.context, greeting, timeout)
+            stream = await open_stream(address.endpoint, address.context, greeting, timeout)
+        self.streams.add(stream.transport)
+        return stream
+
+    def cut_streams(self) -> None:
+        """End all streams into the place at once; who reads them sees that they were cut."""
+        for transport in tuple(self.streams):
+            transport.abort()
 
     async def call(self, verb: str, timeout: float = ANSWER_TIMEOUT, **args: Any) -> Any:
         """Ask the agent for something and return its answer, unchecked.

@@ -270,12 +270,11 @@ def _read_manners(said: Mapping[str, Any]) -> dict[str, Any]:
     """Check whose definition is in effect; an agent of an earlier release does not say."""
     if "source" not in said:
         return {}
-    source, authorization = _word(said, "source", 16), _word(said, "authorization", 200)
-    printable = authorization.isascii() and authorization.isprintable()
-    if source not in _SOURCES or not printable:
+    source, header = _word(said, "source", 16), _word(said, "authorization", 200)
+    if source not in _SOURCES or not (header.isascii() and header.isprintable()):
         raise Junk("source")
     whole_paths = _flag(said, "whole_paths")
-    return {"source": source, "whole_paths": whole_paths, "authorization": authorization}
+    return {"source": source, "whole_paths": whole_paths, "authorization": header}
 
 
 def read_services(told: object) -> tuple[AgentService, ...]:
@@ -294,10 +293,8 @@ def read_survey(told: object) -> ServiceSurvey:
         raise Junk("definitions")
     if not isinstance(listening, list) or not all(type(port) is int for port in listening):
         raise Junk("listening")
-    return ServiceSurvey(
-        offers={clean(name, 64): _read_offer(offer) for name, offer in offers.items()},
-        listening=frozenset(listening),
-    )
+    read = {clean(name, 64): _read_offer(offer) for name, offer in offers.items()}
+    return ServiceSurvey(offers=read, listening=frozenset(listening))
 
 
 def _read_offer(told: object) -> ServiceOffer:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from jupyter_sessmgr.engines.base import Observation
 from jupyter_sessmgr.manager.agentwords import KernelState
+from jupyter_sessmgr.model.ports import Endpoint
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit, Place, PlaceState
 from jupyter_sessmgr.model.status import STARTING, Goal, SessionStatus
 
@@ -46,6 +47,13 @@ class Rest:
 @dataclass(frozen=True, slots=True)
 class MakePlace:
     """Choose a place, or go on making the one that was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Write down where the place is reached now, and forget how it was reached before."""
+
+    endpoints: tuple[Endpoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ class Finish:
 Step = (
     Rest
     | MakePlace
+    | Move
     | Connect
     | StartKernel
     | Mark
@@ -182,6 +191,13 @@ def lost(observation: Observation | None) -> str:
     return observation.reason or f"The session ended with exit code {observation.exit_code}."
 
 
+def moved(session: ComputeSession, observation: Observation | None) -> tuple[Endpoint, ...]:
+    """Say where a place is reached by now; () when that is where it was, or it is not reached."""
+    if observation is None or observation.endpoints == session.endpoints:
+        return ()
+    return observation.endpoints
+
+
 def _unreached(session: ComputeSession, seen: Seen) -> Step:
     too_long = seen.booting_for is not None and seen.booting_for > seen.boot_timeout
     if session.status in STARTING and too_long:
@@ -189,7 +205,8 @@ def _unreached(session: ComputeSession, seen: Seen) -> Step:
             f"The session's agent did not answer within {seen.boot_timeout:.0f} seconds; "
             "its log says more."
         )
-    return Connect()
+    elsewhere = moved(session, seen.place_seen)
+    return Move(elsewhere) if elsewhere else Connect()
 
 
 def _suspended(session: ComputeSession, seen: Seen) -> Step:

@@ -69,10 +69,13 @@ class AgentLinks:
         AgentUnavailable
             when it did not answer within `timeout` seconds.
         """
+        before = self._links.get(place_id)
         await self.drop(place_id)
         link = await AgentLink.connect(
             endpoint, place_id=place_id, secrets=self._secrets, timeout=timeout
         )
+        if before is not None:  # streams outlive the link that they were asked for by
+            link.streams = before.streams
         self._links[place_id] = link
         link.on_kernel(lambda _kernel: self._on_change(place_id))
         self._hearts[place_id] = asyncio.create_task(
@@ -89,6 +92,16 @@ class AgentLinks:
         link = self._links.pop(place_id, None)
         if link is not None:
             await link.close()
+
+    async def cut(self, place_id: str) -> None:
+        """Let go of a place's agent, and cut all streams into the place off.
+
+        For a place that is reached at another address: what goes to the one of before hangs.
+        """
+        link = self._links.get(place_id)
+        if link is not None:
+            link.cut_streams()
+        await self.drop(place_id)
 
     async def close(self) -> None:
         """Let go of all agents; they go on by themselves until their lease ends."""

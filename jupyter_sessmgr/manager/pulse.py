@@ -14,7 +14,7 @@ from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.bootconfig import connection_info
 from jupyter_sessmgr.manager.kernelnews import KernelNews
 from jupyter_sessmgr.manager.parts import Parts
-from jupyter_sessmgr.model.events import Event, StatusChanged
+from jupyter_sessmgr.model.events import Event, SessionMoved, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
 
@@ -68,7 +68,7 @@ class Pulse:
         await asyncio.to_thread(self._context.term)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, StatusChanged):
+        if isinstance(event, StatusChanged | SessionMoved):
             self._look(event.session)
 
     def _look(self, session: ComputeSession) -> None:

@@ -10,12 +10,13 @@ from traitlets import Dict, Float, TraitError, validate
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT
-from jupyter_sessmgr.manager.agentwords import AgentService, ServiceOffer, ServiceSurvey
+from jupyter_sessmgr.manager.agentwords import AgentService, ServiceOffer
 from jupyter_sessmgr.manager.inside import Inside
 from jupyter_sessmgr.manager.servicedefs import BUILT_IN, check_definition, is_name
 from jupyter_sessmgr.manager.servicestates import (
     Manners,
     ServiceState,
+    as_seen,
     is_trusted,
     offer_of,
     state_of,
@@ -91,15 +92,10 @@ class ServiceStarts(LoggingConfigurable):
         found = dict(self.states(session_id))
         for name in (*survey.offers, *self.definitions):
             found.setdefault(name, ServiceState(name=name))
-        return {name: self._seen(state, known.get(name), survey) for name, state in found.items()}
-
-    def _seen(
-        self, state: ServiceState, told: AgentService | None, survey: ServiceSurvey
-    ) -> ServiceState:
-        """Add to a service's state what its agent sees now."""
-        by_itself = told is None and bool(survey.listening.intersection(state.ports))
-        trusted = is_trusted(state.name, self.definitions, told, state.name in survey.offers)
-        return replace(state, state="running" if by_itself else state.state, trusted=trusted)
+        return {
+            name: as_seen(state, known.get(name), survey, self.definitions)
+            for name, state in found.items()
+        }
 
     async def is_trusted(self, session_id: str, name: str) -> bool:
         """Tell whether a service's pages may be shown as Jupyter's equals.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jupyter_sessmgr.manager.agentwords import (
@@ -11,6 +11,7 @@ from jupyter_sessmgr.manager.agentwords import (
     ServiceOffer,
     ServiceSource,
     ServiceStateName,
+    ServiceSurvey,
 )
 from jupyter_sessmgr.manager.servicedefs import BUILT_IN, TRUSTED
 from jupyter_sessmgr.model.ports import ServicePort
@@ -94,6 +95,21 @@ def is_trusted(
     if told is not None and told.state in _LIVE:
         return name in TRUSTED and told.source == "built-in"
     return name in TRUSTED and not in_image
+
+
+def as_seen(
+    state: ServiceState,
+    told: AgentService | None,
+    survey: ServiceSurvey,
+    admins: Mapping[str, Mapping[str, Any]],
+) -> ServiceState:
+    """Add to a service's state what its agent sees now."""
+    by_itself = told is None and bool(survey.listening.intersection(state.ports))
+    return replace(
+        state,
+        state="running" if by_itself else state.state,
+        trusted=is_trusted(state.name, admins, told, state.name in survey.offers),
+    )
 
 
 def offer_of(definition: Mapping[str, Any]) -> ServiceOffer:

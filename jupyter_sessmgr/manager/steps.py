@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from jupyter_sessmgr.manager import decide
+from jupyter_sessmgr.manager.agentwords import KernelState
 from jupyter_sessmgr.manager.bootconfig import kernel_config
 from jupyter_sessmgr.manager.ending import Ending
 from jupyter_sessmgr.manager.facts import Facts
@@ -20,7 +21,7 @@ from jupyter_sessmgr.model.errors import (
     SessmgrError,
     StoreError,
 )
-from jupyter_sessmgr.model.events import KernelDied
+from jupyter_sessmgr.model.events import KernelDied, SessionMoved
 from jupyter_sessmgr.model.ports import AGENT
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.model.status import STARTING, SessionStatus
@@ -44,6 +45,7 @@ class Steps:
         freezer = Freezer(parts)
         self._doers: dict[type, _Doer] = {
             decide.MakePlace: self._make_place,
+            decide.Move: self._move,
             decide.Connect: self._connect,
             decide.StartKernel: self._start_kernel,
             decide.Mark: self._mark,
@@ -100,11 +102,20 @@ class Steps:
     async def _look_again(self, session: ComputeSession, place: Place) -> None:
         """Ask the engine why an agent cannot be reached: it ended, or lives elsewhere now."""
         seen = (await self._parts.engine.look([place])).get(place.id)
-        lost = decide.lost(seen)
+        lost, elsewhere = decide.lost(seen), decide.moved(session, seen)
         if lost:
             await self.facts.give_up(session, lost)
-        elif seen is not None and seen.endpoints and seen.endpoints != session.endpoints:
-            await self.facts.save(replace(session, endpoints=seen.endpoints))
+        elif elsewhere:
+            await self._move(decide.Move(elsewhere), session, place)
+
+    async def _move(self, step: decide.Move, session: ComputeSession, place: Place | None) -> None:
+        """Write the addresses first, so that nobody goes back to those of before (FAULTS C8)."""
+        saved = await self.facts.save(replace(session, endpoints=step.endpoints))
+        if place is not None:
+            await self._parts.links.cut(place.id)
+        if session.status not in STARTING:
+            self._parts.log.info("Session %s is reached at other addresses now.", session.name)
+            self._parts.bus.publish(SessionMoved(saved))
 
     async def _start_kernel(
         self, _step: object, session: ComputeSession, place: Place | None
@@ -120,7 +131,8 @@ class Steps:
     async def _mark(self, step: decide.Mark, session: ComputeSession, place: Place | None) -> None:
         changed = replace(session, status=step.status, status_info=step.info)
         if step.status is _S.RUNNING:
-            changed = self._running(changed, place)
+            kernel = self._parts.links.kernel(place.id) if place is not None else None
+            changed = _as_running(changed, kernel)
         try:
             await self.facts.save(changed)
         except StoreError:
@@ -129,21 +141,6 @@ class Steps:
             if step.status is not _S.TERMINATING:
                 raise
             await self._ending.end_unsaved(changed, place)
-
-    def _running(self, session: ComputeSession, place: Place | None) -> ComputeSession:
-        kernel = self._parts.links.kernel(place.id) if place is not None else None
-        if kernel is None:
-            return session
-        # Where no kernel is wished for, a wish for another one is fulfilled at once.
-        reached = kernel.generation if decide.runs_something(session) else session.generation
-        return replace(
-            session,
-            status_info=session.status_info or kernel.warning,
-            observed_generation=max(reached, session.observed_generation),
-            encrypted=kernel.encrypted,
-            language=kernel.language or session.language,
-            started_at=session.started_at or time.time(),
-        )
 
     async def _note_exit(
         self, step: decide.NoteExit, session: ComputeSession, _place: Place | None
@@ -190,3 +187,19 @@ class Steps:
 
     async def _finish(self, step: decide.Finish, session: ComputeSession, _place: object) -> None:
         await self._ending.finish(session, step.status)
+
+
+def _as_running(session: ComputeSession, kernel: KernelState | None) -> ComputeSession:
+    """Add to a session what is known of its kernel once it runs."""
+    if kernel is None:
+        return session
+    # Where no kernel is wished for, a wish for another one is fulfilled at once.
+    reached = kernel.generation if decide.runs_something(session) else session.generation
+    return replace(
+        session,
+        status_info=session.status_info or kernel.warning,
+        observed_generation=max(reached, session.observed_generation),
+        encrypted=kernel.encrypted,
+        language=kernel.language or session.language,
+        started_at=session.started_at or time.time(),
+    )

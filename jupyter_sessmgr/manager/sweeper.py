@@ -136,6 +136,7 @@ class Sweeper:
             return
         place = self._parts.store.place(found.place_id)
         if place is not None:
+            await _notice_move(self._parts, place, found)
             return
         stranger = Place(
             id=found.place_id,
@@ -190,3 +191,12 @@ class Sweeper:
             )
         except StoreError as error:
             self._parts.log.warning("Place %s is gone; its row is not: %s", place.id, error)
+
+
+async def _notice_move(parts: Parts, place: Place, found: Found) -> None:
+    """Let go of a place that got another address: its reconciliation looks where it is."""
+    session = parts.store.get(place.session_id) if place.session_id else None
+    if session is None or session.place_id != place.id or place.state is not PlaceState.MADE:
+        return
+    if session.endpoints and found.endpoints and found.endpoints != session.endpoints:
+        await parts.links.cut(place.id)

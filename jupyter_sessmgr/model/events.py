@@ -42,6 +42,13 @@ class KernelDied:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionMoved:
+    """A running session is reached at other addresses than before; nothing in it changed."""
+
+    session: ComputeSession
+
+
+@dataclass(frozen=True, slots=True)
 class EngineHealthChanged:
     """The engine stopped answering, or answers again."""
 
@@ -59,4 +66,11 @@ class SessionExpiring:
     limit: LimitName
 
 
-Event = StatusChanged | StartProgressed | KernelDied | EngineHealthChanged | SessionExpiring
+Event = (
+    StatusChanged
+    | StartProgressed
+    | KernelDied
+    | SessionMoved
+    | EngineHealthChanged
+    | SessionExpiring
+)

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from jupyter_sessmgr.model.events import Event, StatusChanged
+from jupyter_sessmgr.model.events import Event, SessionMoved, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.provisioning.channels import tell_dead, tell_restarted
@@ -15,6 +15,7 @@ from jupyter_sessmgr.provisioning.culling import CullGuard
 from jupyter_sessmgr.provisioning.held import Held
 from jupyter_sessmgr.provisioning.kernelspecs import kernel_name_for
 from jupyter_sessmgr.provisioning.locate import Home, registered
+from jupyter_sessmgr.provisioning.moving import follow
 
 #: Seconds that a stopping server gives the kernels which end with it.
 SHUTDOWN_TIMEOUT = 12.0
@@ -98,12 +99,23 @@ class KernelAdopter:
         await self._home.settle(SHUTDOWN_TIMEOUT)
 
     def _on_event(self, event: Event) -> None:
-        if not isinstance(event, StatusChanged) or event.session.owner != self._home.owner:
+        if not isinstance(event, StatusChanged | SessionMoved):
             return
         session = event.session
+        if session.owner != self._home.owner:
+            return
+        if isinstance(event, SessionMoved):
+            self._follow(session)
+            return
         if session.id in self._kernels:
             self._note_restart(event.before, session)
         self._due.put_nowait(session.id)
+
+    def _follow(self, session: ComputeSession) -> None:
+        """Reach a listed kernel where it is now."""
+        if session.id in self._kernels and _held(self._kernels.get_kernel(session.id)) is not None:
+            work = follow(self._kernels, self._home, session)
+            self._start(work, f"sessmgr-move-{session.id}")
 
     def _note_restart(self, before: SessionStatus | None, session: ComputeSession) -> None:
         """Follow a listed kernel's restart, whoever wished for it."""

@@ -19,6 +19,8 @@ from jupyter_sessmgr.provisioning.refused import KernelRefused
 
 V1 = "v1.kernel.websocket.jupyter.org"
 _serialize: Callable[[Any, str, Any], bytes] = serialize_msg_to_ws_v1
+#: Close code of a websocket whose client should connect again.
+_COME_AGAIN = 1012
 #: Requests that are remembered until they are answered.
 MOST_PENDING = 1000
 
@@ -225,6 +227,12 @@ def tell_restarted(kernel_id: str) -> None:
     """Tell every browser that looks at a kernel that another one takes its place."""
     for connection in _connections(kernel_id):
         _tell(connection.on_kernel_restarted, connection)
+
+
+def hang_up(kernel_id: str) -> None:
+    """Close the websockets of every browser that looks at a kernel; each connects again."""
+    for connection in _connections(kernel_id):
+        connection.websocket_handler.close(_COME_AGAIN, "the kernel is reached elsewhere now")
 
 
 def _connections(kernel_id: str) -> list[Any]:

@@ -56,6 +56,7 @@ def found(signer: Signer, item: Mapping[str, Any]) -> Found:
         signed=is_ours(signer, name, labels),
         running=state not in TERMINAL | {"created", "configured"},
         created_at=_seconds(item.get("Created")),
+        endpoints=() if state in TERMINAL else endpoints(item),
     )
 
 

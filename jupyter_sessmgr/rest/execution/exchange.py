@@ -60,7 +60,8 @@ class Exchange:
             )
         info = self._sessions.connection_info(session.id)
         line = self._lines.get(session.id)
-        if line is None or line.kernel != (session.place_id, session.observed_generation):
+        kernel = (session.place_id, session.observed_generation)
+        if line is None or line.kernel != kernel or line.info != info:
             self.hang_up(session.id)
             self._context = self._context or make_context()
             line = self._lines[session.id] = Line(session, info, self._context, self._log)

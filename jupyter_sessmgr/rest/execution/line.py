@@ -45,7 +45,8 @@ class Line:
     ) -> None:
         #: Names the kernel: a place and a generation.
         self.kernel = (session.place_id, session.observed_generation)
-        self._info = info
+        #: How it is reached.
+        self.info = info
         self._context = context
         self._log = log
         self._users = 0
@@ -98,7 +99,7 @@ class Line:
         if self._closed:
             raise NotRunning("The kernel of this session has gone. Try again soon.")
         if self._channels is None:
-            channels = KernelChannels(self._info, self._context, self._log)
+            channels = KernelChannels(self.info, self._context, self._log)
             try:
                 await channels.open(OPEN_TIMEOUT)
             except BaseException:

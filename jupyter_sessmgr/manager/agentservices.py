@@ -1,0 +1,57 @@
+"""What can be asked of the agent of a place about the apps in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT, AgentWire
+from jupyter_sessmgr.manager.agentwords import (
+    AgentService,
+    ServiceOffer,
+    ServiceSurvey,
+    read_service,
+    read_services,
+    read_survey,
+    read_text,
+)
+
+
+class AgentServices(AgentWire):
+    """The half of `AgentLink` that is about services; errors and times as there."""
+
+    async def start_service(self, order: Mapping[str, object], *, timeout: float) -> AgentService:
+        """Have an app run; returns when its port answers, or it failed: look at its state."""
+        return self._learn_service(await self.call("start_service", timeout, **order))
+
+    async def stop_service(self, name: str, *, timeout: float = ANSWER_TIMEOUT) -> AgentService:
+        """End an app and all that it started."""
+        return self._learn_service(await self.call("stop_service", timeout, name=name))
+
+    async def service_offers(
+        self, *, timeout: float = ANSWER_TIMEOUT
+    ) -> Mapping[str, ServiceOffer]:
+        """Ask which apps the image itself says how to start, and how those are that were."""
+        return (await self.survey_services((), timeout=timeout)).offers
+
+    async def survey_services(
+        self, ports: Sequence[int], *, timeout: float = ANSWER_TIMEOUT
+    ) -> ServiceSurvey:
+        """Ask the same, and on which of `ports` something of the place listens."""
+        answer = await self.call("services", timeout, ports=list(ports))
+        told = answer.get("services") if isinstance(answer, dict) else None
+        for service in self._believe(read_services, told):
+            self._note_service(service)
+        return self._believe(read_survey, answer)
+
+    async def service_log(self, name: str, tail: int, *, timeout: float = ANSWER_TIMEOUT) -> str:
+        """Ask for the last `tail` bytes that an app wrote, also after it ended."""
+        answer = await self.call("service_log", timeout, name=name, tail=tail)
+        told = answer.get("logs") if isinstance(answer, dict) else None
+        return self._believe(lambda told: read_text(told, tail), told)
+
+    def _learn_service(self, answer: object) -> AgentService:
+        """Take a service's state from an answer."""
+        told = answer.get("service") if isinstance(answer, dict) else None
+        service = self._believe(read_service, told)
+        self._note_service(service)
+        return service
