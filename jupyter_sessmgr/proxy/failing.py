@@ -7,7 +7,7 @@ from logging import Logger
 from types import TracebackType
 from typing import Any
 
-from tornado.web import RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.proxy import pages
@@ -81,8 +81,12 @@ class Failing(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log an unexpected error with its trace; an expected one is for who asked."""
+        """Log an unexpected error with its trace; an expected one is for who asked.
+
+        Tornado would repeat the request's target, which may have a ticket, a code or a token.
+        """
         if isinstance(value, SessmgrError):
             self.log.debug("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
-            return
-        super().log_exception(typ, value, tb)
+        elif not isinstance(value, HTTPError):
+            method = self.request.method
+            self.log.error("A service's %s broke in the proxy", method, exc_info=value)

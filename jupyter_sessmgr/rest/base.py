@@ -206,11 +206,13 @@ class SessionsHandler(IdentifiedHandler):
     ) -> None:
         """Log an unexpected error with its trace; an expected one is for the client.
 
-        The words may quote the client, so they are escaped (THREATS E11).
+        The words may quote the client, so they are escaped (THREATS E11). Tornado would repeat the
+        query, which may have the server's token.
         """
         if isinstance(value, HTTPError) and value.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             return  # the line that Jupyter writes for each request says enough
         if isinstance(value, SessmgrError):
             self.log.debug("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
             return
-        super().log_exception(typ, value, tb)
+        method, path = self.request.method, self.request.path
+        self.log.error("Uncaught exception at %s %s", method, path, exc_info=value)
