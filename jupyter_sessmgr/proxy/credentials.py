@@ -66,7 +66,9 @@ def is_own_page(method: str, headers: Mapping[str, str], host: str, *, socket: b
     if method in _SAFE and not socket:
         linked = headers.get("Sec-Fetch-Dest") == "document"
         return linked or headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"}
-    origin = headers.get("Origin")
-    if origin is not None:
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none")
+    # A page that tells nobody where it was (``Referrer-Policy``) sends its own forms so.
+    untold = origin == "null" and site == "same-origin"
+    if origin is not None and not untold:
         return origin.partition("://")[2].lower() == host.lower()
-    return headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"} and not socket
+    return site in {"same-origin", "none"} and not socket

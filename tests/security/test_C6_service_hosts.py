@@ -211,6 +211,7 @@ def test_C6_a_jupyter_below_localhost_stays_reachable(app):
         {"Origin": "http://sessmgr-{a}.localhost:{port}"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
     ],
     ids=str,
 )
@@ -223,6 +224,8 @@ def test_C6_what_other_sites_send_is_refused(app, headers):
     assert reply.status_code == 403
     own = {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     assert app.ask("POST", "/echo", host, {"Cookie": cookie, **own}, data=b"x").status_code == 200
+    untold = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+    assert app.ask("POST", "/echo", host, {"Cookie": cookie, **untold}, data=b"x").ok
 
 
 def test_C6_foreign_pages_do_not_frame_or_read(app):
