@@ -7,7 +7,15 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-ALL = ("rest_info", "rest_list", "many_creates", "attach", "event_loop", "kernel_start")
+ALL = (
+    "rest_info",
+    "rest_list",
+    "many_creates",
+    "attach",
+    "event_loop",
+    "kernel_start",
+    "service_ports",
+)
 
 
 def main(names):

@@ -24,7 +24,14 @@ from tests.plugins.people import People
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Extensions that may be installed here; without them a server is up at once.
-OTHERS = ("jupyterlab", "notebook", "notebook_shim", "jupyter_lsp", "jupyter_server_terminals")
+OTHERS = (
+    "jupyterlab",
+    "notebook",
+    "notebook_shim",
+    "jupyter_lsp",
+    "jupyter_server_proxy",
+    "jupyter_server_terminals",
+)
 #: The sessions' database inside a state folder.
 DATABASE = "sessions.db"
 #: Seconds for a server to listen, on a busy machine.
