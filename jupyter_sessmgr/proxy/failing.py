@@ -88,5 +88,5 @@ class Failing(RequestHandler):
         if isinstance(value, SessmgrError):
             self.log.debug("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
         elif not isinstance(value, HTTPError):
-            method = self.request.method
-            self.log.error("A service's %s broke in the proxy", method, exc_info=value)
+            trace: Any = (typ, value, tb)
+            self.log.error("A service's %s broke in the proxy", self.request.method, exc_info=trace)

@@ -214,5 +214,6 @@ class SessionsHandler(IdentifiedHandler):
         if isinstance(value, SessmgrError):
             self.log.debug("%s: %s", type(value).__name__, json.dumps(value.message)[:1000])
             return
+        trace: Any = (typ, value, tb)
         method, path = self.request.method, self.request.path
-        self.log.error("Uncaught exception at %s %s", method, path, exc_info=value)
+        self.log.error("Uncaught exception at %s %s", method, path, exc_info=trace)
