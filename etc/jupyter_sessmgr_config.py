@@ -379,15 +379,32 @@ c = get_config()  # noqa: F821 - given by traitlets
 # ServiceProxy: How services of sessions are shown. Read by the proxy's handlers.
 # ------------------------------------------------------------------------------
 
-# What keeps a service's pages from acting as the user on this Jupyter server. "sandbox": the
-# browser gives them an origin of nobody; apps that need storage or cookies do not work so.
-# "same-origin": nothing keeps them; choose it only where everything that runs in sessions is
-# trusted.
-# c.ServiceProxy.isolation = "sandbox"
+# What keeps a service's pages from acting as the user on this Jupyter server. "subdomain": a
+# host of their own. "sandbox": the browser gives them an origin of nobody; apps that need
+# storage or cookies do not work so. "same-origin": nothing keeps them; choose it only where
+# everything that runs in sessions is trusted. "auto": a host of their own where there is one
+# (`host_suffix`, or a browser beside the server), else the same origin for trusted definitions
+# (the built-in jupyter, jupyterlab and tensorboard, and your own that say so), else the
+# sandbox.
+# c.ServiceProxy.isolation = "auto"
 
 # The same for single services, by name, such as `{"tensorboard": "same-origin"}`: for apps that
-# do not work in a sandbox and that you trust.
+# need more, or that you trust less, than the others.
 # c.ServiceProxy.service_isolation = {}
+
+# What the host names of services end with, such as `apps.example.net`, or with the port that
+# browsers use. Needs a wildcard name in the DNS and a wildcard certificate, both leading where
+# Jupyter's own name leads, and must be below another registered domain than Jupyter's name. Set
+# it wherever browsers reach Jupyter by a public name.
+# c.ServiceProxy.host_suffix = ""
+
+# Whether any service's pages may be shown at Jupyter's own origin. Turn it off where people run
+# in sessions what they do not trust; some apps then work only with a `host_suffix`.
+# c.ServiceProxy.allow_same_origin = True
+
+# Names of services whose traffic does not count as activity of their session. Add those whose
+# pages ask for news by themselves, so that an open tab keeps no session alive.
+# c.ServiceProxy.passive_services = set()
 
 # Seconds that a request waits for its service to start. A browser is shown a page that tries
 # again instead. Raise it for scripts that ask for slow services.
@@ -396,6 +413,16 @@ c = get_config()  # noqa: F821 - given by traitlets
 # Seconds that a service may take until it begins to answer. Raise it for services that compute
 # for long before they answer.
 # c.ServiceProxy.response_timeout = 600.0
+
+# Requests and websockets that the services of one session may have open at once; more are
+# answered 429. Raise it for apps with many viewers, up to the 1,000 streams that a session's
+# agent takes.
+# c.ServiceProxy.max_connections_per_session = 256
+
+# The same for all sessions together. Each takes up to two open files and a megabyte of the
+# server, so raise it together with `ServerApp.min_open_files_limit`; lower it on small
+# machines.
+# c.ServiceProxy.max_connections = 1024
 
 # ------------------------------------------------------------------------------
 # SessionFiles: Lists, reads and writes. Called by the doors.
@@ -436,7 +463,8 @@ c = get_config()  # noqa: F821 - given by traitlets
 # How services are started: a dict by service name of dicts with `command` (a list of words,
 # never a shell line) and, where needed, `env`, `prestart`, `allowed_arguments`,
 # `default_arguments`, `positional`, `allowed_envs`, `url_template`, `authorization` (the header
-# that it takes from its user, `{token}` filled in) and `timeout` (seconds). Add the apps of
+# that it takes from its user, `{token}` filled in), `timeout` (seconds) and `trusted` (its
+# pages may act as the user on this server; leave it out unless you wrote them). Add the apps of
 # your images; an entry goes before the image's own and the built-in one.
 # c.SessionServices.definitions = {}
 

@@ -16,6 +16,8 @@ from jupyter_sessmgr.proxy.http import write_head
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 
 _UNAVAILABLE = 503
+#: What belongs to a status (RFC 6455, section 4.4).
+_SAID = {426: (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))}
 
 
 class Failing(RequestHandler):
@@ -30,13 +32,29 @@ class Failing(RequestHandler):
         log: Logger = self.settings["serverapp"].log
         return log
 
+    def compute_etag(self) -> None:
+        """Invent no ETag."""
+
+    @property
+    def base_url(self) -> str:
+        """Path of the Jupyter server."""
+        base_url: str = self.settings["base_url"]
+        return base_url
+
     def guarded(self, headers: Pairs) -> list[tuple[str, str]]:
         """Add what keeps the page apart; the tightest, as long as nothing is known."""
         return isolation_headers(Isolation.SANDBOX, headers)
 
     @property
+    def is_socket(self) -> bool:
+        """Whether a websocket is asked for."""
+        return self.request.headers.get("Upgrade", "").lower() == "websocket"
+
+    @property
     def is_navigation(self) -> bool:
         """Whether a person waits for a page."""
+        if self.is_socket:
+            return False
         mode = self.request.headers.get("Sec-Fetch-Mode")
         if mode is not None:
             return mode == "navigate"
@@ -72,6 +90,7 @@ class Failing(RequestHandler):
             body = json.dumps(problem.body(), default=str)
         if self._headers.get("Connection") == "close":
             headers.append(("Connection", "close"))
+        headers.extend(_SAID.get(problem.status, ()))
         write_head(self, problem.status, "", self.guarded(headers))
         self.finish(body)
 

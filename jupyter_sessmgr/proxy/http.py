@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from tornado.httputil import HTTPHeaders, HTTPOutputError
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
-from jupyter_sessmgr.model.errors import ServiceError, ServiceTimeout
+from jupyter_sessmgr.model.errors import ServiceTimeout
 from jupyter_sessmgr.proxy.bodies import PassingBody
+from jupyter_sessmgr.proxy.bounds import Traffic
+from jupyter_sessmgr.proxy.handshake import nonsense
 from jupyter_sessmgr.proxy.headers import Pairs, Passage, response_headers
 from jupyter_sessmgr.proxy.target import Target
 from jupyter_sessmgr.proxy.upstream import Upstream
 
 #: Adds what keeps a page apart to headers that are otherwise ready: `passing.Wanted.guarded`.
 Guard = Callable[[Pairs], list[tuple[str, str]]]
+Answer = TypeVar("Answer")
 #: Statuses that end an answer.
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 
@@ -35,29 +38,55 @@ class Exchange:
         The service's side.
     response_timeout : float
         Seconds until the head of the answer must be here, counted from the request's last byte.
+    traffic : Traffic
+        Hears of bytes.
     """
 
     def __init__(
-        self, handler: RequestHandler, upstream: Upstream, *, response_timeout: float
+        self,
+        handler: RequestHandler,
+        upstream: Upstream,
+        *,
+        response_timeout: float,
+        traffic: Traffic,
     ) -> None:
         self._handler = handler
         self._upstream = upstream
         self._timeout = response_timeout
+        self._traffic = traffic
         self._asking: asyncio.Task[aiohttp.ClientResponse] | None = None
-        self.body: PassingBody | None = None
+        self._body: PassingBody | None = None
 
     def begin(self, target: Target, path: str, headers: Sequence[tuple[str, str]]) -> None:
-        """Send the request; its body follows through `body`, if it has one."""
+        """Send the request; its body follows through `take`, if it has one."""
         request = self._handler.request
         if "Content-Length" in request.headers or "Transfer-Encoding" in request.headers:
-            self.body = PassingBody()
-        asked = self._upstream.request(target, str(request.method), path, headers, self.body)
+            self._body = PassingBody()
+            # While a piece waits for the service, nobody reads from the client.
+            self._connection.stream.set_close_callback(self.end)
+        asked = self._upstream.request(target, str(request.method), path, headers, self._body)
         self._asking = asyncio.create_task(asked, name=f"sessmgr-proxy-{target.service}")
         self._asking.add_done_callback(self._answered)
 
     def _answered(self, _task: object) -> None:
-        if self.body is not None:
-            self.body.drop()
+        if self._body is not None:
+            self._body.drop()
+
+    async def take(self, chunk: bytes) -> None:
+        """Pass a piece of the request's body on; returns when there is room for another.
+
+        A client whose service takes nothing for too long is told so.
+        """
+        if self._body is None:
+            return
+        self._traffic()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._body.put(chunk)
+        except TimeoutError:
+            late = too_late(self._timeout)
+            self._handler.send_error(exc_info=(type(late), late, None))
+            self.end()
 
     async def answer(self, passage: Passage, guard: Guard) -> None:
         """Write the service's answer.
@@ -69,30 +98,28 @@ class Exchange:
             breaks off has to see that, so its connection is cut.
         """
         response = await self._head()
+        if response is None:
+            return
         try:
             self._write_head(response, passage, guard)
             await self._pass_on(response)
         finally:
             response.close()
 
-    async def _head(self) -> aiohttp.ClientResponse:
+    @property
+    def _connection(self) -> Any:
+        return self._handler.request.connection
+
+    async def _head(self) -> aiohttp.ClientResponse | None:
         if self._asking is None:
-            raise ServiceError("The service was not asked.")
-        if self.body is not None:
-            await self.body.end()
-        try:
-            async with asyncio.timeout(self._timeout):
-                response = await self._asking
-        except TimeoutError as error:
-            raise ServiceTimeout(
-                f"The service did not answer within {self._timeout:.0f} seconds."
-            ) from error
-        except (aiohttp.ClientError, ValueError) as error:
-            raise ServiceError("The service broke off, or answered nonsense.") from error
-        if not _LOWEST_STATUS <= response.status <= _HIGHEST_STATUS:
+            return None
+        if self._body is not None:
+            await self._body.end()
+        response = await outcome(self._asking, self._timeout)
+        if response is not None and not is_final(response.status):
             # After a 101 a proxy in between would pass on whatever the service makes up.
             response.close()
-            raise ServiceError("The service answered nonsense.")
+            raise nonsense()
         return response
 
     def _write_head(self, response: aiohttp.ClientResponse, passage: Passage, guard: Guard) -> None:
@@ -110,6 +137,7 @@ class Exchange:
             while piece := await response.content.readany():
                 handler.write(piece)
                 await handler.flush()
+                self._traffic()
             await handler.finish()
         except StreamClosedError:
             return  # the client left
@@ -118,19 +146,49 @@ class Exchange:
 
     def _cut(self) -> None:
         """Close the client's connection: an answer without its end is no answer."""
-        connection: Any = self._handler.request.connection
         with contextlib.suppress(StreamClosedError):
-            connection.stream.close()
+            self._connection.stream.close()
 
     def end(self) -> None:
         """Let go of the service. Called when the client left, and when all is done."""
         if self._asking is None:
             return
         self._asking.cancel()
-        if self.body is not None:
-            self.body.drop()
+        if self._body is not None:
+            self._body.drop()
         if self._asking.done() and not self._asking.cancelled() and not self._asking.exception():
             self._asking.result().close()
+
+
+async def outcome(asking: asyncio.Task[Answer], timeout: float) -> Answer | None:
+    """Wait for what a service answers; None when the client left, so that it was asked no longer.
+
+    Raises
+    ------
+    ServiceError
+        when it cannot be reached or answers nonsense; `ServiceTimeout` when it does not answer
+        within `timeout` seconds.
+    """
+    await asyncio.wait({asking}, timeout=timeout)
+    if not asking.done():
+        asking.cancel()
+        raise too_late(timeout)
+    if asking.cancelled():
+        return None
+    try:
+        return asking.result()
+    except (aiohttp.ClientError, ValueError) as error:
+        raise nonsense() from error
+
+
+def too_late(timeout: float) -> ServiceTimeout:
+    """Make the error for a service that takes too long."""
+    return ServiceTimeout(f"The service did not answer within {timeout:g} seconds.")
+
+
+def is_final(status: int) -> bool:
+    """Whether a status ends an exchange."""
+    return _LOWEST_STATUS <= status <= _HIGHEST_STATUS
 
 
 def write_head(

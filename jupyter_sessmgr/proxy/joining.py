@@ -1,123 +1,148 @@
-"""The browser's side of a websocket that is passed on."""
+"""Opens a service's side of a websocket, then the browser's, and joins both."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import dataclass
 
-import aiohttp
-from tornado.websocket import WebSocketHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import RequestHandler
 
-from jupyter_sessmgr.model.errors import ServiceError, ServiceTimeout
-from jupyter_sessmgr.proxy.http import write_head
-from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
-from jupyter_sessmgr.proxy.sockets import Junction, Spawn
-from jupyter_sessmgr.proxy.upstream import MAX_MESSAGE
+from jupyter_sessmgr.proxy.bounds import Traffic
+from jupyter_sessmgr.proxy.handshake import Handshake, Reply, Wish, nonsense
+from jupyter_sessmgr.proxy.headers import Passage, response_headers
+from jupyter_sessmgr.proxy.http import Guard, is_final, outcome, write_head
+from jupyter_sessmgr.proxy.relaying import Relay
+from jupyter_sessmgr.proxy.target import Target
+from jupyter_sessmgr.proxy.upstream import Upstream
+
+_PIECE = 64 * 1024
+_SWITCHING = 101
 
 
-class Joining(WebSocketHandler):
-    """Accepts a websocket once its service has, and joins both."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """The service's side."""
 
-    def begin_joining(self) -> None:
-        """Begin without anything to let go of."""
-        self._junction: Junction | None = None
-        self._chosen: str | None = None
-        self._dialing: asyncio.Future[Any] | None = None
-        #: The browser went away before its side was opened.
-        self._left = False
-        #: Ends with the websocket: who looks at a service is there.
-        self._presence = ExitStack()
+    reply: Reply
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
-    async def dial(self, opening: Any, spawn: Spawn, timeout: float) -> bool:
-        """Wait for the service's side; False when it refused, which was passed on, or nobody waits.
 
-        `spawn` runs what closes it in the end.
+class Junction:
+    """One websocket on its way through. Made by a handler, and ended with it until it is open.
+
+    Parameters
+    ----------
+    handler : RequestHandler
+        The client's side.
+    upstream : Upstream
+        The service's side.
+    wish : Wish
+        What the client asks for.
+    response_timeout : float
+        Seconds until the service must have answered.
+    held : ExitStack
+        What the request holds; the websocket takes it over when it opens.
+    traffic : Traffic
+        Hears of bytes.
+    """
+
+    def __init__(
+        self,
+        handler: RequestHandler,
+        upstream: Upstream,
+        *,
+        wish: Wish,
+        response_timeout: float,
+        held: ExitStack,
+        traffic: Traffic,
+    ) -> None:
+        self._handler = handler
+        self._upstream = upstream
+        self._wish = wish
+        self._timeout = response_timeout
+        self._held = held
+        self._traffic = traffic
+        self._asking: asyncio.Task[_Opened] | None = None
+
+    def begin(self, target: Target, path: str, headers: Sequence[tuple[str, str]]) -> None:
+        """Ask the service."""
+        handshake = Handshake(self._wish)
+        opening = self._open(target, handshake, handshake.ask(path, headers))
+        self._asking = asyncio.create_task(opening, name=f"sessmgr-proxy-{target.service}")
+
+    async def _open(self, target: Target, handshake: Handshake, request: bytes) -> _Opened:
+        reader, writer = await self._upstream.connect(target)
+        try:
+            writer.write(request)
+            while True:
+                reply = handshake.take(await reader.read(_PIECE))
+                if reply is not None:
+                    return _Opened(reply=reply, reader=reader, writer=writer)
+        except BaseException:
+            writer.transport.abort()
+            raise
+
+    async def answer(self, passage: Passage, guard: Guard) -> None:
+        """Answer as the service did, and leave both sides to each other when it accepted.
 
         Raises
         ------
         ServiceError
-            when it cannot be reached or answers nonsense; `ServiceTimeout` when it does not answer
-            within `timeout` seconds.
+            when it cannot be reached or answers nonsense; `ServiceTimeout` when it does not answer.
         """
-        self._dialing = dialing = asyncio.ensure_future(opening)
-        try:
-            await asyncio.wait({dialing}, timeout=timeout)
-            if not dialing.done():
-                raise ServiceTimeout(f"The service did not answer within {timeout:.0f} seconds.")
-        finally:
-            dialing.cancel()
-        if dialing.cancelled():
-            return False
-        return self._take(dialing, spawn)
-
-    def _take(self, dialing: asyncio.Future[Any], spawn: Spawn) -> bool:
-        try:
-            service = dialing.result()
-        except aiohttp.WSServerHandshakeError as refusal:
-            write_head(self, refusal.status, "", isolation_headers(Isolation.SANDBOX, []))
-            self.finish()
-            return False
-        except (aiohttp.ClientError, ValueError) as error:
-            raise ServiceError("The service broke off, or answered nonsense.") from error
-        self._chosen = service.protocol
-        self._junction = Junction(service, self, spawn)
-        if self._left:
-            self.on_close()
-        return not self._left
-
-    async def join(self, *args: str) -> None:
-        """Accept the browser's side, unless it is gone."""
-        if self._left:
+        opened = await self._answer()
+        if opened is None:
             return
+        reply = opened.reply
+        told = [
+            (name, value)
+            for name, value in response_headers(reply.headers, passage)
+            if not name.lower().startswith(("sec-websocket-", "content-"))
+        ]
+        if not reply.accepted:
+            write_head(self._handler, reply.status, "", guard(told))
+            self._handler.finish()
+            return
+        write_head(self._handler, _SWITCHING, "", [*guard(told), *self._acceptance(reply)])
         try:
-            await super().get(*args)
-        finally:
-            self.leave_unjoined()
+            await self._handler.flush()
+        except StreamClosedError:
+            return  # the client left
+        self._join(opened)
 
-    def leave_unjoined(self) -> None:
-        """Let go of the service's side when the browser's was never opened."""
-        if self.ws_connection is None:
-            self._left = True
-            if self._dialing is not None:
-                self._dialing.cancel()
-            self.on_close()
+    async def _answer(self) -> _Opened | None:
+        if self._asking is None:
+            return None
+        opened = await outcome(self._asking, self._timeout)
+        if opened is not None and not opened.reply.accepted and not is_final(opened.reply.status):
+            raise nonsense()
+        return opened
 
-    @property
-    def max_message_size(self) -> int:
-        """Bytes of the largest message that a browser may send."""
-        return MAX_MESSAGE
+    def _acceptance(self, reply: Reply) -> list[tuple[str, str]]:
+        chosen = [("Sec-WebSocket-Protocol", reply.protocol)] if reply.protocol else []
+        return [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Accept", self._wish.accept),
+            *chosen,
+        ]
 
-    def check_origin(self, origin: str) -> bool:  # noqa: ARG002 - tornado's signature
-        """Pass: where it comes from was judged before the service was dialled."""
-        return True
+    def _join(self, opened: _Opened) -> None:
+        self._asking = None  # it is the relay's from here on
+        held = self._held.pop_all()
+        browser = self._handler.detach()
+        relay = Relay(browser, opened.reader, opened.writer, held, self._traffic)
+        self._upstream.spawn(relay.run(opened.reply.early)).add_done_callback(relay.close)
 
-    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        """Choose what the service chose."""
-        return self._chosen if self._chosen in subprotocols else None
-
-    def get_compression_options(self) -> None:
-        """Compress nothing."""
-
-    def open(self, *_args: Any, **_kwargs: Any) -> None:
-        """Begin to pass messages."""
-        self.set_nodelay(True)
-        if self._junction is not None:
-            self._junction.open()
-
-    async def on_message(self, message: str | bytes) -> None:
-        """Pass a message on; the next is read when the service took this one."""
-        if self._junction is not None:
-            await self._junction.send(message)
-
-    async def on_ping(self, data: bytes) -> None:  # type: ignore[override]  # tornado runs what it returns
-        """Pass a ping on; tornado has answered it."""
-        if self._junction is not None:
-            await self._junction.ping(data)
-
-    def on_close(self) -> None:
-        """Close the service's side, too."""
-        self._presence.close()
-        junction, self._junction = self._junction, None
-        if junction is not None:
-            junction.leave(self.close_code, self.close_reason)
+    def end(self) -> None:
+        """Let go of the service. Called when the client left, and when all is done."""
+        asking, self._asking = self._asking, None
+        if asking is None:
+            return
+        asking.cancel()
+        if asking.done() and not asking.cancelled() and not asking.exception():
+            asking.result().writer.transport.abort()

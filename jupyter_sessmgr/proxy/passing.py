@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -17,14 +19,16 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.session import ComputeSession
+from jupyter_sessmgr.proxy.bounds import Connections, Traffic
 from jupyter_sessmgr.proxy.choosing import Chooser
 from jupyter_sessmgr.proxy.credentials import ours
 from jupyter_sessmgr.proxy.failing import Failing
 from jupyter_sessmgr.proxy.handover import Handovers
+from jupyter_sessmgr.proxy.handshake import Wish, read_wish
 from jupyter_sessmgr.proxy.headers import Pairs, Passage, request_headers, without_token
 from jupyter_sessmgr.proxy.http import Exchange, write_head
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
-from jupyter_sessmgr.proxy.joining import Joining
+from jupyter_sessmgr.proxy.joining import Junction
 from jupyter_sessmgr.proxy.settings import ServiceProxy
 from jupyter_sessmgr.proxy.target import Starts, Target
 from jupyter_sessmgr.proxy.upstream import Upstream
@@ -58,6 +62,7 @@ class Proxy:
     chooser: Chooser
     upstream: Upstream
     starts: Starts
+    connections: Connections = field(default_factory=Connections)
     handovers: Handovers = field(default_factory=Handovers)
     #: Proves to our own page that a service's host leads to this process.
     probe_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
@@ -115,7 +120,7 @@ def sent_to(place: str) -> Answered:
     return Answered(302, [("Location", place), ("Cache-Control", "no-store")])
 
 
-class PassingHandler(Joining, Failing):
+class PassingHandler(Failing):
     """Passes requests and websockets to a service. Subclasses say who may: `recognise`."""
 
     SUPPORTED_METHODS = (*JupyterHandler.SUPPORTED_METHODS, *_WEBDAV)
@@ -123,9 +128,12 @@ class PassingHandler(Joining, Failing):
     def initialize(self, **kwargs: Any) -> None:
         """Begin without anything to let go of."""
         super().initialize(**kwargs)
-        self.begin_joining()
         self._wanted: Wanted | None = None
-        self._exchange: Exchange | None = None
+        #: What a websocket's client asks for; None for every other request.
+        self._wish: Wish | None = None
+        self._exchange: Exchange | Junction | None = None
+        #: What the request holds as long as it lasts.
+        self._held = ExitStack()
         self._refusal: SessmgrError | HTTPError | Answered | None = None
 
     @property
@@ -133,17 +141,6 @@ class PassingHandler(Joining, Failing):
         """What the handlers share."""
         proxy: Proxy = self.settings[SETTINGS_KEY]
         return proxy
-
-    @property
-    def base_url(self) -> str:
-        """Path of the Jupyter server."""
-        base_url: str = self.settings["base_url"]
-        return base_url
-
-    @property
-    def is_socket(self) -> bool:
-        """Whether a websocket is asked for."""
-        return self.request.headers.get("Upgrade", "").lower() == "websocket"
 
     def guarded(self, headers: Pairs) -> list[tuple[str, str]]:
         """Add what keeps the page apart."""
@@ -167,7 +164,10 @@ class PassingHandler(Joining, Failing):
         """Begin to pass the request on, or note why not."""
         try:
             await self._begin()
-        except (SessmgrError, HTTPError, Answered) as error:
+        except BaseException as error:
+            self._held.close()
+            if not isinstance(error, (SessmgrError, HTTPError, Answered)):
+                raise
             # An answer before the request's end would cost the client its connection.
             if not _is_short(self.request.headers):
                 self.set_header("Connection", "close")
@@ -177,13 +177,14 @@ class PassingHandler(Joining, Failing):
     async def _begin(self) -> None:
         """Recognise who asks, reach the service, and ask it."""
         self._wanted = wanted = await self.recognise()
+        self._wish = read_wish(self.request) if self.is_socket else None
+        counted = self.proxy.connections.one(wanted.session.id, self.proxy.settings)
+        self._held.enter_context(counted)
         # What is passed on is never held, so its size is the service's business.
         self.request.connection.set_max_body_size(_NO_LIMIT)  # type: ignore[union-attr]
         await self.proxy.sessions.resume_for_use(wanted.session.id)
         patience = _PAGE_PATIENCE if self.is_navigation else self.proxy.settings.start_patience
         target = await self.proxy.starts.reach(wanted.session, wanted.service, patience)
-        if wanted.service not in self.proxy.settings.passive_services:
-            self.proxy.sessions.activity.touch(wanted.session.id)
         await self._ask(target, wanted)
 
     async def _ask(self, target: Target, wanted: Wanted) -> None:
@@ -208,18 +209,28 @@ class PassingHandler(Joining, Failing):
         told = list(self.request.headers.get_all())
         headers = request_headers(told, passage, is_ours=ours(self))
         path = f"{passage.root}{wanted.path}{self.own_query()}"
-        upstream = self.proxy.upstream
-        if self.is_socket:
-            offered = self.request.headers.get_list("Sec-WebSocket-Protocol")
-            names = [name.strip() for line in offered for name in line.split(",") if name.strip()]
-            opening = upstream.websocket(target, path, headers, names)
-            if await self.dial(opening, upstream.spawn, self.proxy.settings.response_timeout):
-                self._presence.enter_context(self.proxy.sessions.activity.client(wanted.session.id))
-            return
-        timeout = self.proxy.settings.response_timeout
         self._passage = passage
-        self._exchange = Exchange(self, upstream, response_timeout=timeout)
+        self._exchange = self._make_exchange(wanted)
         self._exchange.begin(target, path, headers)
+
+    def _make_exchange(self, wanted: Wanted) -> Exchange | Junction:
+        activity, session_id = self.proxy.sessions.activity, wanted.session.id
+        is_passive = wanted.service in self.proxy.settings.passive_services
+        traffic = Traffic(None if is_passive else partial(activity.touch, session_id))
+        traffic()
+        timeout = self.proxy.settings.response_timeout
+        if self._wish is None:
+            return Exchange(self, self.proxy.upstream, response_timeout=timeout, traffic=traffic)
+        if not is_passive:
+            self._held.enter_context(activity.client(session_id))
+        return Junction(
+            self,
+            self.proxy.upstream,
+            wish=self._wish,
+            response_timeout=timeout,
+            held=self._held,
+            traffic=traffic,
+        )
 
     def own_query(self) -> str:
         """Return the query, byte for byte, without this server's token."""
@@ -228,36 +239,34 @@ class PassingHandler(Joining, Failing):
 
     async def data_received(self, chunk: bytes) -> None:
         """Pass a piece of the request's body on. Called by tornado."""
-        if self._exchange is not None and self._exchange.body is not None:
-            await self._exchange.body.put(chunk)
+        if isinstance(self._exchange, Exchange):
+            await self._exchange.take(chunk)
 
-    async def answer(self, *args: str) -> None:
+    async def answer(self) -> None:
         """Pass the service's answer back, or open the websocket. What every method does."""
         if isinstance(self._refusal, Answered):
             write_head(self, self._refusal.status, "", self._refusal.headers)
             self.finish(self._refusal.body or None)
         elif self._refusal is not None:
             raise self._refusal
-        elif self.is_socket:
-            await self.join(*args)
         elif self._exchange is not None and self._wanted is not None:
             try:
                 await self._exchange.answer(self._passage, self._wanted.guarded)
             finally:
-                self._exchange.end()
+                self._let_go()
 
     def check_xsrf_cookie(self) -> None:
         """Leave Jupyter's cookie out of it: where a write comes from is judged by `recognise`."""
 
     def on_connection_close(self) -> None:
         """Let go of the service when the client left."""
-        if self._exchange is not None:
-            self._exchange.end()
-        self.leave_unjoined()
+        self._let_go()
         super().on_connection_close()
 
-    def compute_etag(self) -> None:
-        """Invent no ETag."""
+    def _let_go(self) -> None:
+        if self._exchange is not None:
+            self._exchange.end()
+        self._held.close()
 
 
 def _is_short(headers: Mapping[str, str]) -> bool:
@@ -278,8 +287,8 @@ def answering(handler: Handler) -> Handler:
     for name in handler.SUPPORTED_METHODS:
 
         @allow_unauthenticated
-        async def method(self: PassingHandler, *args: str) -> None:
-            await self.answer(*args)
+        async def method(self: PassingHandler, *_args: str) -> None:
+            await self.answer()
 
         setattr(handler, name.lower(), method)
     return handler

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from traitlets import Bool, CaselessStrEnum, Dict, Float, Set, TraitError, Unicode, validate
+from traitlets import Bool, CaselessStrEnum, Dict, Float, Int, Set, TraitError, Unicode, validate
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.proxy.isolation import Isolation
@@ -71,6 +71,23 @@ class ServiceProxy(LoggingConfigurable):
         config=True,
         help="""Seconds that a service may take until it begins to answer. Raise it for services
         that compute for long before they answer.""",
+    )
+
+    max_connections_per_session = Int(
+        256,
+        min=1,
+        config=True,
+        help="""Requests and websockets that the services of one session may have open at once;
+        more are answered 429. Raise it for apps with many viewers, up to the 1,000 streams that a
+        session's agent takes.""",
+    )
+    max_connections = Int(
+        1024,
+        min=1,
+        config=True,
+        help="""The same for all sessions together. Each takes up to two open files and a megabyte
+        of the server, so raise it together with `ServerApp.min_open_files_limit`; lower it on small
+        machines.""",
     )
 
     @validate("service_isolation")

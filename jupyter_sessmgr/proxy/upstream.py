@@ -11,15 +11,14 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.hdrs import ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT
 from yarl import URL
 
+from jupyter_sessmgr.model.errors import NotAllowed, NotRunning, ServiceError
 from jupyter_sessmgr.proxy.target import Target
 
 #: Opens a stream to a port inside a session: `SessionServices.open_stream`.
-OpenStream = Callable[[str, int], Awaitable[tuple[Any, Any]]]
+OpenStream = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 #: Longest header line that a service may send, in bytes.
 MAX_HEADER = 64 * 1024
-#: Largest message of a websocket, in bytes.
-MAX_MESSAGE = 256 * 2**20
 #: Bytes of an answer that wait for a slow reader, before the service is held back.
 _WAITING = 64 * 1024
 
@@ -91,37 +90,29 @@ class Upstream:
         """
         return await self._session().request(
             method,
-            _url(target, "http", path),
+            _url(target, path),
             headers=list(headers),
             data=body,
             allow_redirects=False,
         )
 
-    async def websocket(
-        self,
-        target: Target,
-        path: str,
-        headers: Sequence[tuple[str, str]],
-        subprotocols: Sequence[str],
-    ) -> aiohttp.ClientWebSocketResponse[bool]:
-        """Open a websocket; returns when the service accepted it.
+    async def connect(self, target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection of its own; whoever asked closes it.
 
         Raises
         ------
-        aiohttp.WSServerHandshakeError
-            with the status that the service refused it by; and what `request` raises.
+        SessmgrError
+            when the service cannot be reached.
         """
-        return await self._session().ws_connect(
-            _url(target, "ws", path),
-            headers=list(headers),
-            protocols=subprotocols,
-            # Compressing towards a service beside us costs more than it saves, twentyfold.
-            compress=0,
-            max_msg_size=MAX_MESSAGE,
-            autoclose=False,
-            autoping=False,
-            timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
-        )
+        return await self._reach(target.session_id, target.port)
+
+    async def _reach(
+        self, session_id: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            return await self._open_stream(session_id, port)
+        except (NotRunning, NotAllowed) as error:  # it did, or was one, a moment ago
+            raise ServiceError(error.message, session=error.session, **error.data) from error
 
     async def close(self) -> None:
         """Close all connections. Harmless when there are none."""
@@ -137,7 +128,7 @@ class Upstream:
         if self._client is None:
             self._client = aiohttp.ClientSession(
                 connector=_AgentConnector(
-                    self._open_stream,
+                    self._reach,
                     keepalive_timeout=self._keepalive,
                     limit=0,
                 ),
@@ -153,7 +144,7 @@ class Upstream:
         return self._client
 
 
-def _url(target: Target, scheme: str, path: str) -> URL:
+def _url(target: Target, path: str) -> URL:
     """Name a port of a place; `path` is passed on as it is."""
     host = f"{target.place_id}.{target.session_id}:{target.port}"
-    return URL(f"{scheme}://{host}{path}", encoded=True)
+    return URL(f"http://{host}{path}", encoded=True)
