@@ -146,7 +146,7 @@ def test_what_upstream_has_and_we_do_not_is_501(server, body):
 
 def test_ports_opened_beforehand_are_services_with_a_url(server):
     created = post(server, config={"preopen_ports": [18080]})
-    (port,) = server.info(created["sessId"])["servicePorts"]
+    *_, port = server.info(created["sessId"])["servicePorts"]
     path = f"/base/sessmgr/session/{created['sessionId']}/service/18080/"
     assert port == {
         "name": "18080",

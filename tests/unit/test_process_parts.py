@@ -35,11 +35,13 @@ def test_the_servers_own_environment_is_the_reference_image():
     assert image.runtime_path == sys.executable
     assert image.features == {"kernel"}
     assert image.digest.startswith("sha256:")
+    assert [port.name for port in image.service_ports] == ["jupyter", "jupyterlab", "tensorboard"]
 
 
 def test_an_environment_without_a_kernel_is_an_image_all_the_same(empty_venv):
     environments = Environments({"team/empty": str(empty_venv / "bin" / "python")})
-    assert environments.get("team/empty").image().features == frozenset()
+    image = environments.get("team/empty").image()
+    assert (image.features, image.service_ports) == (frozenset(), ())
 
 
 def test_the_digest_changes_with_what_is_installed(empty_venv):

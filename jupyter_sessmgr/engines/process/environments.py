@@ -13,15 +13,23 @@ from typing import Any
 
 from jupyter_sessmgr.model.errors import ImageNotFound
 from jupyter_sessmgr.model.images import Image, with_tag
+from jupyter_sessmgr.model.ports import ServicePort
 
 #: Seconds that an interpreter may take to say what it is.
 _TIMEOUT = 10.0
 _OLDEST = (3, 8)
 #: What an environment consists of, when the folder it is in has other things too.
 _PARTS = ("bin", "lib", "lib64", "libexec", "share", "include", "pyvenv.cfg")
-#: Runs in the environment; any Python 3 can.
+#: What it promises, by the module that the app is of; ports are those of the reference image.
+_SERVICES = {
+    "jupyter_server": ServicePort("jupyter", "http", (8081,)),
+    "jupyterlab": ServicePort("jupyterlab", "http", (8090,)),
+    "tensorboard": ServicePort("tensorboard", "http", (6006,)),
+}
+#: Runs in the environment, with names of modules; any Python 3 can.
 _QUESTION = """
 import json, sys
+from importlib.util import find_spec
 try:
     from importlib.metadata import version
     kernel = version("ipykernel")
@@ -32,6 +40,7 @@ print(json.dumps({
     "prefixes": [sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix],
     "path": [entry for entry in sys.path if entry],
     "kernel": kernel,
+    "modules": [name for name in sys.argv[1:] if find_spec(name)],
 }))
 """
 
@@ -49,6 +58,8 @@ class Environment:
     path: tuple[str, ...]
     #: Version of its ipykernel; "" when it has none.
     kernel: str
+    #: Which of `_SERVICES` it has.
+    modules: tuple[str, ...]
 
     def image(self) -> Image:
         """Describe it as others describe images. Looks at files."""
@@ -57,6 +68,7 @@ class Environment:
             digest=self.digest(),
             runtime_path=self.python,
             language="python",
+            service_ports=tuple(_SERVICES[module] for module in self.modules),
             features=frozenset({"kernel"} if self.kernel else ()),
         )
 
@@ -139,7 +151,7 @@ def _ask(name: str, python: str) -> Environment:
     problem = ""
     try:
         done = subprocess.run(  # noqa: S603 - the admin's own program
-            [python, "-I", "-c", _QUESTION],
+            [python, "-I", "-c", _QUESTION, *_SERVICES],
             capture_output=True,
             check=False,
             timeout=_TIMEOUT,
@@ -168,6 +180,7 @@ def _ask(name: str, python: str) -> Environment:
         prefixes=tuple(dict.fromkeys(words["prefixes"])),
         path=tuple(words["path"]),
         kernel=words["kernel"],
+        modules=tuple(words["modules"]),
     )
 
 
