@@ -116,8 +116,9 @@ class Answered(Exception):
 
 
 def sent_to(place: str) -> Answered:
-    """Send a browser to another page, this time."""
-    return Answered(302, [("Location", place), ("Cache-Control", "no-store")])
+    """Send a browser to another page, this time; that one is not told where it came from."""
+    headers = [("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer")]
+    return Answered(302, [("Location", place), *headers])
 
 
 class PassingHandler(Failing):

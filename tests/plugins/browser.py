@@ -100,6 +100,13 @@ def tab(browser):
         yield page
 
 
+def log_in(page, server, url=""):
+    """Log in to Jupyter as who has its token; `url` is its base by another name."""
+    url = url or server.url
+    page.goto(f"{url}login?token={server.token}")
+    assert any(one["name"].startswith("username-") for one in page.context.cookies(url))
+
+
 def picture(page, name):
     """Take a picture for the documents, when they are being made."""
     if PICTURES:
