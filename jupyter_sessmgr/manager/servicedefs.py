@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+#: Jupyter's news would ask for consent first, in every new session, often without a network.
+_QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 _JUPYTER_CONFIG = {
     "action": "write_tempfile",
     "ref": "config",
@@ -26,6 +28,7 @@ _JUPYTER_CONFIG = {
             "c.ServerApp.allow_remote_access = True\n",
             "c.ServerApp.allow_root = True\n",
             'c.IdentityProvider.token = "{token}"\n',
+            f"c.ServerApp.tornado_settings = {{'page_config_data': {_QUIET}}}\n",
         ]
     },
 }
