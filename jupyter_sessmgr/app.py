@@ -55,6 +55,7 @@ from jupyter_sessmgr.proxy.settings import ServiceProxy
 from jupyter_sessmgr.proxy.target import Starts
 from jupyter_sessmgr.proxy.upstream import Upstream
 from jupyter_sessmgr.rest.backendai.event_wire import render_event
+from jupyter_sessmgr.rest.backendai.unsupported import unknown_routes
 from jupyter_sessmgr.rest.backlog import accept_bursts
 from jupyter_sessmgr.rest.base import SETTINGS_KEY, Rest
 from jupyter_sessmgr.rest.endings import Endings
@@ -275,6 +276,8 @@ class SessMgrApp(ExtensionApp):
         table = routes(document_routes=self.document_routes)
         self.handlers.extend((route.pattern, route.handler) for route in table)
         self.handlers.extend(proxy_routes(ROOT))
+        rest = unknown_routes(ROOT, document_routes=self.document_routes)
+        self.handlers.extend((route.pattern, route.handler) for route in rest)
         # First of all rules: added as others are, extensions loaded earlier would answer there.
         router = self._server().web_app.default_router
         router.rules.insert(0, Rule(AnyServiceHost(), HostHandler))

@@ -34,6 +34,8 @@ def _nothing_blocks_the_loop():
         for function in watch.functions.values():
             # Jupyter reads the files of its own kernelspecs on the loop, also below our subclass.
             function.can_block_in("jupyter_client/kernelspec.py", JUPYTERS_OWN)
+            # And its own templates, when it shows its first page.
+            function.can_block_in("jupyter_server/base/handlers.py", {"render_template"})
         yield watch
 
 

@@ -10,7 +10,7 @@ from tornado.web import RequestHandler
 
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 #: What a variable of a path stands for, where it is not one piece between slashes.
-_PATTERNS = {"rest": "(.*)"}
+_PATTERNS = {"rest": "(.*)", "unknown": "(.*[^/])"}
 
 
 @dataclass(frozen=True, slots=True)

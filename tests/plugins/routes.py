@@ -44,7 +44,12 @@ def our_routes(web_app, reference="some-session"):
             continue
         pattern = rule.matcher.regex.pattern.removesuffix("$").removesuffix("/?")
         pattern = re.sub(r"\(\?i:([^)]*)\)", r"\1", pattern)
-        path = pattern.replace("([^/]+)", reference).replace("(.*)", "more").replace("\\.", ".")
+        path = (
+            pattern.replace("([^/]+)", reference)
+            .replace("(.*)", "more")
+            .replace("(.*[^/])", "unknown")
+            .replace("\\.", ".")
+        )
         assert rule.matcher.regex.fullmatch(path), (pattern, path)
         query = QUERY if "WindowsHpc" in path else ""
         found.append((path.removeprefix(base) + query, rule.target))
