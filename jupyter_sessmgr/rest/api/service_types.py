@@ -59,7 +59,7 @@ class StartBody(TypedDict):
     ]
     maxWaitSeconds: NotRequired[
         Annotated[
-            int | None,
-            Meta(ge=0, le=MAX_WAIT, description="Answer after so many seconds; 0: no limit here."),
+            Annotated[int, Meta(ge=0, le=MAX_WAIT)] | None,
+            Meta(description="Answer after so many seconds; 0: no limit here."),
         ]
     ]
