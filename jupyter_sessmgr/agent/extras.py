@@ -25,7 +25,7 @@ class Extras:
         Collects what ended.
     """
 
-    verbs = ("start_service", "stop_service", "services", "service_log", "make_folder")
+    verbs = ("start_service", "stop_service", "services", "service_log", "find_port", "make_folder")
 
     def __init__(self, orders: Mapping[str, Any], reaper: Reaper) -> None:
         self.premises = Premises(orders, reaper)
@@ -48,6 +48,10 @@ class Extras:
             return services.survey(args)
         if verb == "service_log":
             return {"logs": services.log(args)}
+        if verb == "find_port":
+            from .tunnel import find_port  # noqa: PLC0415 - a start must not wait for it
+
+            return find_port(args)
         if verb == "make_folder":
             from .files import make_folder  # noqa: PLC0415 - a start must not wait for it
 

@@ -43,6 +43,8 @@ class Capabilities:
     devices: frozenset[str] = frozenset()
     #: Which networks it can give.
     networks: frozenset[Network] = frozenset({"egress"})
+    #: Sessions with the network "egress" have that of the server, its loopback included.
+    shares_network: bool = False
     #: Sessions cannot see each other's files and processes.
     isolation: bool = False
     #: Folders of the server's host can be mounted.

@@ -15,6 +15,9 @@ from jupyter_sessmgr.manager.agentwords import (
     read_text,
 )
 
+#: Where apps are asked for that share the server's network.
+LOOPBACKS = ("127.0.0.1", "::1")
+
 
 class AgentServices(AgentWire):
     """The half of `AgentLink` that is about services; errors and times as there."""
@@ -48,6 +51,17 @@ class AgentServices(AgentWire):
         answer = await self.call("service_log", timeout, name=name, tail=tail)
         told = answer.get("logs") if isinstance(answer, dict) else None
         return self._believe(lambda told: read_text(told, tail), told)
+
+    async def find_port(
+        self, port: int, network: str, *, timeout: float = ANSWER_TIMEOUT
+    ) -> Sequence[str]:
+        """Ask at which loopback addresses the place listens, if it has the network named so.
+
+        Whatever an agent says, nothing but such addresses comes of it (THREATS D1).
+        """
+        answer = await self.call("find_port", timeout, port=port, network=network)
+        told = answer.get("hosts") if isinstance(answer, dict) else None
+        return [host for host in LOOPBACKS if isinstance(told, list) and host in told]
 
     def _learn_service(self, answer: object) -> AgentService:
         """Take a service's state from an answer."""

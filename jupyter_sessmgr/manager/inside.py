@@ -56,6 +56,11 @@ class Inside:
             )
         return self._parts().links.get(session.place_id)
 
+    def shares_network(self, session_id: str) -> bool:
+        """Tell whether a session has the network that this server has, by the engine's word."""
+        can = self._parts().engine.capabilities
+        return can.shares_network and self.session(session_id).spec.network == "egress"
+
     def services(self, session_id: str) -> dict[str, AgentService]:
         """Return what a session's agent last said of its services; from memory."""
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.manager.agentstream import AgentStream
+from jupyter_sessmgr.manager.nearby import OWN_NETWORK, dial
 from jupyter_sessmgr.manager.servicestarts import ServiceStarts, no_such_service
 from jupyter_sessmgr.manager.servicestates import (
     Manners,
@@ -19,7 +21,7 @@ from jupyter_sessmgr.model.errors import (
     NotRunning,
     ServiceStarting,
 )
-from jupyter_sessmgr.model.ports import MOST_PREOPEN, check_user_port
+from jupyter_sessmgr.model.ports import MOST_PREOPEN, ServicePort, check_user_port
 from jupyter_sessmgr.model.session import ComputeSession
 
 __all__ = ["Manners", "ServiceState", "SessionServices", "allowed_ports", "check_size"]
@@ -50,11 +52,21 @@ class SessionServices(ServiceStarts):
         NotRunning
             also when nothing of the session listens there.
         """
-        stream = await self.open_port(session_id, port)
+        link = await self._link(session_id, port)
+        if self._inside.shares_network(session_id):
+            hosts = await link.find_port(port, OWN_NETWORK)
+            if hosts:
+                return await dial(hosts, port)
+        stream = await link.open_stream("tunnel", port=port)
         return stream.reader, stream.writer
 
     async def open_port(self, session_id: str, port: int) -> AgentStream:
-        """Do what `open_stream` does, for those who want to know how the stream ended."""
+        """Do the same, always through the agent, which tells how the stream ended."""
+        link = await self._link(session_id, port)
+        return await link.open_stream("tunnel", port=port)
+
+    async def _link(self, session_id: str, port: int) -> AgentLink:
+        """Return the link to a session's agent, where the port may be reached."""
         await self._inside.wake(session_id)
         session = self._inside.session(session_id)
         link = self._inside.link(session_id)
@@ -64,7 +76,7 @@ class SessionServices(ServiceStarts):
                 "preopen_ports when the session is made, or start the service.",
                 session=session.name,
             )
-        return await link.open_stream("tunnel", port=port)
+        return link
 
     async def open_service(
         self,
@@ -112,14 +124,22 @@ class SessionServices(ServiceStarts):
         if running is not None and running.state == "running" and running.ports:
             return running.ports[0]
         promised = self._promise(session_id, name)
-        if promised is not None and not is_startable(name, self.definitions):
-            opened = promised.protocol == "preopen"
-            if opened or name not in await self._inside.link(session_id).service_offers():
-                return promised.ports[0]  # the image, or the user, starts it
+        if promised is not None and await self._is_started_inside(session_id, promised):
+            return promised.ports[0]
         on_use = not arguments and not environ
         state = await self.start(session_id, name, arguments, environ, on_use=on_use)
         check_running(session, state)
         return state.port
+
+    async def _is_started_inside(self, session_id: str, promised: ServicePort) -> bool:
+        """Tell whether the image, or the user, starts a service; or has, as ``%tensorboard``."""
+        if promised.protocol == "preopen":
+            return True
+        survey = await self._inside.link(session_id).survey_services(promised.ports[:1])
+        if is_startable(promised.name, self.definitions) or promised.name in survey.offers:
+            by_us = promised.name in self._inside.services(session_id)
+            return not by_us and bool(survey.listening)
+        return True
 
     async def promise_port(self, session_id: str, port: object) -> ServiceState:
         """Let a running session's owner reach a port in it that was not promised so far.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -39,6 +40,8 @@ class _AgentConnector(aiohttp.BaseConnector):
         protocol: ResponseHandler = self._factory()
         writer.transport.set_protocol(protocol)
         protocol.connection_made(writer.transport)
+        # A writer that is forgotten closes its connection.
+        weakref.finalize(protocol, writer.close).atexit = False
         return protocol
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import tarfile
 from contextlib import asynccontextmanager
 
 import pytest
 
+from jupyter_sessmgr.manager import services
 from jupyter_sessmgr.model.errors import (
     InvalidRequest,
     LimitExceeded,
@@ -118,6 +120,38 @@ async def many_at_once(manager, session, port):
         await hello(reader)
         assert await reader.readexactly(3) == b"%03d" % number
         writer.close()
+
+
+async def is_direct(manager, session):
+    """Whether a stream to the service is a connection to its own port."""
+    port = (await manager.services.start(session.id, "peer")).port
+    reader, writer = await manager.services.open_stream(session.id, port)
+    await hello(reader)
+    writer.close()
+    return writer.get_extra_info("peername")[:2] == ("127.0.0.1", port)
+
+
+async def test_an_app_is_reached_directly_where_it_has_the_servers_network(
+    state_dir, engine_name, monkeypatch
+):
+    async with a_manager(state_dir, engine_name) as manager:
+        session = await running(manager)
+        assert await is_direct(manager, session) == (engine_name == "process")
+        # by the agent, when the server was started anew in another network than the session's
+        monkeypatch.setattr(services, "OWN_NETWORK", "net:[1]")
+        assert not await is_direct(manager, session)
+
+
+async def test_D2_a_strangers_port_is_never_connected_to(state_dir):
+    async with a_manager(state_dir, "process") as manager:
+        with socket.create_server(("127.0.0.1", 0)) as stranger:
+            port = stranger.getsockname()[1]
+            session = await running(manager, preopen_ports=(port,))
+            with pytest.raises(NotRunning, match="Nothing of the session listens"):
+                await manager.services.open_stream(session.id, port)
+            stranger.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                stranger.accept()
 
 
 async def test_a_start_of_a_service_is_one_for_all_who_wait(state_dir, engine_name):

@@ -55,6 +55,7 @@ class Workshop:
             images=False,
             shmem=sandbox is not None and sandbox.sizes,
             networks=networks,
+            shares_network=True,
             isolation=sandbox is not None,
             kernel_transport="ipc",
         )
