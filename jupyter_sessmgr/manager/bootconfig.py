@@ -9,6 +9,7 @@ from jupyter_sessmgr.manager.boot import make_boot
 from jupyter_sessmgr.manager.claims import make_claim
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.ports import KERNEL_CHANNELS
 from jupyter_sessmgr.model.session import ComputeSession, Place
 
@@ -47,7 +48,7 @@ def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
             "limits": _limits(session, parts),
             "bootstrap": spec.bootstrap_script,
             "bootstrap_deadline": BOOTSTRAP_DEADLINE,
-            "kernel": kernel_config(session, place, layout, secrets)
+            "kernel": kernel_config(session, place, layout, secrets, parts.memory.base_url)
             if spec.kernel or spec.session_type == "batch"
             else None,
         }
@@ -65,11 +66,16 @@ def _limits(session: ComputeSession, parts: Parts) -> dict[str, Any]:
 
 
 def kernel_config(
-    session: ComputeSession, place: Place, layout: Layout, secrets: InstallationSecrets
+    session: ComputeSession,
+    place: Place,
+    layout: Layout,
+    secrets: InstallationSecrets,
+    base_url: str = "/",
 ) -> dict[str, Any]:
     """Say which kernel the agent is to run, or which command in its place.
 
-    The same words again are harmless.
+    The same words again are harmless. `base_url` is the path of the server whose pages show
+    services.
     """
     spec = session.spec
     if spec.session_type == "batch":
@@ -80,6 +86,10 @@ def kernel_config(
             "workdir": spec.workdir or layout.workdir,
         }
     environ = {"JPY_SESSION_NAME": spec.jupyter_session} if spec.jupyter_session else {}
+    if any(one.name == "tensorboard" for one in spec.service_ports):
+        # Where the frame is from that `%tensorboard` shows; it fills in the port.
+        shown = service_path(base_url, session.id, "").rstrip("/") + "/%PORT%/"
+        environ["TENSORBOARD_PROXY_URL"] = spec.environ.get("TENSORBOARD_PROXY_URL", shown)
     connection: dict[str, Any] = {
         "transport": layout.kernel_transport,
         "ip": layout.kernel_address,

@@ -152,6 +152,7 @@ class Lifecycle(LoggingConfigurable):
             log=self.log,
         )
         self._parts = parts = opening.parts
+        parts.memory.base_url = self.services.base_url
         parts.bus.subscribe(self._on_event)
         self._reconciler = SessionReconciler(parts, self.queue.may_start, parent=self)
         self._reconciler.start()

@@ -29,6 +29,8 @@ class Memory:
     unsaved_stops: dict[str, Callable[[ComputeSession], ComputeSession]] = field(
         default_factory=dict
     )
+    #: The path of the server whose pages show services.
+    base_url: str = "/"
     #: Rows that ended but could not be written.
     unsaved_ends: dict[str, ComputeSession] = field(default_factory=dict)
     #: Why a session cannot be judged at the moment, by id.

@@ -123,7 +123,8 @@ class Steps:
         if place is None:
             return
         layout = self._parts.engine.layout(place, session.spec)
-        config = kernel_config(session, place, layout, self._parts.secrets)
+        parts = self._parts
+        config = kernel_config(session, place, layout, parts.secrets, parts.memory.base_url)
         link = self._parts.links.get(place.id)
         self._parts.memory.booted_at[place.id] = time.monotonic()
         await link.start_kernel(config, grace=self._stop_grace)

@@ -169,6 +169,10 @@ class ComputeSession:
         by_user = preopened((*self.spec.preopen_ports, *self.opened_ports))
         return (*self.spec.service_ports, *by_user)
 
+    def service_at(self, name: str) -> str:
+        """Return what a service is called; one that was promised can be named by its port, too."""
+        return next((one.name for one in self.promised if name in map(str, one.ports)), name)
+
     def endpoint(self, name: str) -> Endpoint | None:
         """Find where `name` is reachable now; None when it is not."""
         return next((one for one in self.endpoints if one.name == name), None)

@@ -51,10 +51,11 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
             raise HTTPError(404)
         owner = self.proxy.owner_of(self.current_user)
         session = find_session(self.proxy.sessions, unquote(match[1]), owner)
-        service = unquote(match[2])
+        asked = unquote(match[2])
+        service = session.service_at(asked)
         prefix = service_path(self.base_url, session.id, service)
-        if not match[3]:
-            raise sent_to(prefix + self.own_query())
+        if not match[3] or service != asked:
+            raise sent_to(prefix + match[3].removeprefix("/") + self.own_query())
         choice = await self.proxy.chooser.choose(self.request, session, service)
         if choice.isolation is not Isolation.SAME_ORIGIN and self.is_navigation:
             await check_declared(self.proxy.sessions, session, service)

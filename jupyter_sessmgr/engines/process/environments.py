@@ -20,11 +20,12 @@ _TIMEOUT = 10.0
 _OLDEST = (3, 8)
 #: What an environment consists of, when the folder it is in has other things too.
 _PARTS = ("bin", "lib", "lib64", "libexec", "share", "include", "pyvenv.cfg")
-#: What it promises, by the module that the app is of; ports are those of the reference image.
+#: What it promises, by the module that the app is of.
 _SERVICES = {
     "jupyter_server": ServicePort("jupyter", "http", (8081,)),
     "jupyterlab": ServicePort("jupyterlab", "http", (8090,)),
     "tensorboard": ServicePort("tensorboard", "http", (6006,)),
+    "streamlit": ServicePort("streamlit", "http", (8501,)),
 }
 #: Runs in the environment, with names of modules; any Python 3 can.
 _QUESTION = """
