@@ -8,6 +8,7 @@ from typing import Any
 from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError, Standby, StartFailed
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.provisioning.control import never_wait
 from jupyter_sessmgr.provisioning.locate import Home
 
 #: Seconds that Jupyter waits for the removal of a session; it goes on without anybody waiting.
@@ -90,6 +91,7 @@ class Held:
         sessions = self.home.sessions
         if manager is not None and sessions.interrupt_mode(self.id) == "message":
             manager._connect_control_socket()  # noqa: SLF001 - as KernelManager does it
+            never_wait(manager)
             message = manager.session.msg("interrupt_request", content={})
             manager.session.send(manager._control_socket, message)  # noqa: SLF001 - as above
         else:

@@ -16,6 +16,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Float
 
 from jupyter_sessmgr.model.errors import InvalidRequest, NotRunning, SessmgrError
+from jupyter_sessmgr.provisioning.control import never_wait
 from jupyter_sessmgr.provisioning.held import UNKNOWN_EXIT, Held
 from jupyter_sessmgr.provisioning.launch import (
     KernelWish,
@@ -156,6 +157,7 @@ class SessionProvisioner(KernelProvisionerBase):
     async def post_launch(self, **kwargs: Any) -> None:
         """Ask Jupyter's restarter to say when it gives the kernel up; nobody tells us else."""
         _ = kwargs
+        never_wait(self.parent)
         add = getattr(self.parent, "add_restart_callback", None)
         if self.held is not None and not self.held.watched and add is not None:
             self.held.watched = True
