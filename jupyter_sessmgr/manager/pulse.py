@@ -25,8 +25,8 @@ _MAX_WAITING = 100
 #: After so many messages in a row (a long one counts as several) a kernel's others wait for a
 #: moment, in seconds: a session that floods its channel must not hold the server up.
 _IN_A_ROW, _MOMENT, _LONG = 20, 0.02, 4096
-#: Seconds without a word from a kernel that is busy, until it is asked anew: its word that it is
-#: idle may have been lost.
+#: Seconds without a word from a kernel that is not known to be idle, until it is asked anew: its
+#: word, or the question, may have been lost.
 _SILENCE = 600.0
 #: Seconds between questions to a kernel, until it was heard to say how it is.
 _ASK_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -122,7 +122,7 @@ class Pulse:
                 async with asyncio.timeout(_SILENCE):
                     frames = await iopub.recv_multipart()
             except TimeoutError:
-                if news.busy:
+                if news.busy is not False:
                     return
                 continue
             used = news.take(frames)
@@ -147,7 +147,9 @@ class Pulse:
         """Ask a kernel how it is. One in the middle of a cell answers after that.
 
         Asked again until its status was heard on iopub: the first may come before the
-        subscription is known there.
+        subscription is known there. Has no deadline of its own: a cell may take days, and whoever
+        hears the kernel meanwhile ends this where no answer can come any more, as on a socket that
+        a broken handshake left without a peer.
         """
         for pause in _ASK_AGAIN:
             await shell.send_multipart(news.question())

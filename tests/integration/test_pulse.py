@@ -135,6 +135,39 @@ async def test_a_kernel_whose_last_word_was_lost_is_asked_anew(tmp_path, monkeyp
         context.destroy(linger=0)
 
 
+async def test_a_kernel_that_never_got_the_question_is_asked_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(pulse_module, "_SILENCE", 0.3)
+    prefix = str(tmp_path / "k")
+    (row,) = sessions_on(prefix, 1)
+    board = Activity()
+    met, peers = asyncio.Event(), []
+
+    async def stranger(reader, writer):
+        # It breaks the handshake, which leaves the socket nobody to send to, for good.
+        peers.append(writer)
+        writer.write(bytes([255, *bytes(8), 127, 3, 0, *b"NULL", *bytes(48), 4, 255, *b"z" * 300]))
+        await reader.read(64)
+        met.set()
+
+    server = await asyncio.start_unix_server(stranger, f"{prefix}0-1")
+    pulse = Pulse(parts_with([row]), board)
+    pulse.start()
+    try:
+        await asyncio.wait_for(met.wait(), 10)
+        server.close()
+        (tmp_path / "k0-1").unlink(missing_ok=True)
+        with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as shell:
+            shell.linger = 0
+            shell.bind(f"ipc://{prefix}0-1")
+            who, *question = await asyncio.wait_for(shell.recv_multipart(), 10)
+            await shell.send_multipart([who, *question])
+            await eventually(lambda: board.of(row.id).busy is False)
+    finally:
+        await pulse.stop()
+        for peer in peers:
+            peer.close()
+
+
 def parts_with(rows):
     """Make as much of the manager's parts as a pulse uses."""
     log = logging.getLogger("pulse")
