@@ -72,7 +72,10 @@ def _unix_listeners() -> set[str]:
 
 
 def held_sockets(pids: list[int]) -> set[str] | None:
-    """List the inodes of the sockets that these processes hold; None when that is not told."""
+    """List the inodes of the sockets that these processes hold; None when that is not told.
+
+    A process that is ending holds none any more, though the system denies to tell.
+    """
     held = set()
     for pid in pids:
         folder = "/proc/%d/fd" % pid
@@ -82,7 +85,8 @@ def held_sockets(pids: list[int]) -> set[str] | None:
                 if target.startswith("socket:["):
                     held.add(target[8:-1])
         except PermissionError:
-            return None
+            if read_text("/proc/%d/cmdline" % pid):
+                return None
         except OSError:
             continue
     return held

@@ -375,6 +375,11 @@ def listening_socket(listen: Mapping[str, Any]) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         made = socket.socket(family, socket.SOCK_STREAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Who is gone without a word, as after this place's address changed, is noticed in a minute.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, name):
+                made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         made.bind((address, listen["port"]))
     made.listen(MAX_CONNECTIONS)
     made.setblocking(False)

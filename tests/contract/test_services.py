@@ -173,7 +173,7 @@ async def test_a_service_is_stopped_restarted_and_read(state_dir, engine_name):
                 await verb(session.id, "../app")
 
 
-async def test_F8_a_service_is_given_no_secret_of_the_servers(state_dir, engine_name):
+async def test_a_service_is_given_no_secret_of_the_servers(state_dir, engine_name):
     async with a_manager(state_dir, engine_name) as manager:
         session = await running(manager)
         await manager.services.start(session.id, "app")
@@ -214,7 +214,7 @@ async def test_the_owner_opens_a_port_and_closes_it(state_dir, engine_name):
     # another server knows it still
     async with a_manager(state_dir, engine_name) as manager:
         services = manager.services
-        await eventually(lambda: services._inside.link(session.id))
+        await eventually(lambda: manager._parts.links.kernel(session.place_id))
         assert await services.port_of(session.id, str(PORT)) == PORT
         assert await say(manager, session, PORT) == b"mine"
         await services.withdraw_port(session.id, PORT)

@@ -19,7 +19,7 @@ SWEEP = 1.0
 #: Says its name.
 APP = """
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class App(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -27,7 +27,7 @@ class App(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(NAME)))
         self.end_headers()
         self.wfile.write(NAME.encode())
-HTTPServer(("127.0.0.1", int(sys.argv[1])), App).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App).serve_forever()
 """
 
 
