@@ -34,6 +34,12 @@ LAYOUTS = {
     "root": ("/", True, 24792),
     "untrusting": (PREFIX, False, 24794),
 }
+#: An app that an admin trusts.
+TRUSTED = {
+    "command": ["{runtime_path}", "trusted.py", "{ports[0]}"],
+    "trusted": True,
+}
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 class Service:
@@ -42,7 +48,8 @@ class Service:
     def __init__(self, nginx, session_id, port):
         self.nginx = nginx
         self.port = port
-        self.path = f"sessmgr/session/{session_id}/service/{port}/"
+        self.services = f"sessmgr/session/{session_id}/service/"
+        self.path = f"{self.services}{port}/"
         #: As a browser sees it.
         self.prefix = nginx.prefix + self.path
         self.host = f"{HOST}:{nginx.port}"
@@ -72,10 +79,15 @@ def layouts(module_servers, nginxes):
             ports = [first, first + 1]
             nginx = nginxes()
             config = nginx.config(prefix=prefix, trusting=trusting)
+            config["SessionServices"] = {"definitions": {"trusted": TRUSTED}}
+            if name == "root":  # a sibling of Jupyter's name, which is as good as none
+                config["ServiceProxy"] = {"host_suffix": "apps.example.org"}
             server = module_servers.start("process", config=config)
             session = server.create(config={"preopen_ports": ports})["sessionId"]
             for app, port in zip((webapp, socketapp), ports, strict=True):
                 webapp.start_app(server, session, app.source(), port)
+            wrote = f"print(open('trusted.py', 'w').write({webapp.source()!r}))"
+            assert int(server.execute(session, wrote)) > 0
             nginx.start(server)
             made[name] = [Service(nginx, session, port) for port in ports]
         return made[name]
@@ -346,8 +358,37 @@ def test_B_writes_are_taken_from_pages_of_the_public_origin_only(app):
             assert told_origin == f"http://127.0.0.1:{app.port}"
 
 
+def test_without_a_suffix_only_trusted_apps_leave_the_sandbox(app):
+    trusted = f"{app.services}trusted/echo"
+    assert app.nginx.ask("GET", trusted).status_code == 200  # programs wait for its start
+    reply = app.nginx.ask("GET", trusted, headers=NAVIGATION)
+    assert reply.json()["target"] == "/echo"
+    assert reply.headers["Content-Security-Policy"] == "frame-ancestors 'self'"
+    reply = app.ask("GET", "echo", headers=NAVIGATION)
+    assert reply.status_code == 302
+    assert reply.headers["Location"].startswith(f"{app.nginx.prefix}sessmgr/s/")
+
+
+def test_nobody_is_sent_to_their_own_machine(layouts):
+    """What nginx calls localhost is not what the browser calls so."""
+    app, _ = layouts("prefix")
+    headers = {**NAVIGATION, "Host": f"localhost:{app.nginx.port}"}
+    reply = app.ask("GET", "echo", headers=headers)
+    assert reply.status_code == 302
+    assert reply.headers["Location"].startswith(f"{app.nginx.prefix}sessmgr/s/")
+
+
+def test_C3_what_leaves_the_sandbox_is_told_once(app, layout):
+    for _ in range(2):
+        app.nginx.ask("GET", f"{app.services}trusted/echo", headers=NAVIGATION)
+        app.ask("GET", "echo", headers=NAVIGATION)
+    log = app.nginx.server.log()
+    assert log.count("Pages of trusted are shown at Jupyter's own origin") == 1
+    assert log.count("are both below example.org") == (1 if layout == "root" else 0)
+
+
 def test_a_sandboxed_page_is_in_no_log(app):
-    place = app.ask("GET", "echo", headers={"Sec-Fetch-Mode": "navigate"}).headers["Location"]
+    place = app.ask("GET", "echo", headers=NAVIGATION).headers["Location"]
     assert place.startswith(f"{app.nginx.prefix}sessmgr/s/")
     ticket = place.split("/sessmgr/s/")[1].split("/")[0]
     page = requests.get(f"https://{app.host}{place}", timeout=30, verify=app.nginx.http.verify)
