@@ -124,6 +124,21 @@ async def test_D3_a_container_that_comes_late_does_not_disturb_the_next_start(
         assert (await engine.look([place]))[place.id].running
 
 
+async def test_D3_a_network_that_comes_when_nobody_waits_any_more_is_removed(
+    fault_proxy, docker_api, state_dir
+):
+    async with an_engine(state_dir, fault_proxy.host) as engine:
+        before = fault_proxy.count("network")
+        fault_proxy.inject("network", "delay:0.5", times=2)  # looked for, and made
+        start = asyncio.create_task(begin(engine, state_dir, a_place(engine)))
+        await eventually(lambda: fault_proxy.count("network") == before + 2)
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+    await asyncio.to_thread(fault_proxy.wait_for_delayed)
+    install = secrets_of(state_dir).install_id
+    assert await asyncio.to_thread(networks_of, docker_api, install) == []
+
+
 async def test_D5_a_hanging_engine_holds_nobody_up(fault_proxy, state_dir):
     async with behind(fault_proxy, state_dir) as engine:
         places = [a_place(engine) for _ in range(20)]

@@ -87,8 +87,10 @@ class Networks:
         self._prefix = prefix
         self._timeout = timeout
         self._lock = asyncio.Lock()
-        #: Networks that are there, by kind, and when they were wanted last.
+        #: Networks that are there or may be, by kind, and when they were wanted last.
         self._wanted_at: dict[Network, float] = {}
+        #: Those that are there.
+        self._ready: set[Network] = set()
 
     async def ensure(self, kind: Network) -> str:
         """Return the name of a network that is there.
@@ -100,15 +102,18 @@ class Networks:
         """
         name = network_name(self._prefix, self._signer.install_id, kind)
         async with self._lock:
-            if kind not in self._wanted_at:
+            self._wanted_at[kind] = time.monotonic()
+            if kind not in self._ready:
+                # Somebody who wanted it may have left while it was being made.
+                await self._client.settle(name, self._timeout)
                 await self._find(name) or await self._make(name, kind)
                 await self._firewall.shut(bridge_name(name))
-            self._wanted_at[kind] = time.monotonic()
+                self._ready.add(kind)
         return name
 
     def forget(self) -> None:
         """Look again before a network is used: it was not there."""
-        self._wanted_at.clear()
+        self._ready.clear()
 
     async def remove_unused(self, idle: float = IDLE) -> None:
         """Remove those of ours that nothing uses and nobody wanted for `idle` seconds."""
@@ -120,6 +125,7 @@ class Networks:
                 name = network_name(self._prefix, self._signer.install_id, kind)
                 if await self._remove(name):
                     del self._wanted_at[kind]
+                    self._ready.discard(kind)
 
     async def close(self) -> None:
         """Remove those of ours that nothing uses."""
@@ -136,6 +142,7 @@ class Networks:
             if any(self._is_ours(network, name) for network in listed):
                 await self._firewall.shut(bridge_name(name))
                 self._wanted_at[kind] = time.monotonic()
+                self._ready.add(kind)
 
     def _is_ours(self, network: Mapping[str, Any], name: str) -> bool:
         signature = (network.get("Labels") or {}).get(SIGNATURE, "")
@@ -166,7 +173,9 @@ class Networks:
             return api.create_network(**arguments)
 
         try:
-            return await self._client.call("make a network", make, timeout=self._timeout)
+            return await self._client.call(
+                "make a network", make, timeout=self._timeout, about=name
+            )
         except Refused as error:
             # A reply that was lost, and the same asked again (FAULTS D1).
             network = await self._find(name) if error.status == _CONFLICT else None
@@ -184,6 +193,7 @@ class Networks:
 
     async def _remove(self, name: str) -> bool:
         """Remove a network of ours; False when something uses it."""
+        await self._client.settle(name, self._timeout)
         network = await self._find(name)
         if network is not None and network.get("Containers"):
             return False
