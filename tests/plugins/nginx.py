@@ -92,12 +92,16 @@ def make_certificate(folder, *names):
 
 
 class Nginx(Client):
-    """An nginx of its own; once it has a server behind it, asks that by its public name."""
+    """An nginx of its own; once it has a server behind it, asks that by its public name.
 
-    def __init__(self, *, suffix=False):
+    `changes` are what somebody wrote otherwise than the page says.
+    """
+
+    def __init__(self, *, suffix=False, changes=()):
         self.folder = Path(tempfile.mkdtemp(prefix="sessmgr-nginx-"))
         self.certificate, self._key = make_certificate(self.folder, HOST, f"*.{SUFFIX}")
         self._suffix = suffix
+        self._changes = changes
         self._process = None
         # nginx is given the socket, so the port is known, and ours, before it runs.
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=511)
@@ -147,7 +151,7 @@ class Nginx(Client):
         snippet, server, apps = blocks("nginx")
         snippets = self.folder / "snippets"
         snippets.mkdir(exist_ok=True)
-        (snippets / "jupyter.conf").write_text(snippet)
+        (snippets / "jupyter.conf").write_text(replaced(snippet, *self._changes))
         upstream = urlsplit(self.server.url).netloc
         own = (
             ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
