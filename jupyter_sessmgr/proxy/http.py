@@ -18,7 +18,7 @@ from jupyter_sessmgr.proxy.bounds import Traffic
 from jupyter_sessmgr.proxy.handshake import nonsense
 from jupyter_sessmgr.proxy.headers import Pairs, Passage, response_headers
 from jupyter_sessmgr.proxy.target import Target
-from jupyter_sessmgr.proxy.upstream import Upstream
+from jupyter_sessmgr.proxy.upstream import MAX_HEADERS, Upstream
 
 #: Adds what keeps a page apart to headers that are otherwise ready: `passing.Wanted.guarded`.
 Guard = Callable[[Pairs], list[tuple[str, str]]]
@@ -116,8 +116,8 @@ class Exchange:
         if self._body is not None:
             await self._body.end()
         response = await outcome(self._asking, self._timeout)
-        if response is not None and not is_final(response.status):
-            # After a 101 a proxy in between would pass on whatever the service makes up.
+        # After a 101 a proxy in between would pass on whatever the service makes up.
+        if response is not None and not (is_final(response.status) and is_short(response)):
             response.close()
             raise nonsense()
         return response
@@ -189,6 +189,11 @@ def too_late(timeout: float) -> ServiceTimeout:
 def is_final(status: int) -> bool:
     """Whether a status ends an exchange."""
     return _LOWEST_STATUS <= status <= _HIGHEST_STATUS
+
+
+def is_short(response: aiohttp.ClientResponse) -> bool:
+    """Whether an answer's headers are no longer than they may be, together."""
+    return sum(len(name) + len(value) for name, value in response.raw_headers) <= MAX_HEADERS
 
 
 def write_head(

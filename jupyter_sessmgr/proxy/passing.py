@@ -251,8 +251,11 @@ class PassingHandler(Failing):
         elif self._refusal is not None:
             raise self._refusal
         elif self._exchange is not None and self._wanted is not None:
+            connection: Any = self.request.connection
             try:
-                await self._exchange.answer(self._passage, self._wanted.guarded)
+                # Who left together with the request's last byte is not announced any more.
+                if not connection.stream.closed():
+                    await self._exchange.answer(self._passage, self._wanted.guarded)
             finally:
                 self._let_go()
 

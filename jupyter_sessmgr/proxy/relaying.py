@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from contextlib import ExitStack
 
 from tornado.iostream import IOStream
@@ -15,6 +17,8 @@ _PIECE = 64 * 1024
 _TURN = 512 * 1024
 #: Seconds for the last words of a client that left, until a service that does not read is cut off.
 _LAST_WORDS = 2.0
+#: A client that is gone without a word, such as a laptop that was shut, is missed after 2 minutes.
+_SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class Relay:
@@ -56,6 +60,7 @@ class Relay:
         Whoever runs this calls `close` after it, also when it never began.
         """
         self._browser.set_nodelay(True)
+        notice_death(self._browser.socket)
         pumps = [asyncio.create_task(self._up()), asyncio.create_task(self._down(early))]
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -98,3 +103,12 @@ class Relay:
         self._browser.close()
         self._writer.close()
         asyncio.get_running_loop().call_later(_LAST_WORDS, self._writer.transport.abort)
+
+
+def notice_death(connection: socket.socket) -> None:
+    """Have the system ask for signs of life on a connection that may be silent for days."""
+    with contextlib.suppress(OSError):  # no TCP
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _SIGNS_OF_LIFE.items():
+            if hasattr(socket, name):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -18,8 +18,8 @@ from jupyter_sessmgr.proxy.target import Target
 #: Opens a stream to a port inside a session: `SessionServices.open_stream`.
 OpenStream = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
-#: Longest header line that a service may send, in bytes.
-MAX_HEADER = 64 * 1024
+#: Longest headers that a service may send, in bytes.
+MAX_HEADERS = 64 * 1024
 #: Bytes of an answer that wait for a slow reader, before the service is held back.
 _WAITING = 64 * 1024
 
@@ -141,8 +141,8 @@ class Upstream:
                 # Deadlines are the handlers'; a stream may take as long as it likes.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
                 read_bufsize=_WAITING,
-                max_line_size=MAX_HEADER,
-                max_field_size=MAX_HEADER,
+                max_line_size=MAX_HEADERS,
+                max_field_size=MAX_HEADERS,
             )
         return self._client
 
