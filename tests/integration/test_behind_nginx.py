@@ -285,6 +285,11 @@ def test_T9_clients_that_leave_take_their_connections_along(layouts):
     assert app.ask("GET", "echo").status_code == 200
 
 
+def test_kernels_are_reached_through_it(app):
+    session_id = app.services.split("/")[2]
+    assert app.nginx.execute(session_id, "print(6 * 7)") == "42\n"
+
+
 def test_websockets_pass_both_ways(sockets):
     with sockets.open(subprotocols=["first", "second"]) as sock:
         assert sock.subprotocol == "second"

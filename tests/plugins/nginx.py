@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from traitlets.config import Config
+from websockets.sync.client import connect
 
 from tests.plugins.server import GRACE, ROOT, Client
 
@@ -94,13 +95,15 @@ def make_certificate(folder, *names):
 class Nginx(Client):
     """An nginx of its own; once it has a server behind it, asks that by its public name.
 
-    `changes` are what somebody wrote otherwise than the page says.
+    `suffix` gives services hosts of their own, `http2` speaks it with browsers, and `changes` are
+    what somebody wrote otherwise than the page says.
     """
 
-    def __init__(self, *, suffix=False, changes=()):
+    def __init__(self, *, suffix=False, http2=False, changes=()):
         self.folder = Path(tempfile.mkdtemp(prefix="sessmgr-nginx-"))
         self.certificate, self._key = make_certificate(self.folder, HOST, f"*.{SUFFIX}")
         self._suffix = suffix
+        self._listen = "ssl http2" if http2 else "ssl"
         self._changes = changes
         self._process = None
         # nginx is given the socket, so the port is known, and ours, before it runs.
@@ -154,7 +157,7 @@ class Nginx(Client):
         (snippets / "jupyter.conf").write_text(replaced(snippet, *self._changes))
         upstream = urlsplit(self.server.url).netloc
         own = (
-            ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
+            ("listen 443 ssl", f"listen 127.0.0.1:{self.port} {self._listen}"),
             ("127.0.0.1:8888", upstream),
         )
         text = replaced(
@@ -173,6 +176,11 @@ class Nginx(Client):
                 ("/etc/ssl/apps.key", str(self._key)),
             )
         return text
+
+    def _channels(self, kernel_id):
+        url = f"wss{self.url.removeprefix('https')}api/kernels/{kernel_id}/channels"
+        headers = {"Authorization": f"token {self.token}"}
+        return connect(url, additional_headers=headers, max_size=2**24, ssl=self.tls)
 
     @property
     def tls(self):
