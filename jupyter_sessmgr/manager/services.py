@@ -119,22 +119,29 @@ class SessionServices(ServiceStarts):
             also when it does not start; with its last lines.
         """
         await self._inside.wake(session_id)
-        session = self._inside.session(session_id)
-        running = self._inside.services(session_id).get(name)
-        if running is not None and running.state == "running" and running.ports:
-            return running.ports[0]
+        known = self.known_port(session_id, name)
+        if known is not None:
+            return known
         promised = self._promise(session_id, name)
         if promised is not None and await self._is_started_inside(session_id, promised):
             return promised.ports[0]
         on_use = not arguments and not environ
         state = await self.start(session_id, name, arguments, environ, on_use=on_use)
-        check_running(session, state)
+        check_running(self._inside.session(session_id), state)
         return state.port
+
+    def known_port(self, session_id: str, name: str) -> int | None:
+        """Say where a service listens, as far as nobody needs to be asked; from memory."""
+        running = self._inside.services(session_id).get(name)
+        if running is not None and running.state == "running" and running.ports:
+            return running.ports[0]
+        promised = self._promise(session_id, name)
+        if promised is not None and promised.protocol == "preopen":  # its user starts it
+            return promised.ports[0]
+        return None
 
     async def _is_started_inside(self, session_id: str, promised: ServicePort) -> bool:
         """Tell whether the image, or the user, starts a service; or has, as ``%tensorboard``."""
-        if promised.protocol == "preopen":
-            return True
         survey = await self._inside.link(session_id).survey_services(promised.ports[:1])
         if is_startable(promised.name, self.definitions) or promised.name in survey.offers:
             by_us = promised.name in self._inside.services(session_id)

@@ -132,7 +132,9 @@ class Exchange:
     async def _pass_on(self, response: aiohttp.ClientResponse) -> None:
         handler = self._handler
         try:
-            # The head first: `finish` alone would invent an ETag, or take headers of a 304 away.
+            # Not by `finish` alone, which would take headers of a 304 away. What came with the
+            # head leaves with it: most answers are one packet.
+            handler.write(response.content.read_nowait())
             await handler.flush()
             while piece := await response.content.readany():
                 handler.write(piece)

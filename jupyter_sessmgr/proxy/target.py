@@ -85,7 +85,20 @@ class Starts:
             raise ServiceStarting(
                 f"Session {session.name} is {session.status}.", session=session.name
             )
-        await check_declared(self._sessions, session, service)
+        port = self._sessions.services.known_port(session.id, service)
+        if port is None:
+            await check_declared(self._sessions, session, service)
+            port = await self._started(session, service, patience)
+        return Target(
+            session_id=session.id,
+            place_id=session.place_id,
+            service=service,
+            port=port,
+            manners=self._sessions.services.manners(session.id, service),
+        )
+
+    async def _started(self, session: ComputeSession, service: str, patience: float) -> int:
+        """Wait for a start, or begin one."""
         key = session.place_id, service
         start = self._starts.get(key)
         if start is None:
@@ -96,16 +109,9 @@ class Starts:
         if not done:
             raise ServiceStarting(f"{service} is starting.", session=session.name)
         try:
-            port = start.result()
+            return start.result()
         except NotRunning as error:
             raise ServiceError(error.message, session=session.name, **error.data) from error
-        return Target(
-            session_id=session.id,
-            place_id=session.place_id,
-            service=service,
-            port=port,
-            manners=self._sessions.services.manners(session.id, service),
-        )
 
     async def close(self) -> None:
         """Wait for nobody any more."""
