@@ -12,6 +12,8 @@ from tornado import web
 #: Seconds between two looks; one that comes late was held up, by the loop or by the machine.
 INTERVAL = 0.002
 _longest = {"away": 0.0, "late": 0.0}
+#: The task that looks, from the first question on: looking costs time, too.
+_watching = []
 
 
 def _jupyter_server_extension_points():
@@ -21,8 +23,6 @@ def _jupyter_server_extension_points():
 def _load_jupyter_server_extension(serverapp):
     handlers = [(f"{serverapp.base_url}lag", LagHandler)]
     serverapp.web_app.add_handlers(".*$", handlers)
-    _watch_absences(serverapp.io_loop.asyncio_loop)
-    serverapp.io_loop.add_callback(_watch_lateness)
 
 
 def _watch_absences(loop):
@@ -55,6 +55,9 @@ class LagHandler(JupyterHandler):
     @web.authenticated
     async def get(self):
         """Say it, and begin anew."""
+        if not _watching:
+            _watch_absences(asyncio.get_running_loop())
+            _watching.append(asyncio.create_task(_watch_lateness()))
         answer = json.dumps(_longest)
         _longest.update(away=0.0, late=0.0)
         self.finish(answer)
