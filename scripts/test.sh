@@ -10,4 +10,6 @@ for recipe in python r; do
     # 4: no engine answers. Its tests are skipped, but fail in CI.
     [ $code = 0 ] || [ $code = 4 ] || exit $code
 done
-"$bin/python" -m pytest "$@"
+# Two at a time: most tests wait for something most of the time. A file's tests stay together, since
+# they share servers.
+"$bin/python" -m pytest -n 2 --dist loadfile "$@"
