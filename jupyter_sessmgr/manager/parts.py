@@ -35,6 +35,8 @@ class Memory:
     unsaved_ends: dict[str, ComputeSession] = field(default_factory=dict)
     #: Why a session cannot be judged at the moment, by id.
     unknown: dict[str, str] = field(default_factory=dict)
+    #: Sessions of whose place the engine had news: it is asked once, whatever the agent says.
+    news: set[str] = field(default_factory=set)
     #: When this server saw a place's agent start, on the monotonic clock.
     booted_at: dict[str, float] = field(default_factory=dict)
     #: Sessions whose dead kernel somebody else starts again, and by how many that is.
@@ -77,6 +79,7 @@ class Memory:
         ):
             known.pop(session_id, None)
         self.expected_exits.discard(session_id)
+        self.news.discard(session_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

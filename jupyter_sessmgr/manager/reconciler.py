@@ -157,8 +157,11 @@ class SessionReconciler(LoggingConfigurable):
         parts = self._parts
         kernel = parts.links.kernel(place.id)
         seen = None
-        silent = kernel is None or session.status is SessionStatus.SUSPENDED
-        if silent and place.state is PlaceState.MADE and session.goal is not Goal.STOP:
+        asked = kernel is None or session.status is SessionStatus.SUSPENDED
+        if session.id in parts.memory.news:
+            parts.memory.news.discard(session.id)
+            asked = True
+        if asked and place.state is PlaceState.MADE and session.goal is not Goal.STOP:
             seen = await self._ask_engine(session, place)
         return Seen(
             place=place,

@@ -113,6 +113,7 @@ class Sweeper:
         if place is None or place.session_id is None:
             self._due.set()
         else:
+            self._parts.memory.news.add(place.session_id)
             self._poke(place.session_id)
 
     def _poke_the_ending(self) -> None:
@@ -136,6 +137,9 @@ class Sweeper:
             return
         place = self._parts.store.place(found.place_id)
         if place is not None:
+            if place.session_id is not None and not found.running:
+                # Its agent may still answer, as where only what is around it was killed.
+                self._parts.memory.news.add(place.session_id)
             await _notice_move(self._parts, place, found)
             return
         stranger = Place(

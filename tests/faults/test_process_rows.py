@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from traitlets.config import Config
 
 from jupyter_sessmgr.engines.base import MISSING
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, ImageNotFound
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.session import Place
+from tests.plugins.managers import managed, running
 from tests.plugins.processes import (
     IDLE,
     ISOLATIONS,
@@ -171,6 +173,24 @@ async def test_C2_killed_from_outside(state_dir, isolation):
         assert set(zombies()) <= set(known)
         await engine.stop(place, 3.0)
         nothing_left(state_dir, place.id)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+async def test_C2_the_outermost_process_killed_from_outside(state_dir, isolation, signum):
+    config = Config({"ProcessEngine": {"isolation": isolation, "poll_interval": 0.2}})
+    async with managed(state_dir, config=config) as manager:
+        session = await running(manager)
+        os.kill(record_of(state_dir, session.place_id, "process.json")["outer"]["pid"], signum)
+
+        def ended():
+            now = manager.find(session.id, "me")
+            return now if now.status.is_final else None
+
+        end = await eventually(ended)
+        assert end.status == "ERROR"
+        if signum == signal.SIGKILL or isolation == "auto":  # else the agent ends in good order
+            assert f"killed from outside ({signum.name})" in end.failure
+        nothing_left(state_dir, session.place_id)
 
 
 async def test_C2_removed_from_outside(state_dir, isolation):

@@ -182,7 +182,7 @@ class Keeper:
         if record is not None and not self.book.is_of_now(record):
             return None
         running = self.book.running(place_id)
-        return running if running is not None and processes.is_alive(running.agent) else None
+        return running if running is not None and _lives(running) else None
 
     def _kill(self, place_id: str) -> None:
         try:
@@ -214,7 +214,7 @@ class Keeper:
             return MISSING
         running = self.book.running(place_id)
         seen = None if running is None else processes.sight(running.agent.pid)
-        if running is None or seen is None or seen.ended or seen.process != running.agent:
+        if running is None or seen is None or not _lives(running):
             if record is None:
                 return MISSING
             return _ended(record, running, self._children, self.book.folder(place_id).log)
@@ -251,6 +251,15 @@ class Keeper:
             running=is_running,
             created_at=record.created_at,
         )
+
+
+def _lives(running: Running) -> bool:
+    """Tell whether a place is whole.
+
+    A sandbox program ends after its agent. One that ended before was killed, by somebody who
+    wanted the session to end; what is inside does not notice, and is ended with the place.
+    """
+    return all(map(processes.is_alive, {running.agent, running.outer}))
 
 
 def _ended(
