@@ -59,7 +59,9 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
         choice = await self.proxy.chooser.choose(self.request, session, service)
         if choice.isolation is not Isolation.SAME_ORIGIN and self.is_navigation:
             await check_declared(self.proxy.sessions, session, service)
-            ticket = self._ticket(owner, session, service)
+            # Where a proxy ends TLS, the server may not know of that.
+            scheme = choice.suffix.scheme if choice.suffix else self.request.protocol
+            ticket = self._ticket(owner, session, service, f"{scheme}://{self.request.host}")
             page = match[3] + self.own_query()
             if choice.suffix is not None:
                 raise self._handed_over(choice, ticket, page)
@@ -75,7 +77,7 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
             isolation=Isolation.SANDBOX if kept_apart else choice.isolation,
         )
 
-    def _ticket(self, owner: str, session: ComputeSession, service: str) -> Ticket:
+    def _ticket(self, owner: str, session: ComputeSession, service: str, home: str) -> Ticket:
         now = int(time.time())
         return Ticket(
             owner=owner,
@@ -83,7 +85,7 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
             service=service,
             expires=now + LIFETIME,
             opened=now,
-            home=f"{self.request.protocol}://{self.request.host}",
+            home=home,
         )
 
     def _handed_over(self, choice: Choice, ticket: Ticket, page: str) -> Answered:

@@ -17,16 +17,18 @@ WEB, SOCKET = 24797, 24798
 PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html"}
 
 
-@pytest.fixture(scope="module")
-def nginx(module_servers, nginxes):
-    """Give a server with two apps in a session, behind nginx."""
+@pytest.fixture(scope="module", params=[True, False], ids=["trusting", "untrusting"])
+def nginx(request, module_servers, nginxes):
+    """Give a server with two apps in a session, behind nginx, which it believes or not."""
     nginx = nginxes(suffix=True)
-    server = module_servers.start("process", config=nginx.config())
+    nginx.is_trusted = request.param
+    server = module_servers.start("process", config=nginx.config(trusting=request.param))
     session = server.create(config={"preopen_ports": [WEB, SOCKET]})["sessionId"]
     for app, port in ((webapp, WEB), (socketapp, SOCKET)):
         webapp.start_app(server, session, app.source(), port)
     nginx.start(server).session = session
-    return nginx
+    yield nginx
+    server.destroy_sessions()  # the next one's listen on the same ports
 
 
 class Visitor:
@@ -90,7 +92,7 @@ def test_C6_a_browser_is_handed_over_by_the_public_names(nginx):
     told = visitor.ask("GET", "/echo?a=%2F&b").json()
     assert told["target"] == "/echo?a=%2F&b"
     headers = dict(told["headers"])
-    assert headers["X-Forwarded-Proto"] == "https"
+    assert headers["X-Forwarded-Proto"] == ("https" if nginx.is_trusted else "http")
     assert headers["X-Forwarded-Host"] == visitor.host
     assert headers["X-Forwarded-For"] == "127.0.0.1"
     assert "__Host-sessmgr" not in json.dumps(told)
