@@ -120,8 +120,8 @@ c = get_config()  # noqa: F821 - given by traitlets
 # Groups by name, each a dictionary with any of: max_sessions, max_running, max_pending,
 # total_cpu, total_mem, total_devices (of the whole group); max_cpu, max_mem, max_shmem,
 # max_devices (of one session); allowed_images and presets (instead of the server's); owners
-# (patterns of who may use it). Once there is one, a group that is not listed is refused; but
-# "default", the group of those who name none, is always there.
+# (patterns of who may use it). Once there is one, a group that is not listed is refused; so
+# list "default", the group of those who name none, as kernels picked in JupyterLab do.
 # c.AdmissionControl.group_limits = {}
 
 # How many sessions of one owner may run at once; more of them wait. Set it where people should

@@ -312,7 +312,7 @@ async def test_a_group_has_presets_and_images_of_its_own(grouped, state_dir):
         await admit(grouped, state_dir, group="physics", preset="python")
     assert set(grouped.image_patterns()) >= {"fake/other", "fake/*", FAKE_IMAGE}
     with pytest.raises(ImageNotFound, match="may be used here"):
-        await admit(grouped, state_dir, image="fake/other")
+        await admit(grouped, state_dir, group="physics", image="fake/other")
     grouped.group_limits = {"strict": {"allowed_images": []}}
     with pytest.raises(ImageNotFound, match="may be used here"):
         await admit(grouped, state_dir, group="strict")
@@ -320,13 +320,18 @@ async def test_a_group_has_presets_and_images_of_its_own(grouped, state_dir):
 
 @pytest.mark.parametrize("group", ["nosuch", "chemistry", ""])
 async def test_E1_a_group_of_others_looks_like_no_group(grouped, state_dir, group):
-    with pytest.raises(InvalidRequest, match=r"no group .* you have: default, open, physics"):
+    with pytest.raises(InvalidRequest, match=r"no group .* you have: open, physics\."):
         await admit(grouped, state_dir, group=group)
 
 
-async def test_the_default_group_is_always_there_and_may_be_limited(grouped, state_dir):
-    assert await admit(grouped, state_dir, group="default")
+async def test_where_there_are_groups_nobody_gets_around_them_by_naming_none(grouped, state_dir):
+    with pytest.raises(InvalidRequest, match=r"Name a group of yours; you have: open, physics\."):
+        await admit(grouped, state_dir)
+    grouped.group_limits = {"chemistry": {"owners": ["you"]}}
+    with pytest.raises(InvalidRequest, match="you have none; ask the administrator"):
+        await admit(grouped, state_dir)
     grouped.group_limits = {"default": {"max_mem": "1g"}}
+    assert await admit(grouped, state_dir, resources={"mem": "1g"})
     with pytest.raises(LimitExceeded):
         await admit(grouped, state_dir, resources={"mem": "2g"})
 

@@ -97,22 +97,25 @@ def read_group(values: Mapping[str, Any]) -> Group:
 def find_group(groups: Mapping[str, Group], name: str, owner: str) -> Group:
     """Find the group that an owner's request names.
 
-    Where an admin described no group, every name will do and nothing more holds.
+    Where an admin described no group, every name will do and nothing more holds. Where there is
+    one, nobody gets around its limits by naming none.
 
     Raises
     ------
     InvalidRequest
         when there is none, or the owner may not use it: one answer for both.
     """
-    if name not in groups and (name == DEFAULT or not groups):
+    if not groups:
         return Group()
-    mine = {one for one, group in groups.items() if _may_use(group, owner)}
-    if name not in mine:
-        known = ", ".join(sorted(mine | ({DEFAULT} - groups.keys())))
-        raise InvalidRequest(
-            f"There is no group {name!r:.60} that you may use; you have: {known}.", field="group"
-        )
-    return groups[name]
+    mine = sorted(one for one, group in groups.items() if _may_use(group, owner))
+    if name in mine:
+        return groups[name]
+    known = f"you have: {', '.join(mine)}" if mine else "you have none; ask the administrator"
+    if name == DEFAULT:
+        raise InvalidRequest(f"Name a group of yours; {known}.", field="group")
+    raise InvalidRequest(
+        f"There is no group {name!r:.60} that you may use; {known}.", field="group"
+    )
 
 
 def _may_use(group: Group, owner: str) -> bool:

@@ -37,7 +37,8 @@ class QuotaSettings(LoggingConfigurable):
         max_pending, total_cpu, total_mem, total_devices (of the whole group); max_cpu, max_mem,
         max_shmem, max_devices (of one session); allowed_images and presets (instead of the
         server's); owners (patterns of who may use it). Once there is one, a group that is not
-        listed is refused; but "default", the group of those who name none, is always there.""",
+        listed is refused; so list "default", the group of those who name none, as kernels picked
+        in JupyterLab do.""",
     )
     max_running_per_owner = Integer(
         None,
