@@ -125,9 +125,10 @@ class SessionMetrics:
 
 
 def count_error(error: BaseException | None) -> None:
-    """Count an error of ours that a client is told."""
+    """Count an error of ours that a client is told; a dialect's own says as what it counts."""
     if isinstance(error, tree.SessmgrError):
-        row = next(kind for kind in type(error).__mro__ if kind.__module__ == tree.__name__)
+        kinds = getattr(error, "counts_as", type(error)).__mro__
+        row = next(kind for kind in kinds if kind.__module__ == tree.__name__)
         ERRORS.labels(kind=row.__name__).inc()
 
 

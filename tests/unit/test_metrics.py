@@ -18,7 +18,7 @@ from jupyter_sessmgr.model.events import (
 )
 from jupyter_sessmgr.model.session import KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.rest.hpcpack.faults import NO_SESSION, Refused
+from jupyter_sessmgr.rest.hpcpack.faults import BAD_VERSION, NO_SESSION, Refused
 from jupyter_sessmgr.rest.metrics import SessionMetrics, count_error
 from jupyter_sessmgr.testing import make_session
 
@@ -154,7 +154,8 @@ def test_deaths_of_kernels_are_counted_by_cause(metrics, ended, cause):
     [
         (InvalidRequest("x"), "InvalidRequest"),
         (ImageNotFound("x"), "ImageNotFound"),
-        (Refused(NO_SESSION, "x"), "SessmgrError"),
+        (Refused(NO_SESSION, "x"), "SessionNotFound"),
+        (Refused(BAD_VERSION, "x"), "InvalidRequest"),
     ],
 )
 def test_errors_are_counted_by_the_row_of_their_tree(error, kind):

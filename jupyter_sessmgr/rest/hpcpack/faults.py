@@ -8,27 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from jupyter_sessmgr.model.errors import InvalidRequest, SessionNotFound, SessmgrError
+from jupyter_sessmgr.model.errors import (
+    InvalidRequest,
+    NotAllowed,
+    NotRunning,
+    SessionNotFound,
+    SessmgrError,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row: what is answered."""
+    """One row: what is answered, and as what it counts."""
 
     status: HTTPStatus
     code: int
+    kind: type[SessmgrError]
 
 
-BAD_VERSION = Fault(HTTPStatus.BAD_REQUEST, 50331700)
-BAD_ARGUMENT = Fault(HTTPStatus.BAD_REQUEST, 251723775)
-NO_SESSION = Fault(HTTPStatus.NOT_FOUND, 50331649)
-IS_DURABLE = Fault(HTTPStatus.CONFLICT, 50331658)
-IS_INTERACTIVE = Fault(HTTPStatus.CONFLICT, 50331659)
-FINISHED = Fault(HTTPStatus.GONE, 50331675)
-CANCELLED = Fault(HTTPStatus.GONE, 50331676)
+BAD_VERSION = Fault(HTTPStatus.BAD_REQUEST, 50331700, InvalidRequest)
+BAD_ARGUMENT = Fault(HTTPStatus.BAD_REQUEST, 251723775, InvalidRequest)
+NO_SESSION = Fault(HTTPStatus.NOT_FOUND, 50331649, SessionNotFound)
+IS_DURABLE = Fault(HTTPStatus.CONFLICT, 50331658, NotAllowed)
+IS_INTERACTIVE = Fault(HTTPStatus.CONFLICT, 50331659, NotAllowed)
+FINISHED = Fault(HTTPStatus.GONE, 50331675, NotRunning)
+CANCELLED = Fault(HTTPStatus.GONE, 50331676, NotRunning)
 #: Everything else that goes wrong.
 OTHER_CODE = 267386880
-NOT_READY = Fault(HTTPStatus.SERVICE_UNAVAILABLE, OTHER_CODE)
+NOT_READY = Fault(HTTPStatus.SERVICE_UNAVAILABLE, OTHER_CODE, NotRunning)
 
 #: Rows of the error tree that have a number of their own.
 _CODES: dict[type[BaseException], int] = {
@@ -43,6 +50,7 @@ class Refused(SessmgrError):
     def __init__(self, fault: Fault, message: str, *, session: str = "") -> None:
         super().__init__(message, session=session)
         self.fault = fault
+        self.counts_as = fault.kind
 
 
 def code_of(error: BaseException | None) -> int:
