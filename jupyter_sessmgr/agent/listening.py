@@ -86,6 +86,9 @@ def _spelled(host: str) -> str:
 
 def listening(ports: Sequence[int]) -> list[int]:
     """List those of `ports` that processes below the agent listen on, as far as is told."""
-    listeners = tcp_listeners(set(ports)) if ports else {}
-    held = held_sockets(descendants(os.getpid())) if listeners else set()
-    return sorted({port for inode, (_, port) in listeners.items() if held and inode in held})
+    found: set[int] = set()
+    for _ in range(_LOOKS if ports else 0):
+        listeners = tcp_listeners(set(ports) - found)
+        held = held_sockets(descendants(os.getpid()))
+        found |= {port for inode, (_, port) in listeners.items() if held is None or inode in held}
+    return sorted(found)

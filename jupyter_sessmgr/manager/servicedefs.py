@@ -127,6 +127,7 @@ TRUSTED = frozenset({"jupyter", "jupyterlab", "tensorboard"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _HEADER = re.compile(r"[ -~]{0,200}")
 _LONGEST_START = 600
+_LONGEST_WORD, _MOST_WORDS = 4096, 200
 
 
 def is_name(name: object) -> bool:
@@ -153,11 +154,11 @@ def check_definition(name: object, definition: object) -> str:
 
 def _is_word(value: object) -> bool:
     fits = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return fits and "\0" not in str(value)
+    return fits and "\0" not in str(value) and len(str(value)) <= _LONGEST_WORD
 
 
 def _are_words(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_word, value))
+    return isinstance(value, list) and len(value) <= _MOST_WORDS and all(map(_is_word, value))
 
 
 def _are_texts(value: object) -> bool:
@@ -167,8 +168,17 @@ def _are_texts(value: object) -> bool:
 
 
 def _are_actions(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(one, Mapping) and one.get("action") in _ACTIONS for one in value
+    return isinstance(value, list) and all(map(_is_action, value))
+
+
+def _is_action(action: object) -> bool:
+    args = action.get("args") or {} if isinstance(action, Mapping) else None
+    if not isinstance(args, Mapping) or not isinstance(action, Mapping):
+        return False
+    needed = _ACTIONS.get(action.get("action"), ("",))
+    return all(
+        _are_words(args.get(name)) if name == "body" else _is_word(args.get(name))
+        for name in needed
     )
 
 
@@ -177,9 +187,21 @@ def _is_timeout(value: object) -> bool:
     return number and 0 < value <= _LONGEST_START  # type: ignore[operator]  # it is a number
 
 
-_ACTIONS = ("write_file", "write_tempfile", "mkdir", "log")
+#: What each needs.
+_ACTIONS: Mapping[object, tuple[str, ...]] = MappingProxyType(
+    {
+        "write_file": ("filename", "body"),
+        "write_tempfile": ("body",),
+        "mkdir": ("path",),
+        "log": ("message",),
+    }
+)
+_ACTION_WORDS = "; ".join(f"{name} ({', '.join(args)})" for name, args in _ACTIONS.items())
 _Rule = tuple[Callable[[object], bool], str]
-_WORDS: _Rule = (_are_words, "a list of words")
+_WORDS: _Rule = (
+    _are_words,
+    f"a list of up to {_MOST_WORDS} words of up to {_LONGEST_WORD} characters",
+)
 
 #: What a definition can say, and how each must be.
 _RULES: Mapping[str, _Rule] = MappingProxyType(
@@ -189,7 +211,10 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
             "a list of words, never a shell line",
         ),
         "env": (_are_texts, "a dict of names and values"),
-        "prestart": (_are_actions, f"a list of actions: {', '.join(_ACTIONS)}"),
+        "prestart": (
+            _are_actions,
+            f"a list of actions with all their args: {_ACTION_WORDS}",
+        ),
         "allowed_arguments": _WORDS,
         "default_arguments": (
             lambda value: isinstance(value, Mapping) and all(isinstance(one, str) for one in value),

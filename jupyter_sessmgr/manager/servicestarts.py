@@ -158,7 +158,8 @@ class ServiceStarts(LoggingConfigurable):
             for an argument that is not allowed.
         """
         if not is_name(name):
-            raise no_such_service(self._inside.session(session_id), self.states(session_id))
+            known = {*self.states(session_id), *self.definitions}
+            raise no_such_service(self._inside.session(session_id), known)
         await self._inside.wake(session_id)
         patience = self.start_timeout if patience is None else min(patience, self.start_timeout)
         own = self.definitions.get(name)
@@ -242,9 +243,10 @@ class ServiceStarts(LoggingConfigurable):
         known = self.states(session_id)
         if name in known:
             return known[name]
-        if name in self.definitions or name in await self.offers(session_id):
+        offers = await self.offers(session_id)
+        if name in offers:
             return ServiceState(name=name)
-        raise no_such_service(self._inside.session(session_id), known)
+        raise no_such_service(self._inside.session(session_id), {*known, *offers})
 
     def _as_told(self, name: str, promised: ServicePort | None, told: AgentService) -> ServiceState:
         trusted = is_trusted(name, self.definitions, told, in_image=told.source == "image")

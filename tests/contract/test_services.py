@@ -206,7 +206,7 @@ async def test_the_owner_opens_a_port_and_closes_it(state_dir, engine_name):
         assert (state.name, state.state, state.protocol) == (str(PORT), "running", "preopen")
         assert (await services.promise_port(session.id, str(PORT))).running, "harmless"
         assert await say(manager, session, PORT) == b"mine"
-        for bad in (0, 80, 65535, 70000, -1, True, "８０８０", "8080 ", 1.5, None):
+        for bad in (0, 80, 65535, 70000, -1, True, "\uff18\uff10\uff18\uff10", "8080 ", 1.5, None):
             with pytest.raises(InvalidRequest):
                 await services.promise_port(session.id, bad)
         with pytest.raises(ServiceNotFound):
