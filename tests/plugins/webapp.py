@@ -119,8 +119,8 @@ class App(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def page_accel(self, query):
-        """Ask a web server before us to send something else."""
-        self.answer(200, b"mine", [("X-Accel-Redirect", query)])
+        """Ask a web server before us to send something else, and to take its time."""
+        self.answer(200, b"mine", [("X-Accel-Redirect", query), ("X-Accel-Limit-Rate", "1")])
 
     def page_collect(self, query):
         """Note the pieces of a chunked body as they come."""
