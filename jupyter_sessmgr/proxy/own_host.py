@@ -13,6 +13,7 @@ from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.proxy import pages
 from jupyter_sessmgr.proxy.credentials import is_own_page
 from jupyter_sessmgr.proxy.handover import COOKIE, cookie
+from jupyter_sessmgr.proxy.headers import Pairs
 from jupyter_sessmgr.proxy.hosts import ENTER, PROBE, RESERVED, label_in, label_of
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.passing import Answered, PassingHandler, Wanted, answering, sent_to
@@ -56,6 +57,14 @@ class HostHandler(PassingHandler):
             home=ticket.home,
             renewal=self._renewal(ticket, session),
         )
+
+    def guarded(self, headers: Pairs) -> list[tuple[str, str]]:
+        """Add what keeps the page apart; Jupyter may frame what we say ourselves, too."""
+        if self._wanted is not None:
+            return super().guarded(headers)
+        label = label_in(self.request.host, self.proxy.chooser.suffix_host)
+        known = self.proxy.handovers.known(label or "")
+        return isolation_headers(Isolation.SANDBOX, headers, known.home if known else "")
 
     def _reserved(self, path: str, label: str) -> Answered | HTTPError:
         """Answer our own pages; services have none here."""

@@ -34,7 +34,7 @@ const submit = (action, fields) => {
 
 // Not tried where nothing would stop them.
 const harms = new Set([
-  'kernel', 'blindKernel', 'overwrites', 'worker', 'form', 'sessionForm', 'turnsOpener', 'turnsTop',
+  'kernel', 'blindKernel', 'overwrites', 'worker', 'form', 'sessionForm', 'escapes', 'turnsOpener', 'turnsTop',
 ]);
 
 const json = { headers: { 'Content-Type': 'application/json' } };
@@ -92,6 +92,12 @@ const tries = (facts) => ({
     await new Promise((go) => setTimeout(go, 500));
     const text = one.document.body.innerText;
     return text || 'no: empty';
+  },
+  // A window beside the frame is not bound by the frame's sandbox.
+  escapes: async () => {
+    if (top === self) { return 'no: none'; }
+    window.open('about:blank').eval("opener.top.location = 'about:blank#gone'");
+    return 'tried';
   },
   form: async () => submit(facts.jupyter + 'api/kernels', { name: '{"name":"', value: 'python3"}' }),
   sessionForm: async () => submit(facts.jupyter + 'sessmgr/session', { name: '{"x":"', value: '"}' }),

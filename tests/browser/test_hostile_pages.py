@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.browser import log_in
+from tests.plugins.browser import log_in, show_in_frames
 from tests.plugins.pageapp import PageApp
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -15,8 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HOSTILE = Path(__file__).with_name("hostile.js").read_text(encoding="utf-8")
 MODES = {"sandbox": 24701, "subdomain": 24702, "same-origin": 24703}
 OTHER, HOSTED = 24704, 24705
-#: As JupyterLab's own frames have it for pages that are not Jupyter's.
-LABS_FRAME = "allow-scripts allow-same-origin allow-forms allow-popups allow-downloads allow-modals"
 SECRET = "a secret of Jupyter"
 #: What every page can do.
 WORKS = {"own": "/echo?own", "posts": "{}", "socket": "got hello"}
@@ -26,6 +24,7 @@ SEEN_OUTSIDE = {
     "blindKernel",
     "overwrites",
     "reaches",
+    "escapes",
     "form",
     "sessionForm",
     "otherForm",
@@ -53,9 +52,7 @@ def apps(module_servers):
     isolation = {**ports, str(OTHER): "same-origin", str(HOSTED): "subdomain"}
     server = module_servers.start(config={"ServiceProxy": {"service_isolation": isolation}})
     made = server.create(config={"preopen_ports": list(MODES.values())})
-    other = server.create(
-        clientSessionToken="other", config={"preopen_ports": [OTHER, HOSTED]}, reuseIfExists=False
-    )
+    other = server.create(config={"preopen_ports": [OTHER, HOSTED]})
     return (
         PageApp(server, made["sessionId"], *MODES.values()),
         PageApp(server, other["sessionId"], OTHER, HOSTED),
@@ -80,7 +77,7 @@ class Visit:
         self.tab.goto(f"{self.jupyter}{self.other.path(HOSTED)}")
         self.tab.wait_for_selector("#good")
         self.other_host = f"{self.tab.evaluate('location.origin')}/"
-        assert self.other_host.startswith("http://sessmgr-")
+        assert "://sessmgr-" in self.other_host
 
     def attack(self, place):
         """Open the page in a tab or a frame of a page of Jupyter's; return what it tells."""
@@ -108,17 +105,8 @@ class Visit:
         return popup.value
 
     def _in_frame(self, url):
-        frame = {"src": url, "width": 900, "height": 500}
-        if self.mode == "subdomain":
-            frame["sandbox"] = LABS_FRAME
-        self.tab.evaluate(
-            """frame => {
-                const one = document.createElement('iframe');
-                for (const [name, value] of Object.entries(frame)) { one.setAttribute(name, value); }
-                document.body.replaceChildren(one);
-            }""",
-            frame,
-        )
+        limits = {} if self.mode == "subdomain" else {"sandbox": None}
+        show_in_frames(self.tab, url, **limits)
         return self.tab.frame_locator("iframe")
 
     def owned(self):

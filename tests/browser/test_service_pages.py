@@ -1,111 +1,199 @@
-"""A hostile page of a service in a real browser: what it tries, and what comes of it."""
+"""Pages of services in real browsers, as people use them: in tabs, in frames, by bookmarks."""
 
 from __future__ import annotations
 
-import json
+import re
 import time
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.plugins import webapp
+from tests.plugins.browser import chromium_with, fresh_window, log_in, show_in_frames
+from tests.plugins.pageapp import PageApp
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PORT = 24688
-#: Tries everything that would give a page the user's authority, and writes down how it went.
-HOSTILE = """
-const base = location.pathname.split('/sessmgr/')[0] + '/';
-const tries = {
-  own: async () => (await (await fetch('echo?own')).json()).target,
-  posts: async () => (await (await fetch('echo', {method: 'POST', body: '{}',
-    headers: {'Content-Type': 'application/json'}})).json()).body,
-  contents: async () => (await fetch(base + 'api/contents')).status,
-  kernel: async () => (await fetch(base + 'api/kernels', {method: 'POST'})).status,
-  session: async () => (await fetch(base + 'sessmgr/session', {credentials: 'include'})).status,
-  reads: async () => document.cookie,
-  writes: async () => { document.cookie = '_xsrf=evil; path=/'; return document.cookie; },
-  storage: async () => localStorage.length,
-  opener: async () => window.opener ? window.opener.location.href : 'none',
-  worker: async () => (await navigator.serviceWorker.register('script')).scope,
-  top: async () => { window.top.location = 'about:blank#gone'; return 'sent'; },
-};
-(async () => {
-  const told = {origin: self.origin};
-  for (const name of Object.keys(tries).filter((one) => one !== 'top' || window.top !== window)) {
-    try { told[name] = String(await tries[name]()); } catch (error) { told[name] = 'no: ' + error.name; }
-  }
-  await fetch('told?' + encodeURIComponent(JSON.stringify(told)), {method: 'POST'});
-  document.body.append(Object.assign(document.createElement('pre'),
-    {id: 'told', textContent: JSON.stringify(told)}));
-})();
-"""
+FRIENDLY = Path(__file__).with_name("friendly.js").read_text(encoding="utf-8")
+FIRST, SECOND, THIRD, BOXED = 24711, 24712, 24713, 24714
+HOST = re.compile(r"http://sessmgr-[a-z2-7]{26}\.localhost:\d+/[^?]*")
+HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 
 
-@pytest.fixture
-def app(servers):
-    """Give a server with a session in which a hostile app runs, and the app's path."""
-    server = servers.start("process")
-    made = server.create(clientSessionToken="hostile", config={"preopen_ports": [PORT]})
-    server.execute(made["sessionId"], f"open('script.js', 'w').write({HOSTILE!r})")
-    webapp.start_app(server, made["sessionId"], webapp.source(), PORT)
-    return server, f"sessmgr/session/{made['sessionId']}/service/{PORT}/"
+@pytest.fixture(scope="module")
+def apps(module_servers):
+    """Give two sessions with apps, on a server as it comes: it gives them hosts of their own."""
+    boxed = {"service_isolation": {str(BOXED): "sandbox"}}
+    server = module_servers.start(config={"ServiceProxy": boxed})
+    made = []
+    for ports in ([FIRST, SECOND, BOXED], [THIRD]):
+        session = server.create(config={"preopen_ports": ports})
+        made.append(PageApp(server, session["sessionId"], *ports))
+        made[-1].run(FRIENDLY)
+    return made
 
 
-def log_in(page, server):
-    page.goto(f"{server.url}api/status?token={server.token}")
-    page.goto(f"{server.url}login?token={server.token}")
-    assert any(one["name"].startswith("username-") for one in page.context.cookies())
+def opened(page, port, visits):
+    """Wait for a page of the app, and for what it heard and kept."""
+    expect(page.locator("#ready")).to_have_text(f"{port} says {port}, visits: {visits}")
 
 
-def told_by(page):
-    page.wait_for_selector("#told")
-    return json.loads(page.text_content("#told"))
+def use(tab, page, port, leave):
+    """Follow links, go back, load again, post and download; `leave` goes back in history."""
+    opened(page, port, 1)
+    page.locator("#second").click()
+    expect(page.locator("h1")).to_have_text("Second page")
+    opened(page, port, 2)
+    leave()
+    expect(page.locator("h1")).to_have_text("An app")
+    opened(page, port, 3)
+    page.locator("button").click()
+    expect(page.locator("h1")).to_have_text("Posted")
+    opened(page, port, 4)
+    leave()
+    opened(page, port, 5)
+    with tab.expect_download() as download:
+        page.locator("#kept").click()
+    assert Path(download.value.path()).read_text() == "kept"
+    with tab.expect_popup() as popup:
+        page.locator("#new").click()
+    return popup.value
 
 
-def test_C3_a_page_in_the_sandbox_gains_nothing(app, page):
-    server, path = app
-    log_in(page, server)
-    before = page.context.cookies()
-    page.goto(server.url + path + "page")
-    assert "/sessmgr/s/" in page.url
-    told = told_by(page)
-    assert told["origin"] == "null"
-    assert told["own"] == "/echo?own", "it reads what is its own"
-    assert told["posts"] == "{}"
-    for name in ("contents", "kernel", "session", "reads", "writes", "storage", "worker"):
-        assert told[name].startswith("no: "), (name, told)
-    assert told["opener"] == "none"
-    assert server.ask("GET", "api/kernels").json()[1:] == [], "no kernel but the session's own"
-    assert page.context.cookies() == before
+@HOSTS
+def test_C3_an_app_works_in_a_tab(apps, tab, host):
+    app = apps[0]
+    url = app.server.url.replace("127.0.0.1", host)
+    log_in(tab, app.server, url)
+    tab.goto(f"{url}{app.path(FIRST)}")
+    tab.wait_for_url(HOST)
+    new = use(tab, tab, FIRST, tab.go_back)
+    expect(new.locator("h1")).to_have_text("New tab")
+    opened(new, FIRST, 6)
+    new.reload()
+    opened(new, FIRST, 7)
+    cookies = tab.context.cookies(new.url)
+    ours = next(one for one in cookies if one["name"] == "__Host-sessmgr")
+    assert (ours["httpOnly"], ours["secure"]) == (True, True)
+    assert {one["name"] for one in cookies} == {"__Host-sessmgr"}, "none of Jupyter's goes there"
 
 
-def test_C3_a_framed_page_stays_in_its_frame(app, page):
-    server, path = app
-    log_in(page, server)
-    page.goto(f"{server.url}nothing-here")  # any page of Jupyter that may have frames
-    page.evaluate(
-        "url => { document.body.innerHTML = `<iframe src='${url}' width=600 height=300></iframe>`; }",
-        server.url + path + "page",
-    )
-    frame = page.frame_locator("iframe")
-    frame.locator("#told").wait_for()
-    told = json.loads(frame.locator("#told").text_content())
-    assert told["origin"] == "null"
-    assert told["top"].startswith("no: ")
-    assert page.url.endswith("/nothing-here")
+@HOSTS
+def test_C3_an_app_works_in_a_frame_of_a_page_of_jupyters(apps, tab, host):
+    app = apps[0]
+    url = app.server.url.replace("127.0.0.1", host)
+    log_in(tab, app.server, url)
+    tab.goto(f"{url}nothing-here")
+    show_in_frames(tab, f"{url}{app.path(FIRST)}")
+    framed = tab.frame_locator("iframe")
+    opened(framed, FIRST, 1)
+    frame = tab.frames[-1]
+    assert HOST.fullmatch(frame.url)
+    new = use(tab, framed, FIRST, lambda: frame.evaluate("history.back()"))
+    # It has no cookie of that host in a tab: Jupyter hands it over anew, to the page that was meant.
+    expect(new.locator("h1")).to_have_text("New tab")
+    opened(new, FIRST, 1)
+    frame.evaluate("location.reload()")
+    opened(framed, FIRST, 6)
+    assert tab.url == f"{url}nothing-here"
 
 
-def test_C4_a_page_that_was_opened_goes_on_after_its_ticket(app, page):
-    """A page whose time is over is asked for anew when it is loaded again."""
-    server, path = app
-    log_in(page, server)
-    page.goto(server.url + path + "page")
-    told_by(page)
-    first = page.url
-    expired = first.replace("/s/", "/s/x")
-    reply = page.goto(expired)
-    assert reply.status == 404, "a forged one is none"
+def test_C3_services_of_one_and_of_two_sessions_side_by_side(apps, tab):
+    one, two = apps
+    url = one.server.url
+    log_in(tab, one.server)
+    wanted = {FIRST: one, SECOND: one, THIRD: two}
+    pages = {port: tab.context.new_page() for port in wanted}
+    for port, page in pages.items():
+        page.goto(url + wanted[port].path(port))
+        opened(page, port, 1)
+    for port, page in pages.items():
+        page.reload()
+        opened(page, port, 2)
+    assert len({page.evaluate("origin") for page in pages.values()}) == len(wanted)
+    # And framed in one page.
+    tab.goto(f"{url}nothing-here")
+    show_in_frames(tab, *(url + wanted[port].path(port) for port in wanted))
+    for place, port in enumerate(wanted):
+        opened(tab.frame_locator("iframe").nth(place), port, 1)
+
+
+def test_C6_a_bookmark_of_a_services_host_leads_back_through_jupyter(apps, browser, tab):
+    app = apps[0]
+    log_in(tab, app.server)
+    tab.goto(app.server.url + app.path(FIRST) + "second?title=Second+page")
+    opened(tab, FIRST, 1)
+    bookmark = tab.url
+    assert HOST.match(bookmark)
+    with fresh_window(browser) as later:  # that host's cookies are gone
+        log_in(later, app.server)
+        later.goto(bookmark)
+        expect(later.locator("h1")).to_have_text("Second page")
+        opened(later, FIRST, 1)
+        assert later.url == bookmark
+    with fresh_window(browser) as anonymous:  # and Jupyter's
+        anonymous.goto(bookmark)
+        anonymous.locator("#password_input").fill(app.server.token)
+        anonymous.locator("#login_submit").click()
+        opened(anonymous, FIRST, 1)
+        assert anonymous.url == bookmark
+
+
+def test_C6_a_page_says_what_to_do_where_nobody_is_known(apps, browser, tab):
+    app = apps[0]
+    log_in(tab, app.server)
+    tab.goto(app.server.url + app.path(FIRST))
+    opened(tab, FIRST, 1)
+    host = tab.url
+    # A server that was started anew does not remember which host is whose.
+    unknown = re.sub("sessmgr-[a-z2-7]{26}", f"sessmgr-{'a' * 26}", host)
+    assert tab.goto(unknown).status == 403
+    expect(tab.locator("body")).to_contain_text("open the service from Jupyter again")
+    # Jupyter's login would not be shown in a frame.
+    with fresh_window(browser) as later:
+        later.goto(f"{app.server.url}login")
+        show_in_frames(later, host)
+        framed = later.frame_locator("iframe").locator("body")
+        expect(framed).to_contain_text("open the service from Jupyter again")
+
+
+def test_C6_a_link_that_hands_over_works_once(apps, tab):
+    app = apps[0]
+    log_in(tab, app.server)
+    seen = []
+    tab.on("request", lambda request: seen.append(request.url))
+    tab.goto(app.server.url + app.path(FIRST))
+    opened(tab, FIRST, 1)
+    enter = next(url for url in seen if "/.sessmgr/enter" in url)
+    tab.context.clear_cookies()
+    assert tab.goto(enter).status == 403
+    expect(tab.locator("body")).to_contain_text("This link was used")
+    assert tab.context.cookies() == []
+
+
+def test_C4_a_page_in_the_sandbox_is_opened_anew_with_a_new_ticket(apps, tab):
+    app = apps[0]
+    log_in(tab, app.server)
+    tab.goto(app.server.url + app.path(BOXED))
+    opened(tab, BOXED, "none")
+    first = tab.url
+    assert "/sessmgr/s/" in first
+    assert tab.goto(first.replace("/s/", "/s/x")).status == 404, "a forged one is none"
     time.sleep(1.1)  # tickets tell their end in seconds
-    page.goto(server.url + path + "page")
-    assert page.url != first
-    assert told_by(page)["own"] == "/echo?own"
+    tab.goto(app.server.url + app.path(BOXED))
+    assert tab.url != first
+    opened(tab, BOXED, "none")
+
+
+def test_C5_a_browser_that_finds_no_hosts_of_services_shows_them_in_a_sandbox(apps, playwright):
+    """As Safari does before macOS 26: it asks DNS for names below localhost."""
+    app = apps[0]
+    deaf = chromium_with(playwright, "--host-resolver-rules=MAP *.localhost ~NOTFOUND")
+    try:
+        with fresh_window(deaf) as tab:
+            log_in(tab, app.server)
+            tab.goto(app.server.url + app.path(FIRST))
+            opened(tab, FIRST, "none")
+            assert "/sessmgr/s/" in tab.url
+    finally:
+        deaf.close()

@@ -16,6 +16,12 @@ from tests.plugins.server import ROOT, merge
 
 #: Where the README's pictures go when this is set.
 PICTURES = os.environ.get("SESSMGR_PICTURES", "")
+#: What frames of services may do in pages of Jupyter's. A new tab that does not escape the sandbox
+#: is one that browsers refuse to show pages in which keep their opener out.
+_FRAME = (
+    "allow-scripts allow-same-origin allow-forms allow-downloads allow-modals "
+    "allow-popups allow-popups-to-escape-sandbox"
+)
 #: Milliseconds for anything that a person waits for, on a busy machine.
 PATIENCE = 60_000
 
@@ -43,15 +49,21 @@ def _program(*names):
 @pytest.fixture(scope="module")
 def playwright():
     """Run the driver of browsers."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as driver:
         yield driver
+
+
+def chromium_with(playwright, *flags):
+    """Start Chromium with more flags."""
+    path = _program("chromium", "chromium-browser", "google-chrome")
+    return playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
 
 
 @pytest.fixture(scope="module")
 def chromium(playwright):
     """Start Chromium for the tests of a module."""
-    path = _program("chromium", "chromium-browser", "google-chrome")
-    browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+    browser = chromium_with(playwright)
     yield browser
     browser.close()
 
@@ -105,6 +117,19 @@ def log_in(page, server, url=""):
     url = url or server.url
     page.goto(f"{url}login?token={server.token}")
     assert any(one["name"].startswith("username-") for one in page.context.cookies(url))
+
+
+def show_in_frames(page, *urls, sandbox=_FRAME):
+    """Replace what a page shows by frames, as JupyterLab frames services; None lifts their limits."""
+    page.evaluate(
+        """([urls, sandbox]) => document.body.replaceChildren(...urls.map((src) => {
+            const frame = Object.assign(document.createElement('iframe'), {width: 900, height: 500});
+            if (sandbox !== null) { frame.sandbox = sandbox; }
+            frame.src = src;
+            return frame;
+        }))""",
+        [urls, sandbox],
+    )
 
 
 def picture(page, name):

@@ -60,7 +60,9 @@ class Echo(Seeing):
     """Answers with what was sent."""
 
     def get(self):
-        self.write({"target": self.request.uri, "body": self.request.body.decode()})
+        port = self.request.host.rpartition(":")[2]
+        body = self.request.body.decode()
+        self.write({"target": self.request.uri, "body": body, "port": int(port)})
 
     post = get
 
