@@ -141,7 +141,7 @@ class KernelAdopter:
             async with self._looking:
                 if self._worker.cancelling():
                     return  # whoever waited for its turn is too late: the server stops
-                await self._look(self._home.sessions.find(session_id, self._home.owner))
+                await self._look(self._home.find(session_id))
         except Exception as error:  # noqa: BLE001 - one session must not stop the others
             self._log.warning("Session %s is not listed as a kernel: %s", session_id, error)
 

@@ -47,7 +47,7 @@ class Held:
     def find(self) -> ComputeSession | None:
         """Look the session up in memory, an ended one included; None once the manager closed."""
         try:
-            return self.home.sessions.find(self.id, self.home.owner)
+            return self.home.find(self.id)
         except (SessionNotFound, Standby):
             return None
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
-from jupyter_sessmgr.model.errors import NotAllowed
+from jupyter_sessmgr.model.errors import NotAllowed, SessionNotFound
+from jupyter_sessmgr.model.session import ComputeSession
 
 T = TypeVar("T")
 
@@ -51,6 +52,19 @@ class Home:
         #: Sessions whose kernels somebody in this process manages or is about to.
         self.managed: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def find(self, session_id: str) -> ComputeSession:
+        """Find the session of a kernel: by UUID alone, since any text may be another's name.
+
+        Raises
+        ------
+        SessionNotFound
+            when the owner has none.
+        """
+        session = self.sessions.find(session_id, self.owner, name_last=True)
+        if session.id != session_id:
+            raise SessionNotFound(f"There is no session {session_id!r:.80}.")
+        return session
 
     async def call(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` where the manager lives, and wait for it; cancelling cancels it there."""

@@ -31,11 +31,9 @@ def find_session(home: Home, kernel_id: str) -> Held | None:
         when the session has no kernel, or has ended and a server would confuse the two.
     """
     try:
-        session = home.sessions.find(kernel_id, home.owner)
+        session = home.find(kernel_id)
     except SessionNotFound:
         return None
-    if session.id != kernel_id:
-        return None  # another session has this UUID as its name
     if session.is_live:
         if not session.spec.kernel:
             raise NotRunning(
@@ -83,10 +81,10 @@ def _unused_id(home: Home, kernel_id: str) -> str:
     that ended is used up then.
     """
     try:
-        known = home.sessions.find(kernel_id, home.owner).id
+        home.find(kernel_id)
     except SessionNotFound:
         return kernel_id
-    return new_session_id() if known == kernel_id and not home.is_server else kernel_id
+    return kernel_id if home.is_server else new_session_id()
 
 
 async def wait_until_settled(held: Held, timeout: float) -> ComputeSession:

@@ -180,6 +180,21 @@ async def test_a_kernel_that_comes_back_is_not_listed_as_busy_with_the_old_ones_
         asking.stop_channels()
 
 
+async def test_a_session_with_anothers_uuid_for_a_name_does_not_stand_in_its_way(one):
+    await one.extension.opener.ready()
+    owner, kernels = one.extension.owner, one.app.kernel_manager
+    session = await running(one.sessions, owner)
+    await eventually(lambda: session.id in kernels)
+    namesake = await running(one.sessions, owner, name=session.id)
+    assert one.sessions.find(session.id, owner).id == namesake.id  # as the REST API has it
+    provisioner = kernels.get_kernel(session.id).provisioner
+    assert provisioner.held.find().id == session.id
+    await one.sessions.destroy(namesake.id)
+    assert await provisioner.poll() is None
+    await one.sessions.destroy(session.id)
+    await eventually(lambda: session.id not in kernels)
+
+
 async def test_small_messages_leave_the_server_at_once(one):
     await one.extension.opener.ready()
     reply = await one.ask("POST", "api/kernels", body={"name": KERNEL})

@@ -39,7 +39,7 @@ class Scripted:
         self.destroyed = []
         self.kept = 0
 
-    def find(self, reference, owner):
+    def find(self, reference, owner, *, name_last=False):
         if reference not in self.sessions:
             raise SessionNotFound("There is none.")
         return self.sessions[reference]

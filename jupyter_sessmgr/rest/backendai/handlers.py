@@ -85,7 +85,7 @@ class CreateHandler(BackendAIHandler):
             return session, SessionStatus.PENDING.value if fresh else session.status.value
         done = await started(self.sessions, session, call.max_wait)
         if done is None:
-            return self.sessions.find(session.id, session.owner), wire.TIMEOUT
+            return self.sessions.find(session.id, session.owner, name_last=True), wire.TIMEOUT
         if done.status is SessionStatus.RUNNING:
             await self.rest.adopted(done)
         return done, done.status.value
