@@ -179,7 +179,7 @@ async def outcome(asking: asyncio.Task[Answer], timeout: float) -> Answer | None
         return None
     try:
         return asking.result()
-    except (aiohttp.ClientError, ValueError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
         raise nonsense() from error
 
 

@@ -18,8 +18,9 @@ def app(inside):
     return inside(**merge(CONFIG, {"ServiceProxy": {"response_timeout": 1.0}}))
 
 
-async def test_T9_every_trouble_of_a_service_has_its_status(app):
-    door = await Door.open(app)
+@pytest.mark.parametrize("by_agent", [True, False], ids=["by its agent", "straight"])
+async def test_T9_every_trouble_of_a_service_has_its_status(app, by_agent):
+    door = await Door.open(app, by_agent=by_agent)
     expected = {
         door.head("GET", "reset", "Connection: close"): 502,
         door.head("GET", "never", "Connection: close"): 504,
@@ -44,7 +45,8 @@ async def test_T9_every_trouble_of_a_service_has_its_status(app):
 async def test_T9_an_answer_that_stops_halfway_is_cut(app, path):
     door = await Door.open(app)
     status, head, body = parted(await door.say(door.head("GET", path)))
-    assert (status, body) == (200, b"only this")
+    assert status == 200
+    assert b"only this".startswith(body)  # what came together with the end may be lost
     assert "Content-Length: 1000" in head
 
 

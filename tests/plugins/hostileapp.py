@@ -62,8 +62,9 @@ class App:
         writer.write(OK + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
 
     async def do_raw(self, reader, writer, head, query):
-        """Send the bytes that the query is."""
-        writer.write(base64.urlsafe_b64decode(query))
+        """Send the bytes that the query is: a beginning, what is repeated how often, an end."""
+        begin, piece, times, end = (base64.urlsafe_b64decode(one) for one in query.split("."))
+        writer.write(begin + piece * int(times) + end)
 
     async def do_never(self, reader, writer, head, query):
         """Say nothing until the other side goes."""

@@ -31,8 +31,10 @@ class Door:
         self.path = f"{app.app.base_url}sessmgr/session/{session_id}/service/hostile/"
 
     @classmethod
-    async def open(cls, app):
-        """Make a session, and have the service run."""
+    async def open(cls, app, *, by_agent=False):
+        """Make a session, and have the service run; reach it by its agent, or straight."""
+        if by_agent:
+            app.sessions.services._inside.shares_network = lambda _session_id: False
         made = await app.create()
         door = cls(app, made["sessionId"])
         await door.connections()
@@ -96,9 +98,10 @@ def is_whole(received):
     return bool(end and lengths) and len(body) >= int(lengths[0].split(b":")[1])
 
 
-def raw(answer):
-    """Name the path that is answered with these very bytes."""
-    return "raw?" + base64.urlsafe_b64encode(answer).decode()
+def raw(answer, piece=b"", times=0, end=b""):
+    """Name the path that is answered with these very bytes, a piece of them repeated."""
+    parts = (answer, piece, str(times).encode(), end)
+    return "raw?" + ".".join(base64.urlsafe_b64encode(one).decode() for one in parts)
 
 
 def reset(writer):
