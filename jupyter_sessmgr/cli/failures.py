@@ -11,6 +11,7 @@ from jupyter_sessmgr.model.errors import (
     AgentUnavailable,
     EngineUnavailable,
     InvalidRequest,
+    ServiceNotFound,
     ServiceStarting,
     ServiceTimeout,
     SessionNotFound,
@@ -60,6 +61,7 @@ class CommandFailed(Exception):
 _CODES: tuple[tuple[type[SessmgrError], Exit], ...] = (
     (InvalidRequest, Exit.USAGE),
     (SessionNotFound, Exit.NOT_FOUND),
+    (ServiceNotFound, Exit.NOT_FOUND),
     (Standby, Exit.UNAVAILABLE),
     (TooManyRequests, Exit.UNAVAILABLE),
     (EngineUnavailable, Exit.UNAVAILABLE),
