@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,13 @@ from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.agentstream import BUFFER, AgentStream
 from jupyter_sessmgr.manager.inside import Inside
-from jupyter_sessmgr.model.errors import AgentError, InvalidRequest
+from jupyter_sessmgr.model.errors import (
+    AgentError,
+    InvalidRequest,
+    LimitExceeded,
+    NoSuchFile,
+    NotAllowed,
+)
 from jupyter_sessmgr.model.naming import is_text
 from jupyter_sessmgr.traits import ByteSize
 
@@ -21,6 +27,12 @@ from jupyter_sessmgr.traits import ByteSize
 MAX_PATH = 4096
 #: Bytes of a folder's list.
 _MAX_LIST = 32 * 2**20
+#: What to do about a file that was refused; the first that fits counts.
+_REMEDIES = (
+    (NoSuchFile, "List its folder to see what is there."),
+    (NotAllowed, "Change its permissions in the session, or choose another path."),
+    (LimitExceeded, "Remove something in the session, or send less."),
+)
 _JUNK = "The session's agent said something of a file that makes no sense."
 
 
@@ -122,22 +134,36 @@ class SessionFiles(LoggingConfigurable):
 
     async def make_folder(self, session_id: str, path: str) -> None:
         """Make a folder, and those above it; harmless when it is there."""
-        await self._inside.link(session_id).make_folder(check_path(path))
+        checked = check_path(path)
+        with _told_of(path):
+            await self._inside.link(session_id).make_folder(checked)
 
     @contextlib.asynccontextmanager
     async def _open(
         self, session_id: str, kind: str, *, path: str, **more: int
     ) -> AsyncIterator[AgentStream]:
-        link = self._inside.link(session_id)
-        stream = await link.open_stream(kind, path=check_path(path), **more)
-        try:
-            yield stream
-        finally:
-            stream.transport.abort()
+        link, checked = self._inside.link(session_id), check_path(path)
+        with _told_of(path):
+            stream = await link.open_stream(kind, path=checked, **more)
+            try:
+                yield stream
+            finally:
+                stream.transport.abort()
 
 
-def check_path(path: str) -> str:
-    """Return `path` when it can be a file's.
+@contextlib.contextmanager
+def _told_of(path: str) -> Iterator[None]:
+    """Have refusals say which file they are about, and what to do."""
+    try:
+        yield
+    except (InvalidRequest, NotAllowed, LimitExceeded) as error:
+        remedy = next((words for kind, words in _REMEDIES if isinstance(error, kind)), "")
+        words = f"{path!r:.200}: {error.message} {remedy}".rstrip()
+        raise type(error)(words, session=error.session, **{"path": path, **error.data}) from None
+
+
+def check_path(path: str, field: str = "path") -> str:
+    """Return `path` when it can be a file's; `field` is where it came from.
 
     Raises
     ------
@@ -145,7 +171,10 @@ def check_path(path: str) -> str:
         for an empty or over-long one, one with NUL, and half a surrogate pair.
     """
     if not path or "\0" in path or not is_text(path) or len(path.encode()) >= MAX_PATH:
-        raise InvalidRequest(f"{path!r:.80} is not the path of a file.", field="path")
+        words = (
+            f"{field}: {path!r:.80} is not the path of a file." if path else f"{field}: missing."
+        )
+        raise InvalidRequest(words, field=field)
     return path
 
 

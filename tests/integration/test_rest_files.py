@@ -103,7 +103,7 @@ def unpacked(archive):
         ("download", {"files": ["x"] * 101}, 401, "files"),
         ("download", {"files": [None]}, 401, "files"),
         ("download", {"files": ["no-such"]}, 404, None),
-        ("download_single", {}, 401, "path"),
+        ("download_single", {}, 401, "file"),
         ("download_single", {"file": "."}, 401, None),
         ("download_single", {"file": "/dev/zero"}, 401, None),
         ("download_single", {"file": "../../../../no/such"}, 404, None),
@@ -120,12 +120,36 @@ def test_what_makes_no_sense_is_refused(ask, verb, body, status, field):
 
 
 @pytest.mark.parametrize(
+    ("verb", "body", "words"),
+    [
+        ("files", {"path": "no/such"}, "'no/such': No such file or directory. List its folder"),
+        ("download", {"files": ["not here"]}, "'not here': No such file"),
+        ("download", {"files": ["ok", ""]}, "files: missing."),
+        ("download_single", {}, "file: missing."),
+        ("download_single", {"file": "."}, "'.': It is a folder."),
+    ],
+)
+def test_a_refusal_says_which_file_or_field_it_is_about(ask, verb, body, words):
+    reply = ask("GET", verb, json=body)
+    said = reply.json()
+    assert words in said["msg"], said
+
+
+@pytest.mark.parametrize(
     "name", ["../out.txt", "/etc/out.txt", "a/../../out.txt", "a/", "..", "%2Fetc%2Fout"]
 )
 def test_uploads_stay_below_the_working_folder(upload, name):
     reply = upload(**{name: b"x"})
     assert reply.status_code == 401, name
     assert reply.json()["data"]["field"] == "filename"
+    assert "filename: " in reply.text
+
+
+def test_uploads_that_are_refused_say_which_file(upload):
+    assert upload(**{"taken/in.txt": b"x"}).status_code == 204
+    reply = upload(**{"fine.txt": b"x", "taken": b"x"})
+    assert reply.status_code == 401
+    assert "'taken': There is a folder of this name." in reply.text
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def plain_path(path: object, field: str = "path") -> str:
         raise InvalidRequest(f"{field}: not a text.", field=field)
     if path == HOME_WORK or path.startswith(HOME_WORK + "/"):
         path = path[len(HOME_WORK) + 1 :] or "."
-    return check_path(path)
+    return check_path(path, field)
 
 
 def upload_path(filename: str) -> str:
@@ -50,7 +50,8 @@ def upload_path(filename: str) -> str:
     pieces = path.split("/")
     if path.startswith("/") or ".." in pieces or pieces[-1] in {"", "."}:
         raise InvalidRequest(
-            f"{path!r:.80} is not the path of a file below the working folder.", field="filename"
+            f"filename: {path!r:.80} is not the path of a file below the working folder.",
+            field="filename",
         )
     return path
 

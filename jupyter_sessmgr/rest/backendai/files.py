@@ -219,6 +219,8 @@ class UploadHandler(BackendAIHandler):
     _reader: MultipartReader | None = None
     _session_id = ""
     _received = 0
+    #: The file that came last.
+    _name = ""
     _count = 0
     _file: _Sending | None = None
 
@@ -277,6 +279,7 @@ class UploadHandler(BackendAIHandler):
     async def _take(self, event: Event) -> None:
         match event:
             case Begin(filename=filename) if filename:
+                self._name = filename
                 self._file = _Sending(self, upload_path(filename))
             case Data(data=data) if self._file is not None:
                 await self._file.put(data)
@@ -298,7 +301,7 @@ class UploadHandler(BackendAIHandler):
         """Upload files into the working folder; each is there whole, or not at all."""
         whole = self._reader is not None and self._reader.ended and self._count
         if self._trouble is None and not whole:
-            self._trouble = InvalidRequest("The form has no file, or is not whole.", field="src")
+            self._trouble = self._not_whole()
         await self._drop()
         if self._trouble is not None:
             raise self._trouble
@@ -322,11 +325,18 @@ class UploadHandler(BackendAIHandler):
     def _most(self) -> int:
         return int(self.sessions.files.max_upload_size) + FORM_ROOM
 
+    def _not_whole(self) -> InvalidRequest:
+        after = f" after {self._name!r:.200}" if self._name else ": no file came"
+        return InvalidRequest(
+            f"src: the form ends{after}. Send files as multipart/form-data, and to the end.",
+            field="src",
+        )
+
     def _too_large(self) -> HTTPError:
         size = self.sessions.files.max_upload_size
-        return HTTPError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"An upload may have {size} bytes at most."
-        )
+        at = f" It ended in {self._name!r:.200}." if self._name else ""
+        words = f"An upload may have {size} bytes at most.{at} Send the files one by one, or less."
+        return HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
 
     def write_file(self, path: str, content: AsyncIterator[bytes]) -> asyncio.Task[int]:
         """Begin to write a file into the session."""
