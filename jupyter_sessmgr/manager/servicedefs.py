@@ -13,7 +13,12 @@ from types import MappingProxyType
 from typing import Any
 
 #: Jupyter's news would ask for consent first, in every new session, often without a network.
-_QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+_QUIET = """
+def without_news(handler, page):
+    page["disabledExtensions"] += ["@jupyterlab/apputils-extension:announcements"]
+    return page
+c.ServerApp.tornado_settings = {"page_config_hook": without_news}
+"""
 _JUPYTER_CONFIG = {
     "action": "write_tempfile",
     "ref": "config",
@@ -28,7 +33,9 @@ _JUPYTER_CONFIG = {
             "c.ServerApp.allow_remote_access = True\n",
             "c.ServerApp.allow_root = True\n",
             'c.IdentityProvider.token = "{token}"\n',
-            f"c.ServerApp.tornado_settings = {{'page_config_data': {_QUIET}}}\n",
+            # Where settings of the environment are the server's own, a session does not see them.
+            'c.ServerApp.jpserver_extensions = {"jupyter_server_terminals": True}\n',
+            _QUIET,
         ]
     },
 }
