@@ -182,7 +182,7 @@ def _is_action(action: object) -> bool:
     args = action.get("args") or {} if isinstance(action, Mapping) else None
     if not isinstance(args, Mapping) or not isinstance(action, Mapping):
         return False
-    needed = _ACTIONS.get(action.get("action"), ("",))
+    needed = _ACTIONS.get(str(action.get("action")), ("",))
     return all(
         _are_words(args.get(name)) if name == "body" else _is_word(args.get(name))
         for name in needed
@@ -195,7 +195,7 @@ def _is_timeout(value: object) -> bool:
 
 
 #: What each needs.
-_ACTIONS: Mapping[object, tuple[str, ...]] = MappingProxyType(
+_ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "write_file": ("filename", "body"),
         "write_tempfile": ("body",),

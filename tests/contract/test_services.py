@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -17,74 +15,15 @@ from jupyter_sessmgr.model.errors import (
     ServiceNotFound,
     ServiceStarting,
 )
-from tests.plugins.managers import managed, run_code, running
+from tests.plugins.managers import managed, running
+from tests.plugins.services import DEFINITIONS, WRITTEN, a_manager, listen_inside, say
 from tests.plugins.waiting import eventually
 
-#: Notes that it was started, says what it was given, and answers whoever comes with its name.
-APP = r"""
-import os, socket, sys, time
-open("starts", "a").write("x")
-print("arguments:", sys.argv[2:], flush=True)
-print("environment:", open("/proc/self/environ").read().split("\0"), flush=True)
-time.sleep(float(os.environ.get("SLOW", "0")))
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
-while True:
-    peer, _ = listener.accept()
-    with peer:
-        if peer.recv(3) == b"die":
-            sys.exit("I was told to die")
-        peer.sendall(b"app")
-"""
-WRITTEN = [{"action": "write_tempfile", "args": {"body": [APP]}, "ref": "program"}]
-DEFINITIONS = {
-    "app": {
-        "prestart": WRITTEN,
-        "command": ["{runtime_path}", "{program}", "{ports[0]}"],
-        "allowed_arguments": ["--colour"],
-        "allowed_envs": ["SLOW"],
-        "timeout": 20,
-    },
-    "broken": {"command": ["{runtime_path}", "-c", "import sys; sys.exit('no <b>data</b> here')"]},
-}
 PORT = 24701
-
-
-@asynccontextmanager
-async def a_manager(state_dir, engine, **traits):
-    async with managed(state_dir, engine, **traits) as manager:
-        manager.services.definitions = DEFINITIONS
-        yield manager
-
-
-async def say(manager, session, port, words=b"hey"):
-    """Say something to who listens inside; return the answer."""
-    reader, writer = await manager.services.open_stream(session.id, port)
-    try:
-        writer.write(words)
-        return await asyncio.wait_for(reader.read(), 10)
-    finally:
-        writer.close()
 
 
 async def starts(manager, session):
     return [piece async for piece in manager.files.read(session.id, "starts")]
-
-
-async def listen_inside(manager, session, host, port, answer):
-    """Have the kernel answer on a port, and go on."""
-    code = f"""
-import socket, threading
-listener = socket.create_server(({host!r}, {port}), family=socket.{"AF_INET6" if ":" in host else "AF_INET"})
-def serve(listener=listener):
-    while True:
-        peer, _ = listener.accept()
-        with peer:
-            peer.recv(3)
-            peer.sendall({answer!r})
-threading.Thread(target=serve, daemon=True).start()
-"""
-    reply, _ = await run_code(manager.connection_info(session.id), code)
-    assert reply["status"] == "ok", reply
 
 
 async def test_fifty_who_want_a_service_at_once_start_one_process(state_dir, engine_name):
@@ -225,80 +164,6 @@ async def test_the_owner_opens_a_port_and_closes_it(state_dir, engine_name):
             await services.promise_port(session.id, port)
         with pytest.raises(InvalidRequest, match="32"):
             await services.promise_port(session.id, 30032)
-
-
-def stranger(host, port, came):
-    """Listen on the machine, outside of every session; note who comes."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family)
-
-    async def serve():
-        listener.setblocking(False)
-        while True:
-            peer, _ = await asyncio.get_running_loop().sock_accept(listener)
-            came.append(peer)
-            peer.send(b"evil")
-            peer.close()
-
-    return listener, asyncio.create_task(serve())
-
-
-async def test_D1_a_strangers_port_is_never_reached(state_dir):
-    """Sessions as processes share the machine's network; its ports are not theirs."""
-    came = []
-    async with a_manager(state_dir, "process") as manager:
-        manager.services.definitions = {}
-        listener, serving = stranger("127.0.0.1", PORT, came)
-        try:
-            session = await running(manager, preopen_ports=(PORT,))
-            services = manager.services
-            for _ in range(3):
-                with pytest.raises(NotRunning):
-                    await services.open_stream(session.id, PORT)
-            assert not (await services.look(session.id))[str(PORT)].running
-            # an app that is started gets another port
-            services.definitions = DEFINITIONS
-            port = await services.port_of(session.id, "app")
-            assert port != PORT
-            assert await say(manager, session, port) == b"app"
-            # on the same number at another address: each gets what is meant for it
-            await listen_inside(manager, session, "::1", PORT, b"mine")
-            assert await say(manager, session, PORT) == b"mine"
-            assert came == []
-        finally:
-            serving.cancel()
-            listener.close()
-
-
-async def test_D2_a_port_of_another_session_is_never_reached(state_dir):
-    async with a_manager(state_dir, "process") as manager:
-        first = await running(manager, preopen_ports=(PORT,))
-        second = await running(manager, preopen_ports=(PORT,))
-        await listen_inside(manager, first, "127.0.0.1", PORT, b"first")
-        assert await say(manager, first, PORT) == b"first"
-        with pytest.raises(NotRunning):
-            await manager.services.open_stream(second.id, PORT)
-        assert not (await manager.services.look(second.id))[str(PORT)].running
-        # the one ends, the other takes its port: who asks for the first is never answered by it
-        asking = True
-        answers = set()
-
-        async def ask():
-            while asking:
-                try:
-                    answers.add(await say(manager, first, PORT))
-                except (NotRunning, NotAllowed):
-                    answers.add(b"")
-                await asyncio.sleep(0.01)
-
-        polling = asyncio.create_task(ask())
-        await manager.destroy(first.id, forced=True)
-        await listen_inside(manager, second, "127.0.0.1", PORT, b"second")
-        assert await say(manager, second, PORT) == b"second"
-        asking = False
-        await polling
-        assert answers <= {b"first", b""}
-        assert b"" in answers
 
 
 @pytest.mark.docker

@@ -22,6 +22,8 @@ METHODS = ("get", "post", "put", "patch", "delete")
 VARIABLES = {
     "reference": ("The session's name, else its UUID, else its number.", "my-session"),
     "rest": ("The rest of the path.", ""),
+    "service": ("The service's name.", "tensorboard"),
+    "port": ("A port's number.", "8050"),
 }
 #: Status codes as the dialects' documents have them; an admin may choose others.
 DOCUMENTED: Statuses = MappingProxyType({InvalidRequest: 401})
