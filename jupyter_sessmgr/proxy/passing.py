@@ -268,8 +268,10 @@ class PassingHandler(Failing):
         super().on_connection_close()
 
     def _let_go(self) -> None:
-        if self._exchange is not None:
-            self._exchange.end()
+        # They know each other: parted here, neither has to wait for the garbage collector.
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.end()
         self._held.close()
 
 
