@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.model.errors import StoreError
 from jupyter_sessmgr.model.events import StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession, StatusNote
 from jupyter_sessmgr.model.status import TRANSITIONS, SessionStatus
@@ -33,6 +34,20 @@ class Facts:
         """Write down how a session is used, if that is due."""
         if session.is_live and self._parts.activity.of(session.id).is_due:
             await self.save(session)
+
+    async def save_stop(self, session_id: str) -> None:
+        """Write a wish to stop that could not be written when it came; it stays in memory.
+
+        Its reason is in no other column, and the row of an ended session is not changed any more.
+        """
+        wish = self._parts.memory.unsaved_stops.get(session_id)
+        row = self._parts.store.get(session_id)
+        if wish is None or row is None or row.status.is_final or wish(row) == row:
+            return
+        try:
+            await self._parts.store.save_wish(wish(row))
+        except StoreError as error:
+            self._parts.log.debug("The end of %s is still not written down: %s", row.name, error)
 
     async def save_end(self, ended: ComputeSession) -> None:
         """Write the end of a session that could not be written when it came."""

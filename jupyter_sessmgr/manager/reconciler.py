@@ -123,6 +123,7 @@ class SessionReconciler(LoggingConfigurable):
             self._queue.done(session_id)
 
     async def _work_through(self, session_id: str) -> None:
+        await self._steps.facts.save_stop(session_id)
         ended = self._parts.memory.unsaved_ends.get(session_id)
         if ended is not None:
             await self._steps.facts.save_end(ended)

@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from jupyter_sessmgr.model.errors import EngineUnavailable, NameTaken, Standby, StoreError
 from jupyter_sessmgr.model.requests import CreateRequest
-from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.model.status import Goal, SessionStatus
 from tests.plugins.disks import as_root, fill, tmpfs
 from tests.plugins.managers import managed, places, run_code, running, sweep_until
 from tests.plugins.waiting import eventually
@@ -41,6 +41,8 @@ async def test_S3_I8_on_a_full_disk_nothing_is_made_and_destroy_still_works(tmp_
             assert manager.find(session.id, "me").status is S.TERMINATED
             ballast.unlink()
             await eventually(lambda: manager._parts.store.get(session.id).status.is_final)
+            row = manager._parts.store.get(session.id)
+            assert (row.goal, row.stop_reason, row.why) == (Goal.STOP, *2 * ("user-requested",))
             await running(manager)
 
 
