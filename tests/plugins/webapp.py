@@ -9,6 +9,7 @@ import inspect
 import json
 import socket
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +26,8 @@ HOSTILE = [
 SEEN = []
 #: Sizes of a body's pieces, as they come.
 PIECES = []
+#: Set by the request that lets another's answer end.
+LET_GO = threading.Event()
 
 
 class App(BaseHTTPRequestHandler):
@@ -134,6 +137,24 @@ class App(BaseHTTPRequestHandler):
     def page_pieces(self, query):
         """Tell which pieces came so far."""
         self.answer(200, json.dumps(PIECES).encode())
+
+    def page_held(self, query):
+        """Send an event, and the last one when another request says so."""
+        LET_GO.clear()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"data: first\n\n")
+        self.wfile.flush()
+        LET_GO.wait(30)
+        self.wfile.write(b"data: last\n\n")
+        self.close_connection = True
+
+    def page_let(self, query):
+        """Let it end."""
+        LET_GO.set()
+        self.answer(204)
 
     def page_short(self, query):
         """Break off in the middle."""
