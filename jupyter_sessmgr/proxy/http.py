@@ -134,7 +134,8 @@ class Exchange:
         try:
             # Not by `finish` alone, which would take headers of a 304 away. What came with the
             # head leaves with it: most answers are one packet.
-            handler.write(response.content.read_nowait())
+            if not response.content.exception():
+                handler.write(response.content.read_nowait())
             await handler.flush()
             while piece := await response.content.readany():
                 handler.write(piece)
