@@ -224,7 +224,7 @@ def test_C7_every_kind_of_answer_is_isolated(app, path):
 
 
 def test_events_come_as_they_are_sent(app):
-    """Behind a buffer the first would wait for the last."""
+    """The last is sent when the first is here."""
     with app.ask("GET", "held", stream=True) as reply:
         pieces = reply.iter_content(None)
         assert next(pieces) == b"data: first\n\n"
