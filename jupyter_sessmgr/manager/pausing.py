@@ -27,7 +27,7 @@ class PauseVerbs(KernelVerbs):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._inside.wake = self.resume_for_use
+        self._inside.wake = self.resume  # whose use it is, and whether it counts, doors know
 
     async def suspend(self, session_id: str) -> ComputeSession:
         """Let a running session's clock stand; its memory stays. Harmless when it does.

@@ -183,7 +183,7 @@ class PassingHandler(Failing):
         self._held.enter_context(counted)
         # What is passed on is never held, so its size is the service's business.
         self.request.connection.set_max_body_size(_NO_LIMIT)  # type: ignore[union-attr]
-        await self.proxy.sessions.resume_for_use(wanted.session.id)
+        await self.proxy.sessions.resume(wanted.session.id)  # what counts as use: see `Traffic`
         patience = _PAGE_PATIENCE if self.is_navigation else self.proxy.settings.start_patience
         target = await self.proxy.starts.reach(wanted.session, wanted.service, patience)
         await self._ask(target, wanted)

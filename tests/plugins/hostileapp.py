@@ -49,7 +49,8 @@ class App:
         size = 0
         for line in head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
-                size = len(await reader.readexactly(int(line.split(b":")[1])))
+                while size < int(line.split(b":")[1]) and (data := await reader.read(65536)):
+                    size += len(data)
         if b"transfer-encoding" in head.lower():
             await reader.readuntil(b"0\r\n\r\n")
         told = base64.b64encode(head) + b" %d" % size
