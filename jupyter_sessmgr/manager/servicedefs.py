@@ -130,6 +130,8 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 #: Those of them whose pages may act as the user on the server: Jupyter itself, and what shows data
 #: without running what is in it.
 TRUSTED = frozenset({"jupyter", "jupyterlab", "tensorboard"})
+#: Those of them whose pages stay empty where the browser gives them no storage.
+NEED_STORAGE = frozenset({"jupyter", "jupyterlab", "tensorboard"})
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _HEADER = re.compile(r"[ -~]{0,200}")

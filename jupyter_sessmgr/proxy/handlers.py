@@ -11,7 +11,8 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado.httputil import url_concat
 from tornado.web import HTTPError, stream_request_body
 
-from jupyter_sessmgr.model.errors import SessionNotFound
+from jupyter_sessmgr.manager.servicedefs import NEED_STORAGE
+from jupyter_sessmgr.model.errors import NotAllowed, SessionNotFound
 from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.proxy import pages
@@ -65,6 +66,7 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
             page = match[3] + self.own_query()
             if choice.suffix is not None:
                 raise self._handed_over(choice, ticket, page)
+            await self._check_runs_in_sandbox(session, service)
             shown = write_ticket(ticket, self.ticket_key(session, service))
             raise sent_to(f"{self.base_url}sessmgr/s/{shown}{page}")
         kept_apart = choice.isolation is not Isolation.SAME_ORIGIN
@@ -76,6 +78,19 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
             # What is no page needs no host of its own; shown as one after all, it is nobody's.
             isolation=Isolation.SANDBOX if kept_apart else choice.isolation,
         )
+
+    async def _check_runs_in_sandbox(self, session: ComputeSession, service: str) -> None:
+        """Say why, instead of showing a page that stays empty."""
+        if service in NEED_STORAGE and await self.proxy.sessions.services.is_trusted(
+            session.id, service
+        ):
+            raise NotAllowed(
+                f"The pages of {service} do not run in the sandbox, which gives them no storage. "
+                "An admin can give services hosts of their own (ServiceProxy.host_suffix), or "
+                "let this one be shown at Jupyter's own (ServiceProxy.service_isolation, "
+                "allow_same_origin).",
+                session=session.name,
+            )
 
     def _ticket(self, owner: str, session: ComputeSession, service: str, home: str) -> Ticket:
         now = int(time.time())

@@ -228,3 +228,12 @@ def test_B_a_foreign_page_changes_nothing(app):
         assert login.post(url, data=b"x", headers=headers, timeout=10).status_code == 403
     own = {"Origin": app.server.url.removesuffix("/base/")}
     assert login.post(url, data=b"x", headers=own, timeout=10).status_code == 200
+
+
+def test_C5_an_app_that_does_not_run_in_the_sandbox_says_so(app):
+    path = f"sessmgr/session/{app.session_id}/service/tensorboard/"
+    headers = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+    page = app.server.ask("GET", path, headers=headers)
+    assert page.status_code == 403
+    assert "do not run in the sandbox" in page.text
+    assert "ServiceProxy.host_suffix" in page.text
