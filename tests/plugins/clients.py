@@ -49,9 +49,13 @@ def locked(path):
 
 def installed(version):
     """Install a client, unless it is; give its environment's folder."""
-    pins = HERE / f"{version}.txt"
+    return environment(HERE / f"{version}.txt")
+
+
+def environment(pins):
+    """Make an environment of what a file pins, unless it is there; give its folder."""
     inputs = pins.read_bytes() + PYTHON.encode()
-    folder = cache_folder() / f"{version}-{hashlib.sha256(inputs).hexdigest()[:12]}"
+    folder = cache_folder() / f"{pins.stem}-{hashlib.sha256(inputs).hexdigest()[:12]}"
     done = folder / "installed"
     with locked(folder):
         if not done.exists():
