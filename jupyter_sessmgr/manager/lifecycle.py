@@ -14,17 +14,20 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Type, Unicode, default
 from traitlets.config import LoggingConfigurable
 
+from jupyter_sessmgr.engines.base import Engine
 from jupyter_sessmgr.engines.choose import choose_engine
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.bus import Listener
 from jupyter_sessmgr.manager.files import SessionFiles
 from jupyter_sessmgr.manager.inside import Inside
 from jupyter_sessmgr.manager.keypairs import KeyPairs
+from jupyter_sessmgr.manager.leftovers import Leftovers
 from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
+from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.services import SessionServices
 from jupyter_sessmgr.manager.watching import Watching
 from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
@@ -103,6 +106,7 @@ class Lifecycle(LoggingConfigurable):
         self._board: OfferBoard | None = None
         self._reconciler: SessionReconciler | None = None
         self._wishes: Wishes | None = None
+        self._leftovers: Leftovers | None = None
         self._standby = ""
         self._unavailable = ""
         self._opens = asyncio.Lock()
@@ -139,13 +143,7 @@ class Lifecycle(LoggingConfigurable):
             Path(self.state_dir),
             shared=self.shared,
             store=self.store_class(parent=self),
-            choose=lambda secrets, folder: choose_engine(
-                self.engine,
-                self.admission.image_patterns(),
-                self,
-                signer=secrets,
-                folder=folder,
-            ),
+            choose=lambda secrets, _: self._make_engine(self.engine, secrets),
             on_change=self._place_changed,
             autorestart=self._autorestart,
             activity=self.activity,
@@ -157,6 +155,8 @@ class Lifecycle(LoggingConfigurable):
         self._reconciler = SessionReconciler(parts, self.queue.may_start, parent=self)
         self._reconciler.start()
         self._wishes = Wishes(parts, self._reconciler)
+        self._leftovers = Leftovers(parts.folder, opening.installation, self._make_engine, self.log)
+        self._leftovers.start()
         self._board = OfferBoard(self.admission, parts.engine, self.log)
         await self._board.start()
         if not self.shared:  # what tools without a server use ends with them
@@ -166,6 +166,10 @@ class Lifecycle(LoggingConfigurable):
                 await self._wishes.stop(session, forced=True, reason=SERVER_STOPPED)
         await self.queue.start(parts, self._reconciler.poke, self.admission.most_running)
 
+    async def _make_engine(self, name: str, secrets: InstallationSecrets) -> Engine:
+        patterns, folder = self.admission.image_patterns(), Path(self.state_dir)
+        return await choose_engine(name, patterns, self, signer=secrets, folder=folder)
+
     async def close(self) -> None:
         """End what is not durable, and let go of the rest. Harmless when closed."""
         async with self._opens:
@@ -173,6 +177,8 @@ class Lifecycle(LoggingConfigurable):
                 return
             await self._watching.stop()
             await self.queue.stop()
+            if self._leftovers is not None:
+                await self._leftovers.stop()
             live = self._parts.store.sessions()
             mine = [one for one in live if not one.spec.durable]
             with contextlib.suppress(TimeoutError):  # the next server ends what is left
@@ -182,8 +188,9 @@ class Lifecycle(LoggingConfigurable):
                 await self._board.stop()
             await self._reconciler.stop()
             await self._watching.write_down(self._parts)
+            left = any(one.is_live for one in self._parts.store.sessions())
             self._parts = None
-            await self._opening.close()
+            await self._opening.close(clean=not left)
             self._opening = self._reconciler = self._wishes = None
 
     def health(self) -> Health:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from jupyter_sessmgr.engines.base import Engine
 from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.boot import agent_sources
 from jupyter_sessmgr.manager.bus import EventBus
+from jupyter_sessmgr.manager.leftovers import Mark
 from jupyter_sessmgr.manager.links import AgentLinks
 from jupyter_sessmgr.manager.parts import Memory, Parts
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
@@ -26,16 +28,30 @@ OPEN_TIMEOUT = 10.0
 class Opening:
     """What is open, and how to close it again, in the opposite order."""
 
-    def __init__(self, folder: StateFolder, parts: Parts) -> None:
+    def __init__(
+        self,
+        folder: StateFolder,
+        parts: Parts,
+        installation: InstallationSecrets,
+        mark: Mark | None,
+    ) -> None:
         self.folder = folder
         self.parts = parts
+        #: The folder's own secrets; those of a private manager are others.
+        self.installation = installation
+        self._mark = mark
 
-    async def close(self) -> None:
-        """Close links, engine, store and the lock; places go on."""
+    async def close(self, *, clean: bool = True) -> None:
+        """Close links, engine, store and the lock; places go on.
+
+        Unless it is `clean`, what a private manager has is removed by the next manager.
+        """
         await self.parts.links.close()
         await self.parts.engine.close()
         await self.parts.store.close()
         await asyncio.to_thread(self.folder.close)
+        if self._mark is not None:
+            await asyncio.to_thread(self._mark.remove if clean else self._mark.release)
 
 
 async def open_parts(
@@ -55,7 +71,8 @@ async def open_parts(
     ----------
     shared
         Do not take the leader's lock, and sign with an identity that ends with this process:
-        for private managers, which keep nothing.
+        for private managers, which keep nothing. With the folder's own identity, each would take
+        the other's sessions for lost ones of its own.
 
     Raises
     ------
@@ -66,18 +83,19 @@ async def open_parts(
     """
     folder = StateFolder(path)
     await asyncio.to_thread(folder.open, lock=not shared)
-    try:
-        secrets = await asyncio.to_thread(folder.secrets)
-        if shared:
-            secrets = InstallationSecrets.temporary()
+    async with contextlib.AsyncExitStack() as undo:
+        undo.push_async_callback(asyncio.to_thread, folder.close)
+        installation = await asyncio.to_thread(folder.secrets)
+        mark = await _leave_mark(path, undo) if shared else None
+        secrets = mark.secrets(installation) if mark is not None else installation
+        undo.push_async_callback(store.close)
         await _open_store(store, path, secrets, log)
         await asyncio.to_thread(agent_sources)
         engine = await choose(secrets, path)
+        if mark is not None:
+            await asyncio.to_thread(mark.note, engine)
         await open_engine(engine, secrets, path, log)
-    except BaseException:
-        await store.close()
-        await asyncio.to_thread(folder.close)
-        raise
+        undo.pop_all()
     parts = Parts(
         store=store,
         engine=engine,
@@ -90,7 +108,13 @@ async def open_parts(
         autorestart=autorestart,
         activity=activity,
     )
-    return Opening(folder, parts)
+    return Opening(folder, parts, installation, mark)
+
+
+async def _leave_mark(path: Path, undo: contextlib.AsyncExitStack) -> Mark:
+    mark = await asyncio.to_thread(Mark.make, path)
+    undo.push_async_callback(asyncio.to_thread, mark.remove)
+    return mark
 
 
 async def _open_store(

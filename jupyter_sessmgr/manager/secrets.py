@@ -56,15 +56,6 @@ class InstallationSecrets(Cipher):
         self._signing_key = self.derive("label signature")
         self._aead = AESGCM(self.derive("row cipher"))
 
-    @classmethod
-    def temporary(cls) -> InstallationSecrets:
-        """Make up an installation that nobody else knows and that ends with this process.
-
-        Managers that share a state folder with the server that leads it sign with one of these:
-        with the folder's own, each would take the other's sessions for lost ones of its own.
-        """
-        return cls(os.urandom(KEY_BYTES), os.urandom(5).hex())
-
     def __repr__(self) -> str:
         return f"<InstallationSecrets of {self.install_id}>"
 

@@ -2,7 +2,8 @@
 
 Their event loops run only while they wait for something, which would starve leases and sweeps, so
 this manager has a thread and a loop of its own. Its sessions end with the process: at the end of
-the program, or, when that is killed, by their lease.
+the program, or, when that is killed, with their lease; what is left of them then is removed by the
+next manager (`manager.leftovers`).
 """
 
 from __future__ import annotations
