@@ -232,11 +232,12 @@ class ServiceStarts(LoggingConfigurable):
         As its definition says that is in effect; what its user started takes what comes.
         """
         told: AgentService | None = self._inside.services(session_id).get(name)
-        credentials = told.authorization if told is not None else ""
-        return Manners(
-            whole_paths=told is not None and told.whole_paths,
-            authorization=credentials.replace("{token}", self.token(session_id, name)),
-        )
+        if told is None:
+            return Manners(whole_paths=False, authorization="")
+        credentials = told.authorization
+        if "{token}" in credentials:
+            credentials = credentials.replace("{token}", self.token(session_id, name))
+        return Manners(whole_paths=told.whole_paths, authorization=credentials)
 
     async def _state(self, session_id: str, name: str) -> ServiceState:
         """Find a service that there is, or could be."""

@@ -203,10 +203,10 @@ def write_head(
     handler: RequestHandler, status: int, reason: str, headers: Sequence[tuple[str, str]]
 ) -> None:
     """Write an answer's head, with these headers and no others."""
-    handler._headers = HTTPHeaders()  # noqa: SLF001 - it has tornado's and Jupyter's own
     handler.set_status(status, _clean(reason) or None)
+    handler._headers = told = HTTPHeaders()  # noqa: SLF001 - it has tornado's and Jupyter's own
     for name, value in headers:
-        handler.add_header(name, value)
+        told.add(name, value)
 
 
 def _clean(reason: str) -> str:
