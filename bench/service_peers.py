@@ -24,12 +24,12 @@ http {{
   proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
   scgi_temp_path {folder}/s;
   map $http_upgrade $wanted {{ default upgrade; "" ""; }}
-  upstream service {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+  upstream service.test {{ server 127.0.0.1:{upstream}; keepalive 64; }}
   proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
   proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $wanted;
   server {{
     listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://service; }}
+    location / {{ proxy_pass http://service.test; }}
   }}
 }}
 """
