@@ -64,7 +64,7 @@ def test_A2_nothing_is_dialled_for_who_may_not(server):
         assert server.ask("GET", path).status_code == 400
     services = listed(server, session)
     assert services["counts"]["log"] == ""
-    assert "started" not in services
+    assert (services["started"]["running"], services["started"]["error"]) == (False, "")
     url = f"ws{server.url.removeprefix('http')}sessmgr/stream/session/{session}/tcpproxy?app=counts"
     with connect(url, additional_headers=token) as socket:
         socket.send(b"x")

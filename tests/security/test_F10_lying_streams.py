@@ -189,7 +189,7 @@ def test_F10_a_list_of_files_is_believed_or_refused(value):
 
 @given(spoiled(SERVICE) | values)
 def test_F10_a_service_is_believed_or_refused(value):
-    for read in (agentwords.read_service, agentwords.read_services, agentwords.read_offers):
+    for read in (agentwords.read_service, agentwords.read_services, agentwords.read_survey):
         try:
             read(value)
         except agentwords.Junk:
