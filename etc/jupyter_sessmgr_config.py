@@ -414,6 +414,11 @@ c = get_config()  # noqa: F821 - given by traitlets
 # for long before they answer.
 # c.ServiceProxy.response_timeout = 600.0
 
+# Seconds that a client of this Jupyter server may take for a request's headers, and that its
+# connection is kept when it asks for nothing. Lower it where strangers reach the server without
+# a proxy in front; raise it above the time for which such a proxy keeps connections.
+# c.ServiceProxy.head_timeout = 120.0
+
 # Requests and websockets that the services of one session may have open at once; more are
 # answered 429. Raise it for apps with many viewers, up to the 1,000 streams that a session's
 # agent takes.

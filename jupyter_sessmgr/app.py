@@ -45,6 +45,7 @@ from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_ke
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
+from jupyter_sessmgr.proxy.bounds import hurry
 from jupyter_sessmgr.proxy.choosing import Chooser
 from jupyter_sessmgr.proxy.hosts import AnyServiceHost
 from jupyter_sessmgr.proxy.loopback import hold_loopback
@@ -288,6 +289,7 @@ class SessMgrApp(ExtensionApp):
         http_server = getattr(serverapp, "http_server", None)
         self.proxy.chooser.loopback_trouble = hold_loopback(http_server)
         accept_bursts(http_server)
+        hurry(http_server, self.proxy.settings.head_timeout)
         self.opener.begin()
         # What a server is made of stays until its end. Looking through it for garbage would hold
         # up everybody for some 50 ms, every thousand requests.

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from tornado.http1connection import HTTP1ConnectionParameters
+
 from jupyter_sessmgr.model.errors import TooManyRequests
 from jupyter_sessmgr.proxy.settings import ServiceProxy
 
@@ -48,6 +50,17 @@ class Connections:
     def total(self) -> int:
         """How many there are."""
         return self._open.total()
+
+
+def hurry(server: object, seconds: float) -> None:
+    """Give a server's clients a deadline for a request's head; tornado gives them an hour.
+
+    It is a limit of tornado's `HTTPServer` that jupyter_server has no setting for. The same clock
+    ends connections on which no request comes.
+    """
+    limits = getattr(server, "conn_params", None)
+    if isinstance(limits, HTTP1ConnectionParameters):
+        limits.header_timeout = min(limits.header_timeout or seconds, seconds)
 
 
 class Traffic:

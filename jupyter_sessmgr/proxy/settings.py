@@ -73,6 +73,14 @@ class ServiceProxy(LoggingConfigurable):
         that compute for long before they answer.""",
     )
 
+    head_timeout = Float(
+        120.0,
+        config=True,
+        help="""Seconds that a client of this Jupyter server may take for a request's headers, and
+        that its connection is kept when it asks for nothing. Lower it where strangers reach the
+        server without a proxy in front; raise it above the time for which such a proxy keeps
+        connections.""",
+    )
     max_connections_per_session = Int(
         256,
         min=1,

@@ -162,6 +162,14 @@ def took(server):
     return time.monotonic() - began
 
 
+def test_D3_who_does_not_finish_a_head_is_cut_off(servers):
+    server = servers.start(config={"ServiceProxy": {"head_timeout": 1.0}})
+    host, port = server.url.split("/")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(b"GET /base/api HTTP/1.1\r\nX-Slow: ")
+        assert connection.recv(100) == b""
+
+
 def test_D3_websockets_end_with_the_server(servers):
     server = servers.start(config=CONFIG)
     app = Service(server, server.create()["sessionId"])

@@ -106,6 +106,25 @@ async def test_early_bytes_pass_both_ways(app):
         assert await asyncio.wait_for(reader.readexactly(7), 20) == b"\x81\x05hello"
 
 
+async def test_frames_pass_as_they_are(app):
+    door = await Door.open(app)
+    mask = b"\x00\x00\x00\x00"
+    frames = [
+        b"\x01\x83" + mask + b"one",  # text, to be continued
+        b"\x89\x84" + mask + b"ping",  # a ping in between
+        b"\x00\x80" + mask,
+        b"\x80\x83" + mask + b"two",
+        b"\x8a\x80" + mask,  # a pong nobody asked for
+        b"\x82\xfe\x00\x03" + mask + b"\x00\xff\x00",  # a length written longer than it is
+        b"\x88\x85" + mask + b"\x03\xf6why",  # close, 1014
+    ]
+    async with door.dial(door.upgrade("pipe")) as (reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        for frame in frames:
+            writer.write(frame)
+            assert await asyncio.wait_for(reader.readexactly(len(frame)), 20) == frame
+
+
 def test_traffic_is_noted_now_and_then(monkeypatch):
     now, notes = [100.0], []
     monkeypatch.setattr(bounds.time, "monotonic", lambda: now[0])
