@@ -93,7 +93,7 @@ const tries = (facts) => ({
     const text = one.document.body.innerText;
     return text || 'no: empty';
   },
-  // A window beside the frame is not bound by the frame's sandbox.
+  // A window that is not bound by the frame's limits.
   escapes: async () => {
     if (top === self) { return 'no: none'; }
     window.open('about:blank').eval("opener.top.location = 'about:blank#gone'");

@@ -46,6 +46,12 @@ GAINED = {
 
 
 @pytest.fixture(scope="module")
+def one_process():
+    """Let Firefox keep sites apart, as people have it."""
+    return False
+
+
+@pytest.fixture(scope="module")
 def apps(module_servers):
     """Give an app that is shown in every mode, and one of another session."""
     ports = {str(port): mode for mode, port in MODES.items()}

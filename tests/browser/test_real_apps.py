@@ -66,25 +66,45 @@ class Opened:
         self.server = server
         self.session = made["sessionId"]
         self.visited = []
-        page.on("framenavigated", lambda frame: self.visited.append(frame.url))
+        self.has_host = way[2] == "host"
+        self.is_framed = way[3] == "frame"
+        self.view = page.frame_locator("iframe") if self.is_framed else page
+        self._is_broken = False
         (path,) = (one["url"] for one in made["servicePorts"] if one["name"] == name)
         self.path = path.removeprefix("/base/")
         log_in(page, server)
-        _, _, mode, where = way
-        if mode == "same-origin":
+        if not self.has_host:
             # What our page notes in a browser that does not reach hosts below localhost.
             page.context.add_cookies(
                 [{"name": "sessmgr-no-hosts", "value": "1", "url": server.url}]
             )
-        url = server.url + self.path
-        if where == "frame":
-            page.goto(f"{server.url}nothing-here")  # any page of Jupyter that may have frames
-            show_in_frames(page, url)
-            self.view = page.frame_locator("iframe")
+        page.on("framenavigated", lambda frame: self.visited.append(frame.url))
+        page.on("requestfailed", self._failed)
+        self._open()
+
+    def _open(self):
+        url = self.server.url + self.path
+        self._is_broken = False
+        if self.is_framed:
+            self.page.goto(f"{self.server.url}nothing-here")  # any page of Jupyter's
+            show_in_frames(self.page, url)
         else:
-            page.goto(url)
-            self.view = page
-        self.has_host = mode == "host"
+            self.page.goto(url)
+
+    def _failed(self, request):
+        """Note that Chromium gave up on all that was loading, since a container came or went."""
+        self._is_broken |= "NETWORK_CHANGED" in (request.failure or "")
+
+    def first(self, locator):
+        """Wait until the app shows something; a page that lost its network is opened again."""
+
+        def shown():
+            if self._is_broken:
+                self._open()
+            return locator.is_visible()
+
+        until(shown, what=str(locator))
+        return locator
 
     def run(self, code):
         """Run code in the session's own kernel."""
@@ -92,7 +112,7 @@ class Opened:
 
     def check_addresses(self):
         """No page for a login, no token where people, histories and logs see it."""
-        shown = [url for url in self.visited if url.startswith("http")][1:]
+        shown = [url for url in self.visited if url.startswith("http")]
         assert not [url for url in shown if "login" in url or "token" in url]
         host = shown[-1].split("/")[2]
         assert host.startswith("sessmgr-") == self.has_host, shown
@@ -117,7 +137,7 @@ def opened(way, request, sites):
 
 def test_C5_tensorboard_draws_a_curve_that_moves(opened, way):
     board = opened("tensorboard")
-    expect(board.view.get_by_text("No dashboards are active")).to_be_visible()
+    board.first(board.view.get_by_text("No dashboards are active"))
     expect(board.view.get_by_text(re.compile("/logs"))).to_be_visible()  # where it looks for them
     board.run(TRAIN + "train(0, 50)")
     card = board.view.locator("scalar-card").first
@@ -145,7 +165,7 @@ def is_coloured(colour):
 
 def test_a_nested_jupyterlab_is_a_jupyterlab(opened, way, tmp_path):
     lab = opened("jupyterlab")
-    lab.view.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+    lab.first(lab.view.locator('.jp-LauncherCard[data-category="Notebook"]').first).click()
     until(lambda: kernels_at_rest(lab), what="a browser is connected to a kernel inside")
     lab.view.locator(".jp-CodeCell .cm-content").first.click()
     lab.page.keyboard.insert_text("print(6 * 7)")
@@ -197,7 +217,7 @@ def test_streamlit_moves_with_its_slider(request, slider, name):
     way = ("process", name, "host", "tab")
     with fresh_window(request.getfixturevalue(name)) as page:
         app = Opened(page, *slider, "streamlit", way)
-        expect(page.get_by_text("Squared: 49")).to_be_visible()
+        app.first(page.get_by_text("Squared: 49"))
         page.get_by_role("slider").press("ArrowRight")
         expect(page.get_by_text("Squared: 64")).to_be_visible()
         app.check_addresses()

@@ -16,8 +16,9 @@ from tests.plugins.server import ROOT, merge
 
 #: Where the README's pictures go when this is set.
 PICTURES = os.environ.get("SESSMGR_PICTURES", "")
-#: What frames of services may do in pages of Jupyter's. A new tab that does not escape the sandbox
-#: is one that browsers refuse to show pages in which keep their opener out.
+#: What frames of services may do in pages of Jupyter's: all but to lead the tab around them away.
+#: Windows that they open escape that; browsers would show nothing there, since the pages say that
+#: they want no opener (``Cross-Origin-Opener-Policy``), which a window with limits cannot give.
 _FRAME = (
     "allow-scripts allow-same-origin allow-forms allow-downloads allow-modals "
     "allow-popups allow-popups-to-escape-sandbox"
@@ -69,10 +70,17 @@ def chromium(playwright):
 
 
 @pytest.fixture(scope="module")
-def firefox(playwright, tmp_path_factory):
+def one_process():
+    """Whether Firefox shows all sites in one process: a test clicks in frames of other sites."""
+    return True
+
+
+@pytest.fixture(scope="module")
+def firefox(playwright, one_process, tmp_path_factory):
     """Start Firefox for the tests of a module."""
     path = _program("firefox-esr", "firefox")
-    browser = firefoxes.launch(playwright, path, tmp_path_factory.mktemp("firefox"))
+    folder = tmp_path_factory.mktemp("firefox")
+    browser = firefoxes.launch(playwright, path, folder, one_process=one_process)
     yield browser
     browser.close()
 

@@ -14,25 +14,24 @@ import sys
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-#: What pages cannot tell apart, but what a test would stumble over.
-PREFERENCES = {
-    # Clicks of a driver reach frames of other sites only where they share a process.
-    "fission.webContentIsolationStrategy": 0,
-    # A page that comes back from memory is none that Playwright knows; it says so for Chromium too.
-    "browser.sessionhistory.max_total_viewers": 0,
-}
+#: A page that comes back from memory is none that Playwright knows; it says so for Chromium, too.
+_ALWAYS = {"browser.sessionhistory.max_total_viewers": 0}
+#: Clicks of a driver reach frames of other sites only where they share a process. But then a window
+#: that a frame opens may lead the tab around that frame away, which it may not otherwise.
+_ONE_PROCESS = {"fission.webContentIsolationStrategy": 0}
 #: Asked for by Playwright for every window, known from Firefox 154 on. Nothing here depends on it.
 _TOO_YOUNG = "emulation.setMediaFeaturesOverride"
 _LISTENS = re.compile(rb"WebDriver BiDi listening on (ws://\S+)")
 
 
-def launch(playwright, program, folder):
+def launch(playwright, program, folder, *, one_process):
     """Start a browser; `folder` takes a script that leads Playwright here."""
+    preferences = {**_ALWAYS, **(_ONE_PROCESS if one_process else {})}
     script = folder / "firefox"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{__file__}" "{program}" "$@"\n')
     script.chmod(0o700)
     return playwright.firefox.launch(
-        channel="moz-firefox", executable_path=script, firefox_user_prefs=PREFERENCES
+        channel="moz-firefox", executable_path=script, firefox_user_prefs=preferences
     )
 
 
