@@ -66,8 +66,8 @@ async def test_a_service_that_dies_says_why_rests_and_is_started_by_its_next_use
         assert log.count("'--colour', 'red'") == 2, "as it was started before"
 
 
-async def test_a_service_that_fails_again_and_again_is_left_alone_longer(state_dir, engine_name):
-    async with a_manager(state_dir, engine_name) as manager:
+async def test_a_service_that_fails_again_and_again_is_left_alone_longer(state_dir):
+    async with a_manager(state_dir, "process") as manager:
         session = await running(manager)
         services = manager.services
         tried_at = []

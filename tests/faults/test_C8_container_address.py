@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 
@@ -103,3 +104,26 @@ def test_C8_a_container_that_moved_is_found_and_never_taken_for_another(server, 
     reply = server.ask("POST", f"sessmgr/session/{first.id}", json=run).json()
     assert "42" in str(reply)
     assert second.says() == "second-box"
+
+
+def test_D2_a_container_that_is_gone_is_never_taken_for_its_heir(server, docker_api):
+    gone = Boxed(server, docker_api, "gone-box")
+    address, seen, over = gone.networks(), set(), threading.Event()
+
+    def ask():
+        while not over.is_set():
+            seen.add(gone.says())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        until(lambda: "gone-box" in seen)
+        server.ask("DELETE", f"sessmgr/session/{gone.id}?forced=true")
+        heir = Boxed(server, docker_api, "heir-box")
+        assert heir.networks() == address, "the engine gives the address to the next"
+        assert heir.says() == "heir-box"
+        until(lambda: "404" in seen)
+    finally:
+        over.set()
+        asking.join()
+    assert "heir-box" not in seen
