@@ -19,6 +19,12 @@ def without_news(handler, page):
     return page
 c.ServerApp.tornado_settings = {"page_config_hook": without_news}
 """
+#: A server that is somebody else (root, say) keeps its checkpoints in the same folder.
+_OWN_CHECKPOINTS = """
+import os
+if os.path.isdir(".ipynb_checkpoints") and not os.access(".ipynb_checkpoints", os.W_OK):
+    c.FileCheckpoints.checkpoint_dir = ".ipynb_checkpoints_inside"
+"""
 _JUPYTER_CONFIG = {
     "action": "write_tempfile",
     "ref": "config",
@@ -36,6 +42,7 @@ _JUPYTER_CONFIG = {
             # Where settings of the environment are the server's own, a session does not see them.
             'c.ServerApp.jpserver_extensions = {"jupyter_server_terminals": True}\n',
             _QUIET,
+            _OWN_CHECKPOINTS,
         ]
     },
 }
