@@ -66,8 +66,12 @@ print(app.stdout.readline().decode())
 
 @pytest.fixture(scope="module")
 def server(module_servers):
-    """Give a server whose admin named the login cookie."""
-    return module_servers.start(config={"IdentityProvider": {"cookie_name": COOKIE}})
+    """Give a server whose admin named the login cookie, and wants all services in a sandbox."""
+    chosen = {
+        "IdentityProvider": {"cookie_name": COOKIE},
+        "ServiceProxy": {"isolation": "sandbox"},
+    }
+    return module_servers.start(config=chosen)
 
 
 @pytest.fixture(scope="module")
