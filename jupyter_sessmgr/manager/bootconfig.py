@@ -85,11 +85,6 @@ def kernel_config(
             "argv": ["/bin/sh", "-c", spec.startup_command],
             "workdir": spec.workdir or layout.workdir,
         }
-    environ = {"JPY_SESSION_NAME": spec.jupyter_session} if spec.jupyter_session else {}
-    if any(one.name == "tensorboard" for one in spec.service_ports):
-        # Where the frame is from that `%tensorboard` shows; it fills in the port.
-        shown = service_path(base_url, session.id, "").rstrip("/") + "/%PORT%/"
-        environ["TENSORBOARD_PROXY_URL"] = spec.environ.get("TENSORBOARD_PROXY_URL", shown)
     connection: dict[str, Any] = {
         "transport": layout.kernel_transport,
         "ip": layout.kernel_address,
@@ -107,12 +102,22 @@ def kernel_config(
     return {
         "generation": session.generation,
         "name": spec.kernel,
-        "environ": environ,
+        "environ": _kernel_environ(session, base_url),
         "connection": connection,
         "curve": curve,
         "encryption": spec.encryption,
         "workdir": spec.workdir or layout.workdir,
     }
+
+
+def _kernel_environ(session: ComputeSession, base_url: str) -> dict[str, str]:
+    spec = session.spec
+    environ = {"JPY_SESSION_NAME": spec.jupyter_session} if spec.jupyter_session else {}
+    if any(one.name == "tensorboard" for one in spec.service_ports):
+        # Where the frame is from that `%tensorboard` shows; it fills in the port.
+        shown = service_path(base_url, session.id, "").rstrip("/") + "/%PORT%/"
+        environ["TENSORBOARD_PROXY_URL"] = spec.environ.get("TENSORBOARD_PROXY_URL", shown)
+    return environ
 
 
 def connection_info(session: ComputeSession, secrets: InstallationSecrets) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def find_session(sessions: ComputeSessionManager, reference: str, owner: str) ->
     SessionNotFound
         when there is none, it is somebody else's, or it has ended.
     """
-    session = sessions.find(reference, owner)
+    session = sessions.find(reference, owner, name_last=True)
     if session.status.is_final:
         raise SessionNotFound(f"There is no session {reference!r:.80}.")
     return session
