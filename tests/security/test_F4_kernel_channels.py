@@ -50,7 +50,7 @@ async def speak(info, keys):
         try:
             # A handshake that failed leaves the socket nobody to send to, and it waits for one.
             await asyncio.wait_for(socket.send_multipart(frames), 1.5)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return False
         return bool(await socket.poll(1500))
 

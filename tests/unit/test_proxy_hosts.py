@@ -280,7 +280,7 @@ def has_ipv6():
 async def test_C6_both_loopback_addresses_are_held(listening):
     server, port = listening
     assert hold_loopback(server) == ""
-    with socket.socket(socket.AF_INET6) as stranger, pytest.raises(OSError):
+    with socket.socket(socket.AF_INET6) as stranger, pytest.raises(OSError, match="in use"):
         stranger.bind(("::1", port))
     assert hold_loopback(server) == "", "it is ours already"
 
