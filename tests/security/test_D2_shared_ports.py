@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -43,11 +44,6 @@ async def test_D1_a_strangers_port_is_never_reached(state_dir):
                 with pytest.raises(NotRunning):
                     await services.open_stream(session.id, PORT)
             assert not (await services.look(session.id))[str(PORT)].running
-            # an app that is started gets another port
-            services.definitions = DEFINITIONS
-            port = await services.port_of(session.id, "app")
-            assert port != PORT
-            assert await say(manager, session, port) == b"app"
             # on the same number at another address: each gets what is meant for it
             await listen_inside(manager, session, "::1", PORT, b"mine")
             assert await say(manager, session, PORT) == b"mine"
@@ -86,3 +82,23 @@ async def test_D2_a_port_of_another_session_is_never_reached(state_dir):
         await polling
         assert answers <= {b"first", b""}
         assert b"" in answers
+
+
+async def test_D2_of_sessions_that_promise_the_same_port_each_gets_its_own(state_dir):
+    async with a_manager(state_dir, "process") as manager:
+        manager.services.definitions = {"jupyter": DEFINITIONS["app"]}
+        came, sessions, ports = [], [await running(manager), await running(manager)], []
+        (promised,) = next(one.ports for one in sessions[0].promised if one.name == "jupyter")
+        listener, serving = None, None
+        with suppress(OSError):  # else somebody listens there already: as good
+            listener, serving = stranger("127.0.0.1", promised, came)
+        for session in sessions:
+            ports.append(await manager.services.port_of(session.id, "jupyter"))
+            assert await say(manager, session, ports[-1]) == b"app"
+        assert len({promised, *ports}) == 3
+        with pytest.raises(NotAllowed):
+            await manager.services.open_stream(sessions[0].id, ports[1])
+        assert came == []
+        if listener is not None:
+            serving.cancel()
+            listener.close()
