@@ -154,7 +154,7 @@ def check_stripped(visit):
 
 
 @PLACES
-def test_C3_a_page_in_the_sandbox_gains_nothing(apps, tab, place):
+def test_C2_C3_a_page_in_the_sandbox_gains_nothing(apps, tab, place):
     visit = Visit(tab, apps, "sandbox", "127.0.0.1")
     told = visit.attack(place)
     assert told["origin"] == "null"
@@ -167,7 +167,7 @@ def test_C3_a_page_in_the_sandbox_gains_nothing(apps, tab, place):
 
 @PLACES
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_C3_a_page_on_a_host_of_its_own_gains_nothing(apps, tab, place, host):
+def test_C2_C3_a_page_on_a_host_of_its_own_gains_nothing(apps, tab, place, host):
     visit = Visit(tab, apps, "subdomain", host)
     told = visit.attack(place)
     assert told["origin"].startswith("http://sessmgr-")
