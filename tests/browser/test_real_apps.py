@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.plugins import clients
-from tests.plugins.browser import fresh_window, log_in, picture, show_in_frames, until
+from tests.plugins.browser import fresh_window, log_in, show_in_frames, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -135,7 +135,7 @@ def opened(way, request, sites):
         sites(engine).ask("DELETE", f"sessmgr/session/{made['sessionId']}?forced=true")
 
 
-def test_C5_tensorboard_draws_a_curve_that_moves(opened, way):
+def test_C5_tensorboard_draws_a_curve_that_moves(opened):
     board = opened("tensorboard")
     board.first(board.view.get_by_text("No dashboards are active"))
     expect(board.view.get_by_text(re.compile("/logs"))).to_be_visible()  # where it looks for them
@@ -145,8 +145,6 @@ def test_C5_tensorboard_draws_a_curve_that_moves(opened, way):
     until(lambda: reload.click() or card.is_visible(), what="a curve")
     expect(card.get_by_text("49", exact=True).first).to_be_visible()
     until(lambda: drawn(card), what="a curve is drawn")
-    if way[:3] == ("docker", "chromium", "host"):
-        picture(board.page, "tensorboard.png")
     board.run("train(50, 100)")
     moved = card.get_by_text("99", exact=True).first
     until(lambda: reload.click() or moved.is_visible(), what="the curve moves")
