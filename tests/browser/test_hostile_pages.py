@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from tests.plugins.pageapp import PageApp
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 HOSTILE = Path(__file__).with_name("hostile.js").read_text(encoding="utf-8")
-MODES = {"sandbox": 24701, "subdomain": 24702, "same-origin": 24703}
-OTHER, HOSTED = 24704, 24705
+#: The tests behind nginx have the same ports, and may run beside these.
+_PORTS = 24900 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+MODES = {"sandbox": _PORTS, "subdomain": _PORTS + 1, "same-origin": _PORTS + 2}
+OTHER, HOSTED = _PORTS + 3, _PORTS + 4
 SECRET = "a secret of Jupyter"
 #: What every page can do.
 WORKS = {"own": "/echo?own", "posts": "{}", "socket": "got hello"}

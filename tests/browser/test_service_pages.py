@@ -15,7 +15,7 @@ from tests.plugins.pageapp import PageApp
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FRIENDLY = Path(__file__).with_name("friendly.js").read_text(encoding="utf-8")
-FIRST, SECOND, THIRD, BOXED = 24711, 24712, 24713, 24714
+FIRST, SECOND, THIRD, BOXED = 24881, 24882, 24883, 24884
 HOST = re.compile(r"http://sessmgr-[a-z2-7]{26}\.localhost:\d+/[^?]*")
 HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 
