@@ -342,7 +342,11 @@ def test_expand_jupyter_appends_one_last_member(attach, sessions):
         "servicePorts": told["servicePorts"],
         "replayFrom": None,
     }
-    assert [port["name"] for port in told["servicePorts"]] == ["jupyter", "jupyterlab", "tensorboard"]
+    assert [port["name"] for port in told["servicePorts"]] == [
+        "jupyter",
+        "jupyterlab",
+        "tensorboard",
+    ]
     assert told["kernelName"].startswith("sessmgr-")
     xml = attach(params={"durable": "true", "expand": "jupyter"})
     assert dotnet_info(xml.content) == dotnet_info(attach().content)
