@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,11 @@ from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvi
 
 _STOCK = (IdentityProvider, PasswordIdentityProvider)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Schemes that never speak to a service: our own, and those by which a browser logs a person in at
+#: whatever host an organisation trusts, without asking.
+_NO_SERVICES = frozenset({"backendai", "kerberos", "negotiate", "ntlm"})
+#: What tornado takes for spaces in an argument.
+_SPACES = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
 def ours(handler: Any) -> Callable[[str, str], bool]:
@@ -27,12 +33,12 @@ def ours(handler: Any) -> Callable[[str, str], bool]:
         if kind == "cookie":
             return value == cookie
         if kind == "token":
-            return believes_all or _among(value, known)
+            return believes_all or _among(_SPACES.sub(" ", value).strip(), known)
         if scheme.lower() in {"token", "bearer"}:
             return believes_all or _among(rest.strip(), known)
         if scheme.lower() == "basic":
             return _among(_password(rest), known)
-        return scheme.lower() == "backendai"
+        return scheme.lower() in _NO_SERVICES
 
     return is_ours
 

@@ -54,22 +54,34 @@ _REPLACED = frozenset(
 #: the whole host, and those by which web servers in front of us are told to send other files.
 _WITHHELD = frozenset(
     {
+        "accept-ch",
         "alt-svc",
         "clear-site-data",
+        "critical-ch",
         "nel",
         "public-key-pins",
         "report-to",
+        "sec-session-challenge",
+        "sec-session-registration",
+        "secure-session-challenge",
+        "secure-session-registration",
         "service-worker-allowed",
         "set-cookie",
         "set-cookie2",
+        "set-login",
         "strict-transport-security",
+        "use-as-dictionary",
         "x-accel-redirect",
         "x-lighttpd-send-file",
+        "x-lighttpd-send-tempfile",
         "x-reproxy-file",
         "x-reproxy-url",
         "x-sendfile",
+        "x-sendfile2",
     }
 )
+#: Asks a browser to log its person in, without a word to them, as at the host that we are to it.
+_SILENT_LOGIN = re.compile(r"(?:^|[\s,])(?:negotiate|ntlm|kerberos)(?:$|[\s,])", re.IGNORECASE)
 _COOKIE = re.compile(r"\s*([^=;\s]+)\s*=\s*([^;]*)")
 #: Cookies of Jupyter and its Hub: never shown to a service, never set by one.
 _JUPYTERS = re.compile(r"_xsrf|username-.*|jupyterhub-.*|.*-hub-login", re.IGNORECASE)
@@ -228,6 +240,8 @@ def response_headers(headers: Pairs, passage: Passage) -> list[tuple[str, str]]:
                 told.append((name, cookie))
         elif lower == "location":
             told.append((name, rewritten_location(value, passage)))
+        elif lower == "www-authenticate" and _SILENT_LOGIN.search(value):
+            continue
         elif lower not in dropped and not lower.startswith("access-control-"):
             told.append((name, value))
     return [(name, value) for name, value in told if is_sendable(name, value)]

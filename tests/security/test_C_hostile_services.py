@@ -136,6 +136,22 @@ def test_C1_our_token_is_known_however_it_is_spaced(ask, server):
     assert server.token not in told.text
 
 
+@pytest.mark.parametrize("token", ["%20{}", "{}%20", "+{}", "%01{}%1f", "{}%e3%80%80"])
+def test_C1_our_token_in_a_query_is_known_however_it_is_spaced(ask, server, token):
+    """Tornado takes spaces away, and control characters, so all of these log in."""
+    told = ask(f"tell?a=1&token={token.format(server.token)}", headers={"Authorization": None})
+    assert told.status_code == 200
+    assert "a=1" in told.text
+    assert server.token not in told.text
+
+
+@pytest.mark.parametrize("scheme", ["Negotiate", "NTLM", "kerberos"])
+def test_C1_what_a_browser_says_by_itself_to_log_in_is_withheld(ask, server, scheme):
+    told = ask(f"tell?token={server.token}", headers={"Authorization": f"{scheme} canary"})
+    assert told.status_code == 200
+    assert "canary" not in told.text
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_B2_a_foreign_page_cannot_embed_a_service(ask, server, site):
     cookies = requests.get(f"{server.url}sessmgr/session?token={server.token}", timeout=20).cookies

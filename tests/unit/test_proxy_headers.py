@@ -136,8 +136,28 @@ def test_C2_what_reaches_beyond_the_service_is_withheld():
         ("Set-Cookie2", "a=1"),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Allow-Credentials", "true"),
+        ("Secure-Session-Registration", '(ES256);path="/take"'),
+        ("Use-As-Dictionary", 'match="/*"'),
+        ("Accept-CH", "Sec-CH-UA-Model"),
+        ("Set-Login", "logged-in"),
+        ("X-LIGHTTPD-send-tempfile", "/etc/passwd"),
     ]
     assert response_headers(evil, PASSAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("challenge", "passes"),
+    [
+        ('Basic realm="mine"', True),
+        ('Digest realm="ntlms", nonce="x"', True),
+        ("Negotiate", False),
+        ("NTLM TlRMTVNTUAAB", False),
+        ('Basic realm="mine", negotiate', False),
+    ],
+)
+def test_C1_no_service_has_a_browser_log_in_silently(challenge, passes):
+    told = response_headers([("WWW-Authenticate", challenge)], PASSAGE)
+    assert bool(told) is passes
 
 
 def test_everything_else_passes_untouched_and_repeated():
