@@ -34,24 +34,41 @@ pre {{ background: #2a2a2a; }} }}
 </html>
 """
 #: Goes to the service's own host when that is reached, and is this server's: another program of the
-#: machine may listen there, too.
+#: machine may listen there, too. A question that breaks off is asked again, since browsers drop all
+#: that they load when the network changes, as by a container's start. One that nobody answers in
+#: time shows nothing: a page of a service could have made the browser busy, to be shown at
+#: Jupyter's own origin instead.
 _HAND_OVER = """
-const reached = async () => {
+const asked = async () => {
   const reply = await fetch(told.probe, {
     credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(5000),
   });
   return (await reply.text()) === told.expected;
 };
+const reached = async () => {
+  for (const pause of [300, 1000, 0]) {
+    try {
+      return await asked();
+    } catch (error) {
+      if (error.name === "TimeoutError") return "unknown";
+      await new Promise((go) => setTimeout(go, pause));
+    }
+  }
+  return false;
+};
+const trouble = () => { document.querySelector("p").textContent = told.trouble; };
 const otherwise = () => {
   document.cookie = told.otherwise;
   if (told.otherwise && document.cookie.includes(told.otherwise.split("=")[0])) {
     location.reload();
   } else {
-    document.querySelector("p").textContent = told.trouble;
+    trouble();
   }
 };
-reached().catch(() => false).then((here) => {
-  if (here) location.replace(told.enter + location.hash); else otherwise();
+reached().then((here) => {
+  if (here === "unknown") trouble();
+  else if (here) location.replace(told.enter + location.hash);
+  else otherwise();
 });
 """
 _TAKE_OVER = """

@@ -197,3 +197,33 @@ def test_C5_a_browser_that_finds_no_hosts_of_services_shows_them_in_a_sandbox(ap
             assert "/sessmgr/s/" in tab.url
     finally:
         deaf.close()
+
+
+PROBES = re.compile(r"/\.sessmgr/probe\?")
+
+
+def test_C6_a_question_that_breaks_off_is_asked_again(apps, tab):
+    """As when the network changes: a container started."""
+    app = apps[0]
+    log_in(tab, app.server)
+    broken = []
+
+    def break_off(route):
+        broken.append(route.request.url)
+        route.abort() if len(broken) < 3 else route.continue_()
+
+    tab.route(PROBES, break_off)
+    tab.goto(app.server.url + app.path(FIRST))
+    tab.wait_for_url(HOST)
+    opened(tab, FIRST, 1)
+    assert len(broken) == 3
+
+
+def test_C6_a_busy_browser_is_not_shown_less_isolated_pages(apps, tab):
+    app = apps[0]
+    log_in(tab, app.server)
+    tab.route(PROBES, lambda route: None)  # nobody ever answers
+    tab.goto(app.server.url + app.path(FIRST))
+    expect(tab.locator("p")).to_contain_text("does not reach http://sessmgr-")
+    assert tab.url == app.server.url + app.path(FIRST)
+    assert "sessmgr-no-hosts" not in {one["name"] for one in tab.context.cookies()}
