@@ -69,12 +69,12 @@ def is_own_page(method: str, headers: Mapping[str, str], host: str, *, socket: b
     ``Sec-Fetch-Site``); nor can a foreign page embed a service, which that would start and wake
     unseen (THREATS B2).
     """
-    if method in _SAFE and not socket:
-        linked = headers.get("Sec-Fetch-Dest") == "document"
-        return linked or headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"}
     origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none")
     # A page that tells nobody where it was (``Referrer-Policy``) sends its own forms so.
-    untold = origin == "null" and site == "same-origin"
-    if origin is not None and not untold:
-        return origin.partition("://")[2].lower() == host.lower()
-    return site in {"same-origin", "none"} and not socket
+    told = origin is not None and not (origin == "null" and site == "same-origin")
+    own = told and str(origin).partition("://")[2].lower() == host.lower()
+    near = site in {"same-origin", "none"}
+    if method in _SAFE and not socket:
+        # Over plain http, browsers tell of a foreign page by its origin at best.
+        return headers.get("Sec-Fetch-Dest") == "document" or (near and (own or not told))
+    return own if told else near and not socket

@@ -236,6 +236,11 @@ def test_C6_foreign_pages_do_not_frame_or_read(app):
         assert app.ask("GET", "/echo", host, headers).status_code == 403
     headers = {"Cookie": cookie, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
     assert app.ask("GET", "/echo", host, headers).status_code == 403
+    for method in ("GET", "HEAD", "OPTIONS"):  # as over plain http, where nothing more is told
+        headers = {"Cookie": cookie, "Origin": "https://evil.example"}
+        assert app.ask(method, "/echo", host, headers).status_code == 403
+        headers = {"Cookie": cookie, "Origin": f"http://{host}"}
+        assert app.ask(method, "/echo", host, headers).status_code == 200
     linked = {"Cookie": cookie, **framed, "Sec-Fetch-Dest": "document"}
     assert app.ask("GET", "/echo", host, linked).status_code == 200
 
