@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.manager.agentstream import AgentStream
-from jupyter_sessmgr.manager.nearby import OWN_NETWORK, dial
+from jupyter_sessmgr.manager.nearby import OWN_NETWORK, connect
 from jupyter_sessmgr.manager.servicestarts import ServiceStarts, no_such_service
 from jupyter_sessmgr.manager.servicestates import (
     Manners,
@@ -54,9 +55,9 @@ class SessionServices(ServiceStarts):
         """
         link = await self._link(session_id, port)
         if self._inside.shares_network(session_id):
-            hosts = await link.find_port(port, OWN_NETWORK)
-            if hosts:
-                return await dial(hosts, port)
+            nearby = await connect(partial(link.find_port, port, OWN_NETWORK), port)
+            if nearby is not None:
+                return nearby
         stream = await link.open_stream("tunnel", port=port)
         return stream.reader, stream.writer
 

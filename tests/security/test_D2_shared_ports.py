@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
 from jupyter_sessmgr.model.errors import NotAllowed, NotRunning
-from tests.plugins.managers import running
+from tests.plugins.managers import run_code, running
 from tests.plugins.services import DEFINITIONS, a_manager, listen_inside, say
 
 PORT = 24731
@@ -82,6 +82,39 @@ async def test_D2_a_port_of_another_session_is_never_reached(state_dir):
         await polling
         assert answers <= {b"first", b""}
         assert b"" in answers
+
+
+async def test_D2_who_takes_a_port_at_the_last_moment_hears_nothing(state_dir):
+    heard = []
+
+    async def listen(reader, writer):
+        heard.append(await reader.read(3))
+        writer.close()
+
+    async with a_manager(state_dir, "process") as manager, AsyncExitStack() as strangers:
+        session = await running(manager, preopen_ports=(PORT,))
+        await listen_inside(manager, session, "127.0.0.1", PORT, b"mine")
+        link = manager.services._inside.link(session.id)
+        find_port, taken = link.find_port, asyncio.Event()
+
+        async def find_and_lose(*args):
+            hosts = await find_port(*args)
+            if not taken.is_set():
+                taken.set()
+                end = "listener.shutdown(socket.SHUT_RDWR); listener.close()"
+                running_it = run_code(manager.connection_info(session.id), end)
+                await asyncio.create_task(running_it)  # it blocks, but not our code
+                listener = socket.create_server(("127.0.0.1", PORT))
+                listening = await asyncio.start_server(listen, sock=listener)
+                await strangers.enter_async_context(listening)
+            return hosts
+
+        assert await say(manager, session, PORT) == b"mine"
+        link.find_port = find_and_lose
+        with pytest.raises(NotRunning):
+            await say(manager, session, PORT)
+        assert taken.is_set()
+        assert b"".join(heard) == b""
 
 
 async def test_D2_of_sessions_that_promise_the_same_port_each_gets_its_own(state_dir):
