@@ -55,7 +55,7 @@ def test_an_example_works(server, method, path, told, body):
         for one in told["parameters"]
         if one["in"] == "query" and (one["required"] or one["name"] == "api-version")
     }
-    url = path.removeprefix("/").replace("{reference}", NAME)
+    url = path.removeprefix("/").replace("{reference}", NAME).replace("{service}", "tensorboard")
     reply = server.ask(
         method.upper(), url, json=body, params=query, headers={"Accept": "application/json"}
     )
