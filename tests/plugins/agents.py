@@ -239,6 +239,23 @@ def descendants(root):
     return found[1:]
 
 
+def is_template(pid):
+    """Tell a kernel template from other processes."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "kernel-template"
+    return False
+
+
+def below(pid):
+    """Find everything below an agent but the template, which outlives its kernels."""
+    return [one for one in descendants(pid) if not is_template(one)]
+
+
+def template(pid):
+    """Find the template below an agent; None when there is none."""
+    return next((one for one in descendants(pid) if is_template(one) and alive(one)), None)
+
+
 def alive(pid):
     """Tell whether a process runs; one that nobody collected does not."""
     with contextlib.suppress(OSError):
