@@ -160,10 +160,11 @@ def _fork_off(trunk: socket.socket, needs: Needs) -> None:
 def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
     """Be the template; returns in the kernels that are forked from it."""
     os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
-    for target in (0, 1, 2):
-        os.dup2(null, target)
-    os.close(null)
+    for flags, targets in ((os.O_RDONLY, [0]), (os.O_WRONLY, [1, 2])):
+        null = os.open(os.devnull, flags)
+        for target in targets:
+            os.dup2(null, target)
+        os.close(null)
     os.chdir("/")
     with open("/proc/self/comm", "rb") as stream:
         name = stream.read().strip()
