@@ -77,8 +77,6 @@ class Needs:
                 return str(super().__getitem__(name))
 
         plain, finder = environ.__class__, sys.meta_path
-        collecting = gc.isenabled()
-        gc.disable()  # it finds little in imports, and takes a good part of their time
         environ.__class__ = Watched
         finder.append(self)  # type: ignore[arg-type]
         try:
@@ -87,8 +85,6 @@ class Needs:
         finally:
             finder.remove(self)  # type: ignore[arg-type]
             environ.__class__ = plain
-            if collecting:
-                gc.enable()
         for name in set(self.before) | set(environ):
             if self.before.get(name) != environ.get(name):
                 self.changed[name] = environ.get(name)
@@ -126,8 +122,12 @@ def grow() -> None:
     needs = Needs()
     # what python -m has there; it is not to import from
     first = sys.path[:1] == [""] and sys.path.pop(0) == ""
+    collecting = gc.isenabled()
+    gc.disable()  # it finds little in imports, and takes a good part of their time
     needs.watch_imports()
-    gc.freeze()
+    gc.freeze()  # what it does not look at, it does not write to: it stays shared
+    if collecting:
+        gc.enable()
     trunk = _take(TRUNK)
     if trunk is not None and _threads() == 1:
         sys.stdout.flush()

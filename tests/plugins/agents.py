@@ -194,8 +194,8 @@ async def until(link, *states, generation=1, timeout=20):
 
 
 @asynccontextmanager
-async def a_client(agent, kernel=None):
-    """Connect to a kernel as Jupyter does."""
+async def a_client(agent, kernel=None, ready=None):
+    """Connect to a kernel as Jupyter does; `ready` waits for it, if not Jupyter's own way."""
     kernel = kernel or agent.config["kernel"]
     info = {**kernel["connection"], "key": kernel["connection"]["key"].encode()}
     if agent.links[-1].kernel.encrypted:
@@ -205,7 +205,7 @@ async def a_client(agent, kernel=None):
     client.load_connection_info(info)
     client.start_channels()
     try:
-        await client.wait_for_ready(timeout=20)
+        await (ready(client) if ready else client.wait_for_ready(timeout=20))
         yield client
     finally:
         client.stop_channels()
