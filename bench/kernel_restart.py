@@ -80,10 +80,8 @@ async def fork():
 
 def weight(pids):
     """Add up the proportional memory of processes, in KiB."""
-    return sum(
-        int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
-        for pid in pids
-    )
+    texts = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids)
+    return sum(int(re.search(r"\bPss:\s+(\d+)", text)[1]) for text in texts)
 
 
 def family(pid):

@@ -44,7 +44,9 @@ class Finder:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run a module's source."""
-        code = compile(self.get_source(module.__name__), "<%s>" % module.__name__, "exec", dont_inherit=True)
+        code = compile(
+            self.get_source(module.__name__), "<%s>" % module.__name__, "exec", dont_inherit=True
+        )
         exec(code, module.__dict__)
 
 

@@ -197,7 +197,7 @@ class _Child:
 
 
 def _hand_over(handed: Sequence[int], *others: int) -> list[int]:
-    """Number descriptors from 3 on; returns what became of the others, which may be in the way."""
+    """Give descriptors the numbers 3, 4, …; returns the others, which may have been in the way."""
     import fcntl  # noqa: PLC0415 - only a kernel needs it
 
     moved = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 64) for one in (*others, *handed)]

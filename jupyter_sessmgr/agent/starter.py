@@ -78,9 +78,7 @@ class Starter:
         self._reaper.forget()
         command, handed = self.template.seed(argv)
         try:
-            return launch.spawn(
-                command, environ, folder, self._output, self._orders, handed=handed
-            )
+            return launch.spawn(command, environ, folder, self._output, self._orders, handed=handed)
         finally:
             for one in handed:
                 os.close(one)

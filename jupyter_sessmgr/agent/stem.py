@@ -9,15 +9,17 @@ Only the standard library, and only ASCII: it is read in whatever encoding the k
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import gc
+import json
 import os
+import socket
+import struct
 import sys
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import Any, Iterator, Mapping
 
 #: Where the agent is asked and told, as `template` hands it over.
@@ -37,13 +39,13 @@ _NEEDED = (
     "tornado.platform.asyncio",
     "tornado.queues",
     "encodings.idna",
-    "ctypes",
-    "json",
-    "socket",
 )
 #: Variables that are read where Python cannot see it: by its start, by the C library and others.
-_READ_AT_START = ("PYTHON", "LD_", "LC_", "GLIBC_", "MALLOC_", "OMP_", "GOMP_", "KMP_", "MKL_")
-_READ_AT_START += ("OPENBLAS_", "BLIS_", "NUMEXPR_", "OPENSSL_", "SSL_", "LANG", "TZ", "HOME")
+_READ_AT_START = (
+    *("PYTHON", "LD_", "LC_", "LANG", "TZ", "HOME"),
+    *("GLIBC_", "MALLOC_", "OPENSSL_", "SSL_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_"),
+)
 #: Seconds that the system may take to make the agent the parent of what was forked.
 _ADOPTION = 5.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _SIGKILL = 1, 15, 9
@@ -76,14 +78,14 @@ class Needs:
                 asked.add(name)
                 return str(super().__getitem__(name))
 
-        plain, finder = environ.__class__, sys.meta_path
+        plain, finders = environ.__class__, sys.meta_path
         environ.__class__ = Watched
-        finder.append(self)  # type: ignore[arg-type]
+        finders.append(self)
         try:
             for name in _NEEDED:
                 _import(name)
         finally:
-            finder.remove(self)  # type: ignore[arg-type]
+            finders.remove(self)
             environ.__class__ = plain
         for name in set(self.before) | set(environ):
             if self.before.get(name) != environ.get(name):
@@ -93,16 +95,14 @@ class Needs:
         """Note the files that were imported."""
         self._files = dict(self._state())
 
-    def objection(self, environ: Mapping[str, str]) -> str:
-        """Say why a kernel with this environment cannot be forked; "" when it can."""
+    def are_met(self, environ: Mapping[str, str]) -> bool:
+        """Tell whether a fresh start in this environment would make the same as a fork."""
         for name in set(self.before) | set(environ):
             matters = name in self._asked or name.startswith(_READ_AT_START)
             if matters and self.before.get(name) != environ.get(name):
-                return "the variable %s differs" % name
-        for path, state in self._state():
-            if self._files.get(path, self) != state:
-                return "%s was changed" % path
-        return "" if _threads() == 1 else "it has threads"
+                return False
+        unchanged = all(self._files.get(path, self) == state for path, state in self._state())
+        return unchanged and _threads() == 1
 
     def _state(self) -> Iterator[tuple[str, Any]]:
         """Yield what was imported, and what may come before it or beside it, as it is on disk."""
@@ -180,16 +180,12 @@ def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
     _become(plan, fds[0], needs)
     _prctl(_PR_SET_NAME, name)
     _come_to(agent)
-    _tell(fds[1], {"pid": os.getpid()})
+    os.write(fds[1], b"%d" % os.getpid())  # fails when nobody waits any more: it ends then
     os.close(fds[1])
 
 
 def _receive(trunk: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for the next order; ends the process when the agent is gone."""
-    import json
-    import socket
-    import struct
-
     data, extra, _, _ = trunk.recvmsg(1, socket.CMSG_LEN(12))
     if not data:
         os._exit(0)
@@ -199,20 +195,16 @@ def _receive(trunk: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def _beget(plan: Mapping[str, Any], fds: list[int], needs: Needs) -> bool:
-    """Fork a kernel, unless something speaks against it; True in the kernel."""
-    objection = needs.objection(plan["environ"])
+    """Fork a kernel, if it can be forked; True in the kernel. Who gets no answer knows enough."""
     try:
-        if objection:
-            raise OSError(objection)
-        between = os.fork()
-    except OSError as error:
-        with contextlib.suppress(OSError):  # the agent may wait no longer
-            _tell(fds[1], {"refused": str(error)})
-    else:
-        if not between:
-            if os.fork():
-                os._exit(0)  # so that the agent is the parent
-            return True
+        between = os.fork() if needs.are_met(plan["environ"]) else -1
+    except OSError:
+        between = -1
+    if not between:
+        if os.fork():
+            os._exit(0)  # so that the agent is the parent
+        return True
+    if between > 0:
         os.waitpid(between, 0)
     for one in fds:
         os.close(one)
@@ -241,13 +233,6 @@ def _become(plan: Mapping[str, Any], output: int, needs: Needs) -> None:
         sys.modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
 
 
-def _tell(answer: int, words: Mapping[str, Any]) -> None:
-    """Answer an order. A kernel that nobody waits for any more ends here."""
-    import json
-
-    os.write(answer, json.dumps(words).encode())
-
-
 def _come_to(agent: int) -> None:
     """Wait until the agent is the parent, and be bound to its life."""
     deadline = time.monotonic() + _ADOPTION
@@ -262,14 +247,10 @@ def _come_to(agent: int) -> None:
 
 
 def _prctl(option: int, value: Any) -> None:
-    import ctypes
-
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _take(number: int) -> socket.socket | None:
-    import socket
-
     try:
         os.set_inheritable(number, False)
         return socket.socket(fileno=number)

@@ -78,8 +78,7 @@ class Supervisor:
             await self._stop(grace)
             if not self.closing:  # it may have begun meanwhile
                 self.kernel.start(wanted)
-                while self.kernel.settle() and not self.closing:
-                    await asyncio.sleep(_SETTLE)
+                await self._until_settled()
                 self._own(self._until_bound())
 
     async def stop(self, grace: float) -> None:
@@ -114,6 +113,13 @@ class Supervisor:
         if kernel.pid is not None:
             self.send(signal.SIGKILL)
         await self._sweep()
+
+    async def _until_settled(self) -> None:
+        """Wait for a kernel that the template was asked for."""
+        while self.kernel.settle():
+            if self.closing:
+                return
+            await asyncio.sleep(_SETTLE)
 
     async def _until_gone(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ import runpy
 try:
     with open(3) as stem: stem = stem.read()
     exec(stem, {"__name__": "__main__"})
-except (OSError, SyntaxError): pass
+except (OSError, SyntaxError, ImportError): pass
 runpy.run_module("ipykernel_launcher", None, "__main__", True)
 """
 _PYTHON = re.compile(r"python[0-9.]*$")
@@ -60,7 +60,7 @@ class Birth:
         except OSError:
             words = b""
         self._answer.close()
-        return int(json.loads(words or "{}").get("pid", 0))
+        return _pid(words)
 
 
 class Template:
@@ -71,23 +71,24 @@ class Template:
     """
 
     def __init__(self) -> None:
-        self._pid: int | None = None
+        self._pid = 0
         self._trunk: socket.socket | None = None
         self._interpreter: Sequence[str] = ()
 
     @property
     def processes(self) -> set[int]:
         """The template's process, as long as it lives."""
-        if self._trunk is not None:
-            try:
-                words = self._trunk.recv(64)
-            except BlockingIOError:
-                pass
-            except OSError:
+        try:
+            words = self._trunk.recv(64) if self._trunk is not None else b""
+        except BlockingIOError:
+            pass  # nothing new
+        except OSError:
+            self.drop()
+        else:
+            self._pid = _pid(words)
+            if not self._pid:
                 self.drop()
-            else:
-                self._pid = int(words) if words else self.drop()
-        return set() if self._pid is None else {self._pid}
+        return {self._pid} if self._pid else set()
 
     def seed(self, argv: Sequence[str]) -> tuple[Sequence[str], list[int]]:
         """Return the command that starts a kernel and makes a template, and what it is handed.
@@ -131,9 +132,15 @@ class Template:
         """End the template. Harmless when there is none."""
         if self._trunk is not None:
             self._trunk.close()
-        if self._pid is not None:
+        if self._pid:
             procs.send(self._pid, signal.SIGKILL)
-        self._pid = self._trunk = None
+        self._pid, self._trunk = 0, None
+
+
+def _pid(words: bytes) -> int:
+    """Read a pid; 0 when it is none."""
+    number = int(words) if words.isdigit() else 0
+    return number if number > 1 else 0
 
 
 def _launcher(argv: Sequence[str]) -> int | None:
@@ -162,6 +169,7 @@ def _file(text: str) -> int:
 def _stem() -> str:
     """Return the text that makes a template."""
     here = sys.modules[__name__].__spec__
-    assert here is not None and here.loader is not None
+    assert here is not None
+    assert here.loader is not None
     source: str = here.loader.get_source(__name__.rpartition(".")[0] + ".stem")  # type: ignore[attr-defined]
     return source

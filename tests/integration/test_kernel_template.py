@@ -190,7 +190,9 @@ async def test_everything_works_in_a_forked_kernel_and_chance_is_its_own():
         for generation in (2, 3):
             assert await is_forked(agent, await the_next(agent, generation))
             async with a_client(agent, agent.kernel(generation)) as client:
-                chances.append((await run(client, "with_plots = False\n" + USES, timeout=60)).split())
+                chances.append(
+                    (await run(client, "with_plots = False\n" + USES, timeout=60)).split()
+                )
     assert len(chances[0]) == len(chances[1]) == 5
     assert not set(chances[0]) & set(chances[1])
 
@@ -337,11 +339,11 @@ async def test_a_template_goes_with_its_agent_and_holds_nothing_of_a_kernel():
         link = await agent.link()
         await until(link, "bound")
         mother = template(agent.process.pid)
-        held = Path(f"/proc/{mother}/fd")
-        kinds = [os.readlink(held / one).partition(":")[0] for one in sorted(os.listdir(held))]
-        assert kinds == ["/dev/null"] * 3 + ["socket"]
-        assert os.readlink(f"/proc/{mother}/cwd") == "/"
-        assert os.listdir(f"/proc/{mother}/task") == [str(mother)]
+        files = Path(f"/proc/{mother}/fd").iterdir()
+        held = sorted(str(one.readlink()).partition(":")[0] for one in files)
+        assert held == ["/dev/null"] * 3 + ["socket"]
+        assert Path(f"/proc/{mother}/cwd").readlink() == Path("/")
+        assert [one.name for one in Path(f"/proc/{mother}/task").iterdir()] == [str(mother)]
         async with a_client(agent) as client:
             code = "import psutil; print(psutil.Process().children(), psutil.Process().ppid())"
             assert await run(client, code) == f"[] {agent.process.pid}"
@@ -354,7 +356,9 @@ async def test_a_template_goes_with_its_agent_and_holds_nothing_of_a_kernel():
 
 async def test_a_kernel_that_cannot_have_a_template_starts_as_ever():
     """Its Python has a thread before anything else, so that it cannot be forked."""
-    text = "import threading, time; threading.Thread(target=time.sleep, args=(99,), daemon=1).start()"
+    text = (
+        "import threading, time; threading.Thread(target=time.sleep, args=(99,), daemon=1).start()"
+    )
     async with an_agent(environ=in_a_library) as agent:
         (agent.folder / "lib").mkdir()
         (agent.folder / "lib" / "sitecustomize.py").write_text(text)
