@@ -13,7 +13,7 @@ from .starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping, Sequence
+    from typing import Any, Callable, Mapping
 
     from .reaper import Reaper
 
@@ -106,7 +106,7 @@ class Kernel:
     def _run_script(self, wanted: Mapping[str, Any] | None) -> None:
         """Run what is to be run first; when it succeeds, go on."""
         self._who, script, self._script = "The bootstrap script", self._script, ""
-        self._run(
+        self.pid = self.starter.run(
             firstscript.command(self._orders, script),
             launch.base_environ(self._orders),
             launch.working_folder(self._orders, wanted or {})[0],
@@ -128,7 +128,7 @@ class Kernel:
         folder, warning = launch.working_folder(self._orders, wanted)
         environ = dict(launch.base_environ(self._orders), **(wanted.get("environ") or {}))
         self._facts["warning"] = warning
-        self._run(wanted["argv"], environ, folder, self._ended)
+        self.pid = self.starter.run(wanted["argv"], environ, folder, self._ended)
         self.state = "bound"
 
     def _start_kernel(self, wanted: Mapping[str, Any]) -> None:
@@ -158,16 +158,6 @@ class Kernel:
     def _take_over(self) -> None:
         self.pid = self.starter.take()
         self._reaper.adopt(self.pid, self._ended)
-
-    def _run(
-        self,
-        argv: Sequence[str],
-        environ: Mapping[str, str],
-        folder: str,
-        ended: Callable[[int], None],
-    ) -> None:
-        self.pid = launch.spawn(argv, environ, folder, self.output.start, self._orders)
-        self._reaper.watch(self.pid, ended)
 
     def look(self) -> bool:
         """Notice when a starting kernel listens; returns whether it still starts."""

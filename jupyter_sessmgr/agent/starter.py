@@ -1,4 +1,4 @@
-"""Starts the kernel's process: forked from the template, or by its command."""
+"""Starts the place's process: a kernel, forked from its template or by its command, or another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .template import Template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping, Sequence
+    from typing import Any, Callable, Mapping, Sequence
 
     from .reaper import Reaper
     from .template import Birth
@@ -37,6 +37,24 @@ class Starter:
         self._pid: int | None = None
         #: What the process is: command, environment, folder.
         self._plan: tuple[Sequence[str], Mapping[str, str], str] = ((), {}, "")
+
+    def run(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        folder: str,
+        ended: Callable[[int], None],
+    ) -> int:
+        """Start what is no kernel; `ended` hears its exit code.
+
+        Raises
+        ------
+        LaunchFailed
+            when the program cannot be run.
+        """
+        pid = launch.spawn(argv, environ, folder, self._output, self._orders)
+        self._reaper.watch(pid, ended)
+        return pid
 
     def start(self, argv: Sequence[str], environ: Mapping[str, str], folder: str) -> None:
         """Begin to start a kernel; `take` it when it `is_due`.

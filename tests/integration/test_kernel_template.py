@@ -24,6 +24,8 @@ from tests.plugins.agents import (
     template,
     until,
 )
+from tests.plugins.kernels import KERNEL
+from tests.plugins.notebooks import Notebook
 from tests.plugins.waiting import eventually
 
 LAUNCH = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -143,6 +145,7 @@ def command(pid):
 
 
 async def is_forked(agent, state):
+    """Tell whether a kernel and the template were started by the same command."""
     return command(state.pid) == command(template(agent.process.pid))
 
 
@@ -293,23 +296,25 @@ async def test_a_template_that_is_stuck_costs_a_moment_and_is_replaced():
         assert "-2.json" in command((await the_next(agent, 3)).pid)
 
 
-CHANGES = {
-    "a variable that Python reads": {"environ": {"PYTHONHASHSEED": "1"}},
-    "a time zone": {"environ": {"TZ": "Asia/Tokyo"}},
-    "a variable that was read while it was imported": {"environ": {"PYZMQ_BACKEND": "cython"}},
-    "a library to load": {"environ": {"LD_LIBRARY_PATH": "/nowhere"}},
+#: What is read by Python, the C library, a package while it is imported, and the linker.
+READ_AT_START = {
+    "PYTHONHASHSEED": "1",
+    "TZ": "Asia/Tokyo",
+    "PYZMQ_BACKEND": "cython",
+    "LD_LIBRARY_PATH": "/nowhere",
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_what_is_read_at_the_start_has_a_kernel_started_anew(change):
+async def test_a_variable_that_is_read_at_the_start_has_a_kernel_started_anew():
     async with an_agent(kernel={}) as agent:
         await until(await agent.link(), "bound")
-        harmless = {"environ": {"JPY_SESSION_NAME": "n.ipynb", "ANY": "1"}}
-        assert "-1.json" in command((await the_next(agent, 2, **harmless)).pid)
-        third = await the_next(agent, 3, **CHANGES[change])
-        assert "-3.json" in command(third.pid)
-        assert await is_forked(agent, await the_next(agent, 4, **CHANGES[change]))
+        environ = {"JPY_SESSION_NAME": "n.ipynb", "ANY": "1"}
+        assert "-1.json" in command((await the_next(agent, 2, environ=environ)).pid)
+        for generation, (name, value) in enumerate(READ_AT_START.items(), 3):
+            environ[name] = value
+            state = await the_next(agent, generation, environ=environ)
+            assert f"-{generation}.json" in command(state.pid), name
+        assert await is_forked(agent, await the_next(agent, 9, environ=environ))
 
 
 async def test_packages_that_were_changed_have_a_kernel_started_anew():
@@ -382,3 +387,19 @@ async def test_a_kernel_with_a_limit_on_memory_leaves_its_template_when_it_is_ki
             state = await until(link, "exited", generation=2)
         assert state.exit.oom is True
         assert await is_forked(agent, await the_next(agent, 3))
+
+
+@pytest.mark.docker
+def test_in_a_container_a_restart_is_a_fork(servers, reference_image):
+    """There the agent is PID 1, and nobody has to be asked to be the parent of orphans."""
+    server = servers.start("docker")
+    kernel_id = server.ask("POST", "api/kernels", json={"name": KERNEL}).json()["id"]
+    command = "print(open('/proc/self/cmdline').read().count('kernel-1.json'), os.getppid())"
+    for _ in range(2):
+        with Notebook(server, kernel_id) as notebook:
+            assert notebook.run(f"import os; {command}") == "1 1\n"
+        assert server.ask("POST", f"api/kernels/{kernel_id}/restart").status_code == 200
+    with Notebook(server, kernel_id) as notebook:
+        chances = notebook.run(f"with_plots = True\n{USES}").split()
+    assert len(chances) == 5
+    assert server.ask("DELETE", f"api/kernels/{kernel_id}").status_code == 204
