@@ -9,14 +9,20 @@ Only the standard library, and only ASCII: it is read in whatever encoding the k
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import json
-import os
-import socket
-import struct
 import sys
-import time
+
+#: Whether Python looks into the working folder first. What is imported here must not come from it.
+FOLDER_FIRST = sys.path[:1] == [""]
+if FOLDER_FIRST:
+    del sys.path[0]
+
+import ctypes  # noqa: E402 - see above
+import gc  # noqa: E402 - as above
+import json  # noqa: E402 - as above
+import os  # noqa: E402 - as above
+import socket  # noqa: E402 - as above
+import struct  # noqa: E402 - as above
+import time  # noqa: E402 - as above
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,25 +125,27 @@ class Needs:
 
 def grow() -> None:
     """Leave a template behind; returns in the kernels. Failing that, this one is none the worse."""
-    needs = Needs()
-    # what python -m has there; it is not to import from
-    first = sys.path[:1] == [""] and sys.path.pop(0) == ""
-    collecting = gc.isenabled()
+    needs, collecting = Needs(), gc.isenabled()
     gc.disable()  # it finds little in imports, and takes a good part of their time
-    needs.watch_imports()
-    gc.freeze()  # what it does not look at, it does not write to: it stays shared
-    if collecting:
-        gc.enable()
+    try:
+        needs.watch_imports()
+        gc.freeze()  # what it does not look at, it does not write to: it stays shared
+    finally:
+        if collecting:
+            gc.enable()
     trunk = _take(TRUNK)
     if trunk is not None and _threads() == 1:
         sys.stdout.flush()
         _fork_off(trunk, needs)
         trunk.close()
-    if first:
+
+
+def pretend() -> None:
+    """Look like a start by `python -m ipykernel_launcher`."""
+    if FOLDER_FIRST:
         sys.path.insert(0, os.getcwd())
-    at = getattr(sys, "orig_argv", ["-c"]).index("-c")
-    if hasattr(sys, "orig_argv"):
-        sys.orig_argv[at:] = ["-m", "ipykernel_launcher", *sys.argv[1:]]
+    if "-c" in getattr(sys, "orig_argv", ()):
+        sys.orig_argv[sys.orig_argv.index("-c") :] = ["-m", "ipykernel_launcher", *sys.argv[1:]]
 
 
 def _fork_off(trunk: socket.socket, needs: Needs) -> None:
@@ -288,4 +296,7 @@ def _related(folder: str, names: set[str]) -> Any:
 
 
 if __name__ == "__main__":
-    grow()
+    try:
+        grow()
+    finally:
+        pretend()

@@ -17,13 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping, Sequence
 
-#: What starts a kernel by its command; the text that makes a template comes by descriptor 3.
+#: What starts a kernel by its command. The text that makes a template comes by descriptor 3;
+#: whatever is wrong with it in this or that Python, the kernel starts.
 _LAUNCH = """\
 import runpy
 try:
     with open(3) as stem: stem = stem.read()
     exec(stem, {"__name__": "__main__"})
-except (OSError, SyntaxError, ImportError): pass
+except Exception: pass
 runpy.run_module("ipykernel_launcher", None, "__main__", True)
 """
 _PYTHON = re.compile(r"python[0-9.]*$")

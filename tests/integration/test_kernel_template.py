@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import traitlets
 
+from jupyter_sessmgr.manager import boot
+from jupyter_sessmgr.manager.boot import agent_sources
 from tests.plugins.agents import (
     a_client,
     alive,
@@ -373,6 +375,34 @@ async def test_a_kernel_that_cannot_have_a_template_starts_as_ever():
         assert template(agent.process.pid) is None
         assert "-2.json" in command((await the_next(agent, 2)).pid)
         assert below(agent.process.pid) == [link.kernel.pid]
+
+
+async def test_nothing_is_imported_from_the_working_folder_and_then_everything_is():
+    async with an_agent() as agent:
+        for name in ("json", "socket", "psutil", "ipykernel"):
+            (agent.folder / "work" / f"{name}.py").write_text("raise SystemExit(f'{__name__}!')")
+        (agent.folder / "work" / "mine.py").write_text("x = 1")
+        link = await agent.link()
+        await link.start_kernel(agent.kernel(1))
+        await until(link, "bound")
+        for generation in (2, 3):
+            assert "-1.json" in command((await the_next(agent, generation)).pid)
+            async with a_client(agent, agent.kernel(generation)) as client:
+                assert await run(client, "import mine; print(mine.x)") == "1"
+
+
+@pytest.mark.parametrize("text", ["syntax error", "raise KeyError", "import no_such_module"])
+async def test_a_python_that_cannot_make_a_template_starts_its_kernel(text, monkeypatch):
+    sources = json.loads(agent_sources())
+    sources["stem"] = text
+    monkeypatch.setattr(boot, "agent_sources", json.dumps(sources).encode)
+    async with an_agent(kernel={}) as agent:
+        link = await agent.link()
+        await until(link, "bound")
+        async with a_client(agent) as client:
+            assert await run(client, "print(1)") == "1"
+        assert template(agent.process.pid) is None
+        assert "-2.json" in command((await the_next(agent, 2)).pid)
 
 
 async def test_a_kernel_with_a_limit_on_memory_leaves_its_template_when_it_is_killed():
