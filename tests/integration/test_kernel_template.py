@@ -70,7 +70,8 @@ shown = {
         (one.name, one.encoding, one.errors, one.line_buffering, one.write_through)
         for one in (sys.__stdin__, sys.__stdout__, sys.__stderr__)
     ],
-    "fds": sorted(str(one) for one in map(kind, os.listdir("/proc/self/fd")) if wanted(one)),
+    # how many of a kind depends on how far clients have connected
+    "fds": sorted({str(one) for one in map(kind, os.listdir("/proc/self/fd")) if wanted(one)}),
     "ids": [os.getpid() == os.getsid(0) == os.getpgid(0), os.getppid(), os.getuid(), os.getgid()],
     "umask": status["Umask"],
     "signals": [str(signal.getsignal(one)) for one in signal.valid_signals()],
