@@ -45,7 +45,7 @@ def kind(fd):
     return target, os.get_inheritable(int(fd)), open(f"/proc/self/fdinfo/{fd}").readlines()[1]
 
 def wanted(one):
-    return one is not None and "history.sqlite" not in one[0]
+    return one is not None and "profile_default" not in one[0]
 
 def pdeathsig():
     answer = ctypes.c_int()
