@@ -24,6 +24,17 @@ MAX_HEADERS = 64 * 1024
 _WAITING = 64 * 1024
 
 
+class _Connection(ResponseHandler):
+    """One that is not used again once the service spoke unasked.
+
+    That would be taken for the next answer, and each answer for the one after it.
+    """
+
+    def is_connected(self) -> bool:
+        """Tell whether another request may use it. Called by the pool."""
+        return super().is_connected() and not self.should_close
+
+
 class _AgentConnector(aiohttp.BaseConnector):
     """Connects through agents. A "host" is a place, so no connection outlives its place."""
 
@@ -37,7 +48,7 @@ class _AgentConnector(aiohttp.BaseConnector):
         del traces, timeout
         _place, session_id = req.url.raw_host.split(".", 1)
         _, writer = await self._open_stream(session_id, req.url.port)
-        protocol: ResponseHandler = self._factory()
+        protocol = _Connection(loop=self._loop)
         writer.transport.set_protocol(protocol)
         protocol.connection_made(writer.transport)
         # A writer that is forgotten closes its connection.

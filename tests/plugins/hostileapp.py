@@ -67,6 +67,14 @@ class App:
         begin, piece, times, end = (base64.urlsafe_b64decode(one) for one in query.split("."))
         writer.write(begin + piece * int(times) + end)
 
+    async def do_unasked(self, reader, writer, head, query):
+        """Answer, and a moment later answer what nobody asked."""
+        writer.write(OK + b"Content-Length: 5\r\n\r\nhello")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(OK + b"Content-Length: 5\r\n\r\nagain")
+        await self.do_never(reader, writer, head, query)
+
     async def do_never(self, reader, writer, head, query):
         """Say nothing until the other side goes."""
         while await reader.read(65536):

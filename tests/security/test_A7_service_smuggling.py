@@ -10,6 +10,7 @@ import re
 import pytest
 
 from tests.plugins.rawdoor import CONFIG, UPGRADE, Door, parted, raw
+from tests.plugins.waiting import eventually
 
 HIDDEN = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
 TAG = "<script>alert(1)</script>"
@@ -158,6 +159,19 @@ async def test_A7_F10_an_odd_answer_is_one_answer_or_a_bad_gateway(app):
         if TAG.encode() in received:
             wrong[name] = "repeated"
     assert wrong == {}
+
+
+async def test_A7_F10_what_a_service_says_unasked_is_no_answer(app):
+    door = await Door.open(app)
+    assert (await door.ask("GET", "unasked"))[2] == b"hello"
+    pool = app.app.web_app.settings["sessmgr_proxy"].upstream._session().connector
+
+    def has_spoken():
+        return all(one.should_close for idle in pool._conns.values() for one, _ in idle)
+
+    await eventually(has_spoken)
+    for _ in range(2):
+        assert len(await door.connections()) == 2
 
 
 def accept(more):
