@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 from tornado.web import HTTPError, stream_request_body
@@ -41,10 +42,10 @@ class HostHandler(PassingHandler):
         if path.startswith(RESERVED):
             raise self._reserved(path, label)
         await self.proxy.ready()
-        ticket = read_ticket(self._cookie())
-        session = self._session_of(ticket, label)
-        if ticket is None or session is None:
+        found = next(filter(None, (self._opened(text, label) for text in self._cookies())), None)
+        if found is None:
             raise self._unknown(label)
+        ticket, session = found
         method = str(self.request.method)
         if not is_own_page(method, self.request.headers, self.request.host, socket=self.is_socket):
             raise HTTPError(403, "This request comes from a page of another site.")
@@ -94,24 +95,26 @@ class HostHandler(PassingHandler):
         """Return what cookies are signed with; tickets in paths have another key."""
         return self.ticket_key(session, f"host {service}")
 
-    def _cookie(self) -> str:
+    def _cookies(self) -> Iterator[str]:
+        """List what is named like our cookie: a page can add one beside it, unpartitioned."""
         # Read by hand: one odd cookie of a service makes Python's parser drop all.
-        for piece in self.request.headers.get("Cookie", "").split(";"):
-            name, _, value = piece.strip().partition("=")
-            if name == COOKIE:
-                return value
-        return ""
+        for header in self.request.headers.get_list("Cookie"):
+            for piece in header.split(";"):
+                name, _, value = piece.strip(" \t").partition("=")
+                if name == COOKIE:
+                    yield value
 
-    def _session_of(self, ticket: Ticket | None, label: str) -> ComputeSession | None:
+    def _opened(self, text: str, label: str) -> tuple[Ticket, ComputeSession] | None:
         """Find what a cookie opens on this host; None for nothing, for whatever reason."""
+        ticket = read_ticket(text)
         if ticket is None or label_of(ticket.session_id, ticket.service) != label:
             return None
         try:
             session = find_session(self.proxy.sessions, ticket.session_id, ticket.owner)
         except SessionNotFound:
             return None
-        genuine = is_genuine(self._cookie(), self._key(session, ticket.service))
-        return session if genuine and ticket.expires >= time.time() else None
+        genuine = is_genuine(text, self._key(session, ticket.service))
+        return (ticket, session) if genuine and ticket.expires >= time.time() else None
 
     def _unknown(self, label: str) -> Answered | HTTPError:
         """Send a person's tab to Jupyter, which knows who they are; others are told to go there."""

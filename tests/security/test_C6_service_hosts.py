@@ -228,6 +228,18 @@ def test_C6_what_other_sites_send_is_refused(app, headers):
     assert app.ask("POST", "/echo", host, {"Cookie": cookie, **untold}, data=b"x").ok
 
 
+def test_C6_a_page_cannot_lock_its_user_out_by_another_cookie(app):
+    """Beside a partitioned cookie, a page can have one of that name that is not."""
+    host, cookie = app.visit()
+    for cookies in (
+        f"__Host-sessmgr=x; {cookie}",
+        f"__Host-sessmgr=a.b; {cookie}; __Host-sessmgr=y",
+    ):
+        seen = app.ask("GET", "/echo", host, {"Cookie": cookies})
+        assert seen.status_code == 200
+        assert "sessmgr=" not in seen.text
+
+
 def test_C6_foreign_pages_do_not_frame_or_read(app):
     host, cookie = app.visit()
     framed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
