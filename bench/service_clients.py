@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -219,17 +220,17 @@ def kibibytes(folder, name):
 
 def worst_status(way, work):
     """Ask Jupyter how it is while something is done; returns the longest that took, in seconds."""
-    done, longest = threading.Event(), 0.0
-    thread = threading.Thread(target=lambda: (work(), done.set()))
+    longest = 0.0
     client = HTTPConnection("127.0.0.1", way.port, timeout=PATIENCE)
     client.connect()
-    thread.start()
-    while not done.is_set():
-        begin = time.perf_counter()
-        client.request("GET", "/base/api/status", headers=way.headers)
-        client.getresponse().read()
-        longest = max(longest, time.perf_counter() - begin)
-        time.sleep(0.005)
-    thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        while not working.done():
+            begin = time.perf_counter()
+            client.request("GET", "/base/api/status", headers=way.headers)
+            client.getresponse().read()
+            longest = max(longest, time.perf_counter() - begin)
+            time.sleep(0.005)
     client.close()
+    working.result()
     return longest

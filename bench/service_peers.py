@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,7 +68,10 @@ def ways(folder, engines):
         servers = Servers(folder)
         stack.callback(servers.clean)
         found = [ours(servers, engine) for engine in engines]
-        found.append(jupyter_server_proxy(servers, port))
+        if find_spec("jupyter_server_proxy"):
+            found.append(jupyter_server_proxy(servers, port))
+        else:
+            print("jupyter-server-proxy is not installed (make bench does): no ratios")
         if shutil.which("nginx"):
             found.append(nginx(stack, folder, port))
         else:
