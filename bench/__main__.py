@@ -14,7 +14,6 @@ ALL = (
     "attach",
     "event_loop",
     "kernel_start",
-    "kernel_restart",
     "service_ports",
 )
 
