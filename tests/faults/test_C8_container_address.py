@@ -56,9 +56,12 @@ class Boxed:
         return {name: one["IPAddress"] for name, one in seen.items()}
 
     def says(self):
-        """Ask the app whose it is; what else is answered, or nothing, is its own answer."""
+        """Ask the app whose it is; what else is answered, or nothing, is its own answer.
+
+        An answer that is cut short is none.
+        """
         path = f"sessmgr/session/{self.id}/service/{PORT}/"
-        with suppress(requests.Timeout):
+        with suppress(requests.Timeout, requests.exceptions.ChunkedEncodingError):
             reply = self._server.ask("GET", path, timeout=2)
             return reply.text if reply.status_code == 200 else str(reply.status_code)
         return "nothing"

@@ -97,7 +97,9 @@ def test_an_administrator_excepts_a_session(servers):
     assert reply.status_code == 200, reply.text
     assert (reply.json()["idleExempt"], reply.json()["endsAt"]) == (True, None)
     reply = server.ask("POST", f"{path}/exempt", json={"exempt": False})
-    assert (reply.json()["limit"], reply.json()["idleExempt"]) == ("never-connected", False)
+    # Which comes first depends on whether its kernel was heard to be idle already.
+    assert reply.json()["limit"] in {"never-connected", "idle"}
+    assert reply.json()["idleExempt"] is False
     assert datetime.fromisoformat(reply.json()["endsAt"]).timestamp() > time.time()
     assert server.ask("POST", f"{path}/exempt", json={"exempt": "yes"}).status_code in {400, 401}
     assert server.ask("POST", f"{path}/suspend").status_code == 501
