@@ -182,7 +182,8 @@ def test_a_terminal_speaks_as_stock_clients_do(dial):
     terminal.send(json.dumps({"type": "resize", "rows": 31, "cols": 97}))
     type_in(terminal, "stty size; tty; echo $((40+2))\n")
     assert "31 97" in until_shown(terminal, "42\r\n")
-    type_in(terminal, "echo begun-$((3+0)); sleep 1000\n")
+    # Said by the program itself: Ctrl-C in the moment before it is in front would miss it.
+    type_in(terminal, "sh -c 'echo begun-$((3+0)); exec sleep 1000'\n")
     until_shown(terminal, "begun-3")
     type_in(terminal, "\x03")
     type_in(terminal, "echo back-$((1+1))\n")
