@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import sys
@@ -57,6 +58,7 @@ class App:
         self.ports: list[int] = []
         self.error = ""
         self.pid: int | None = None
+        self._starts = 0
         self.output = Ring(LOG_BYTES)
         self.starting: asyncio.Task[None] | None = None
         #: Whose definition is in effect: "admin", "image" or "built-in"; "" before the first.
@@ -123,7 +125,9 @@ class App:
         self._output_end, start = os.pipe()
         os.set_blocking(self._output_end, False)
         try:
-            self.pid = self._premises.spawn(argv, environ, start, self._ended)
+            self._starts += 1
+            ended = functools.partial(self._ended, self._starts)
+            self.pid = self._premises.spawn(argv, environ, start, ended)
         except BaseException:
             os.close(self._output_end)
             raise
@@ -144,7 +148,9 @@ class App:
             if source == self._output_end:
                 self._output_end = -1
 
-    def _ended(self, code: int) -> None:
+    def _ended(self, start: int, code: int) -> None:
+        if start != self._starts:
+            return  # the one before, which was stopped: not how this one ended
         if self.pid is not None:
             self._premises.guests.discard(self.pid)
         self.pid = None
