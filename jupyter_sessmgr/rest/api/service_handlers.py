@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from jupyter_server.auth.decorator import authorized
@@ -58,8 +59,15 @@ class _ServicesHandler(SessionsHandler):
         status = HTTPStatus.ACCEPTED if starting else HTTPStatus.OK
         self.reply(wire.render_service(session, state, self.base_url), status)
 
-    def reply_started(self, session: ComputeSession, state: ServiceState) -> None:
-        """Answer how the start of a service went."""
+    async def have_run(
+        self, begin: Callable[..., Awaitable[ServiceState]], reference: str, service: str
+    ) -> None:
+        """Start a service or start it anew, as the body says, and answer how that went."""
+        order = wire.read_start(await self.read_body())
+        session = self.find(reference)
+        state = await begin(
+            session.id, service, order.arguments, order.environ, patience=order.patience
+        )
         wire.check_not_failed(session, state)
         self.reply_service(session, state)
 
@@ -90,12 +98,7 @@ class ServiceStartHandler(_ServicesHandler):
     )
     async def post(self, reference: str, service: str) -> None:
         """Have a service run. One that runs stays as it is, whatever the arguments."""
-        order = wire.read_start(await self.read_body())
-        session = self.find(reference)
-        state = await self.services.start(
-            session.id, service, order.arguments, order.environ, patience=order.patience
-        )
-        self.reply_started(session, state)
+        await self.have_run(self.services.start, reference, service)
 
 
 class ServiceRestartHandler(_ServicesHandler):
@@ -108,12 +111,7 @@ class ServiceRestartHandler(_ServicesHandler):
     )
     async def post(self, reference: str, service: str) -> None:
         """End a service and start it anew, as it was started last unless told otherwise."""
-        order = wire.read_start(await self.read_body())
-        session = self.find(reference)
-        state = await self.services.restart(
-            session.id, service, order.arguments, order.environ, patience=order.patience
-        )
-        self.reply_started(session, state)
+        await self.have_run(self.services.restart, reference, service)
 
 
 class ServiceStopHandler(_ServicesHandler):
