@@ -14,6 +14,7 @@ ALL = (
     "attach",
     "event_loop",
     "kernel_start",
+    "kernel_restart",
     "service_ports",
 )
 

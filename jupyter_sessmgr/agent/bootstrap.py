@@ -35,13 +35,18 @@ class Finder:
         loader: Any = self
         return ModuleSpec(name, loader, is_package=name == PACKAGE)
 
+    def get_source(self, name: str) -> str:
+        """Return the text of a module."""
+        return self.sources.get(name[len(PACKAGE) + 1 :], "")
+
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave making the module to the import system."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Run a module's source."""
-        source = self.sources.get(module.__name__[len(PACKAGE) + 1 :], "")
-        code = compile(source, "<%s>" % module.__name__, "exec", dont_inherit=True)
+        code = compile(
+            self.get_source(module.__name__), "<%s>" % module.__name__, "exec", dont_inherit=True
+        )
         exec(code, module.__dict__)
 
 

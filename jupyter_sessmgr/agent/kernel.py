@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from . import exits, firstscript, kernelspecs, launch
 from .bound import is_bound
 from .cgroup import Cgroup
 from .oomwatch import OomWatch
-from .ring import Ring
+from .ring import Output
+from .starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping, Sequence
+    from typing import Any, Callable, Mapping
 
     from .reaper import Reaper
 
@@ -41,7 +41,8 @@ class Kernel:
         self.generation = 0
         self.state = "none"
         self.pid: int | None = None
-        self.output = Ring(LOG_BYTES)
+        self.output = Output(LOG_BYTES)
+        self.starter = Starter(orders, reaper, self.output.start)
         self.cgroup = Cgroup()
         #: Why it is about to be killed, when the agent itself decided that.
         self.verdict: dict[str, Any] | None = None
@@ -53,8 +54,6 @@ class Kernel:
         self._connection: Mapping[str, Any] = {"transport": ""}
         self._connection_file = ""
         self.oom = OomWatch(self.cgroup)
-        self.output_end, self._output_start = os.pipe()
-        os.set_blocking(self.output_end, False)
         self._script = str(orders.get("bootstrap") or "")
         #: When what starts now is out of time, on the monotonic clock.
         self.deadline = float("inf")
@@ -75,28 +74,39 @@ class Kernel:
         if wanted is not None:
             self.generation = wanted["generation"]
         self._forget(wanted["name"] if wanted is not None else "")
-        self._start(wanted)
+        self._attempt(self._start, wanted)
 
-    def _start(self, wanted: Mapping[str, Any] | None) -> None:
+    def settle(self) -> bool:
+        """Take over a process that was still to come; returns whether it still is."""
+        to_come = self.pid is None and self.state == "starting"
+        if to_come and self.starter.is_due():
+            self._attempt(self._take_over)
+            return False
+        return to_come
+
+    def _attempt(self, step: Callable[..., None], *args: Any) -> None:
         try:
-            if self._script:
-                self._run_script(wanted)
-            elif wanted is None:
-                self.state = "none"
-            elif wanted.get("argv"):
-                self._start_command(wanted)
-            else:
-                self._start_kernel(wanted)
+            step(*args)
         except (kernelspecs.NoKernel, launch.LaunchFailed, OSError) as error:
             words = "%s cannot be started: %s." % (self._who, error)
             self._facts["error"] = (words if isinstance(error, OSError) else str(error))[:2000]
             self.state = "failed"
         self.changed()
 
+    def _start(self, wanted: Mapping[str, Any] | None) -> None:
+        if self._script:
+            self._run_script(wanted)
+        elif wanted is None:
+            self.state = "none"
+        elif wanted.get("argv"):
+            self._start_command(wanted)
+        else:
+            self._start_kernel(wanted)
+
     def _run_script(self, wanted: Mapping[str, Any] | None) -> None:
         """Run what is to be run first; when it succeeds, go on."""
         self._who, script, self._script = "The bootstrap script", self._script, ""
-        self._run(
+        self.pid = self.starter.run(
             firstscript.command(self._orders, script),
             launch.base_environ(self._orders),
             launch.working_folder(self._orders, wanted or {})[0],
@@ -110,7 +120,7 @@ class Kernel:
             self._ended(code)
             return
         self.pid = None
-        self._start(wanted)
+        self._attempt(self._start, wanted)
 
     def _start_command(self, wanted: Mapping[str, Any]) -> None:
         """Run the command of a batch session; it counts as ready at once."""
@@ -118,7 +128,7 @@ class Kernel:
         folder, warning = launch.working_folder(self._orders, wanted)
         environ = dict(launch.base_environ(self._orders), **(wanted.get("environ") or {}))
         self._facts["warning"] = warning
-        self._run(wanted["argv"], environ, folder, self._ended)
+        self.pid = self.starter.run(wanted["argv"], environ, folder, self._ended)
         self.state = "bound"
 
     def _start_kernel(self, wanted: Mapping[str, Any]) -> None:
@@ -137,21 +147,17 @@ class Kernel:
             warning=warning,
         )
         environ = launch.make_environ(orders, wanted, spec)
-        self._run(spec.command(self._connection_file), environ, folder, self._ended)
+        self.starter.start(spec.command(self._connection_file), environ, folder)
         self.state = "starting"
+        if self.starter.is_due():
+            self._take_over()
         allowed = float(orders.get("start_deadline") or START_DEADLINE)
         self.deadline = time.monotonic() + allowed
         self.late = "It did not open its ports within %g s." % allowed
 
-    def _run(
-        self,
-        argv: Sequence[str],
-        environ: Mapping[str, str],
-        folder: str,
-        ended: Callable[[int], None],
-    ) -> None:
-        self.pid = launch.spawn(argv, environ, folder, self._output_start, self._orders)
-        self._reaper.watch(self.pid, ended)
+    def _take_over(self) -> None:
+        self.pid = self.starter.take()
+        self._reaper.adopt(self.pid, self._ended)
 
     def look(self) -> bool:
         """Notice when a starting kernel listens; returns whether it still starts."""
@@ -161,18 +167,10 @@ class Kernel:
             self.changed()
         return self.state == "starting"
 
-    def drain(self) -> None:
-        """Take over what the kernel wrote so far. Never blocks."""
-        for _ in range(64):  # a flood must not starve everything else
-            try:
-                self.output.write(os.read(self.output_end, 65536))
-            except BlockingIOError:
-                return
-
     def _ended(self, code: int) -> None:
-        self.drain()
+        self.output.drain()
         self.clean()
-        verdict = self.verdict or self._judge(code)
+        verdict = self.verdict or self.oom.judge(code, self._who)
         never_bound = self.state == "starting" and not verdict.get("asked")
         self.state = "failed" if never_bound else "exited"
         reason = verdict["reason"]
@@ -195,14 +193,6 @@ class Kernel:
         for path in [self._connection_file, *launch.socket_files(self._connection)]:
             if path:
                 launch.remove(path)
-
-    def _judge(self, code: int) -> dict[str, Any]:
-        """Find out why the kernel ended."""
-        # a shell around the kernel reports 128 + signal
-        if code in (-9, 137) and self.oom.happened():
-            limit = self.cgroup.memory_limit()
-            return {"oom": True, "reason": exits.out_of_memory(limit, who=self._who)}
-        return {"reason": exits.exit_reason(code, self._who)}
 
     def _forget(self, name: str) -> None:
         self._facts = {

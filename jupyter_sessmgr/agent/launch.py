@@ -127,10 +127,12 @@ def spawn(
     orders: Mapping[str, Any],
     *,
     terminal: bool = False,
+    handed: Sequence[int] = (),
 ) -> int:
     """Start a process as leader of its own session, writing to `output`; returns its pid.
 
-    With `terminal`, `output` is one: it becomes the process's own, and its input.
+    With `terminal`, `output` is one: it becomes the process's own, and its input. The descriptors
+    `handed` become its 3, 4, ….
 
     Raises
     ------
@@ -138,7 +140,7 @@ def spawn(
         when the program cannot be run; nothing is left then.
     """
     told, tell = os.pipe()
-    child = _Child(argv, environ, folder, output, orders, tell, os.getpid(), terminal)
+    child = _Child(argv, environ, folder, output, orders, tell, os.getpid(), terminal, handed)
     # no signal may meet our handlers in the child: they would wake the agent's loop
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -164,9 +166,11 @@ class _Child:
 
     def become(self) -> None:
         """Turn into the program; never returns."""
-        argv, environ, folder, output, orders, tell, agent, terminal = self._plan
+        argv, environ, folder, output, orders, tell, agent, terminal, handed = self._plan
         try:
             os.setsid()
+            if handed:
+                tell, output = _hand_over(handed, tell, output)
             source = output if terminal else os.open(os.devnull, os.O_RDONLY)
             for one, target in ((source, 0), (output, 1), (output, 2)):
                 os.dup2(one, target, inheritable=True)
@@ -190,6 +194,16 @@ class _Child:
             os.write(tell, type(error).__name__.encode())
         finally:
             os._exit(127)
+
+
+def _hand_over(handed: Sequence[int], *others: int) -> list[int]:
+    """Give descriptors the numbers 3, 4, …; returns the others, which may have been in the way."""
+    import fcntl  # noqa: PLC0415 - only a kernel needs it
+
+    moved = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 64) for one in (*others, *handed)]
+    for target, one in enumerate(moved[len(others) :], 3):
+        os.dup2(one, target)
+    return moved[: len(others)]
 
 
 def _take_terminal() -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+from . import exits
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .cgroup import Cgroup
 
 #: An OOM kill explains a death only when it happened so many seconds before it.
@@ -36,6 +40,10 @@ class OomWatch:
             self._since, self._older = time.monotonic(), self._newer
             self._newer = self._cgroup.oom_kills()
 
-    def happened(self) -> bool:
-        """Tell whether the system killed lately."""
-        return self._cgroup.oom_kills() > self._older
+    def judge(self, code: int, who: str) -> dict[str, Any]:
+        """Find out why a process ended that nobody asked to end; returns what is told."""
+        # a shell around the kernel reports 128 + signal
+        if code in (-9, 137) and self._cgroup.oom_kills() > self._older:
+            limit = self._cgroup.memory_limit()
+            return {"oom": True, "reason": exits.out_of_memory(limit, who=who)}
+        return {"reason": exits.exit_reason(code, who)}

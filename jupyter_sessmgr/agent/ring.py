@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class Ring:
     """Keeps the last bytes written to it.
@@ -36,3 +38,26 @@ class Ring:
             if 0 <= first_line_end < len(kept) - 1:
                 kept = kept[first_line_end + 1 :]
         return kept.decode("utf-8", "replace")
+
+
+class Output(Ring):
+    """A ring that is filled from a pipe, which processes write to.
+
+    Parameters
+    ----------
+    limit : int
+        As for `Ring`.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.end, self.start = os.pipe()
+        os.set_blocking(self.end, False)
+
+    def drain(self) -> None:
+        """Take over what was written so far. Never blocks."""
+        for _ in range(64):  # a flood must not starve everything else
+            try:
+                self.write(os.read(self.end, 65536))
+            except BlockingIOError:
+                return

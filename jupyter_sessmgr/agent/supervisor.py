@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How often a starting kernel is looked at, in seconds.
 _LOOK = 0.005
+#: How often a kernel is looked for that the template was asked for, in seconds.
+_SETTLE = 0.002
 #: How often memory is counted where nothing else limits it, in seconds.
 _WATCH = 0.25
 #: How long SIGKILL may take, in seconds; the system can hold a process back.
@@ -62,7 +64,7 @@ class Supervisor:
         """Take over a kernel that was started before the loop, and begin to watch."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._reaper.reap)
-        loop.add_reader(self.kernel.output_end, self.kernel.drain)
+        loop.add_reader(self.kernel.output.end, self.kernel.output.drain)
         self._reaper.reap()
         self._own(self._until_bound())
         if self._limits.get("mem") and self._limits.get("watchdog"):
@@ -76,6 +78,7 @@ class Supervisor:
             await self._stop(grace)
             if not self.closing:  # it may have begun meanwhile
                 self.kernel.start(wanted)
+                await self._until_settled()
                 self._own(self._until_bound())
 
     async def stop(self, grace: float) -> None:
@@ -101,6 +104,8 @@ class Supervisor:
 
     async def _stop(self, grace: float) -> None:
         kernel = self.kernel
+        if self.closing:
+            kernel.starter.template.drop()
         if kernel.pid is not None:
             kernel.verdict = kernel.verdict or {"asked": True, "reason": "The kernel was stopped."}
             if grace > 0 and self.send(signal.SIGTERM):
@@ -108,6 +113,13 @@ class Supervisor:
         if kernel.pid is not None:
             self.send(signal.SIGKILL)
         await self._sweep()
+
+    async def _until_settled(self) -> None:
+        """Wait for a kernel that the template was asked for."""
+        while self.kernel.settle():
+            if self.closing:
+                return
+            await asyncio.sleep(_SETTLE)
 
     async def _until_gone(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()
@@ -120,7 +132,8 @@ class Supervisor:
         """Kill what the kernel left behind: all but the guests."""
         deadline = asyncio.get_running_loop().time() + _KILL_DEADLINE
         while True:
-            left = procs.kill_descendants(os.getpid(), self._guests)
+            spared = self._guests | self.kernel.starter.template.processes
+            left = procs.kill_descendants(os.getpid(), spared)
             self._reaper.reap()
             if self.kernel.pid is None and not left:
                 return
@@ -155,7 +168,7 @@ class Supervisor:
                 reason = exits.out_of_memory(limit, advisory=True)
                 self.kernel.verdict = {"oom": True, "reason": reason}
                 self.send(signal.SIGKILL)
-                procs.kill_descendants(os.getpid())
+                procs.kill_descendants(os.getpid(), self.kernel.starter.template.processes)
 
     def _own(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

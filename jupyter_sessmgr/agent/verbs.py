@@ -107,7 +107,7 @@ class Verbs:
         return self._meter.read()
 
     async def _do_logs(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        self._supervisor.kernel.drain()
+        self._supervisor.kernel.output.drain()
         size = int(number(args, "tail", 65536, MAX_TAIL))
         return {"text": self._supervisor.kernel.output.tail(size)}
 

@@ -32,6 +32,8 @@ from jupyter_sessmgr.provisioning.taking import find_session, make_session, wait
 
 #: What jupyter_client's factory gives; the rest comes from the kernelspec's ``config``.
 _GIVEN = ("kernel_id", "kernel_spec", "parent")
+#: Seconds in which most kernels that were asked to end have ended, and how often that is looked at.
+SOON, SOON_LOOKS = 0.2, 40
 
 
 class SessionProvisioner(KernelProvisionerBase):
@@ -96,11 +98,18 @@ class SessionProvisioner(KernelProvisionerBase):
             self.log.debug("Session %s: signal %d: %s", self.held.id, signum, error)
 
     async def shutdown_requested(self, restart: bool = False) -> None:
-        """Note that the kernel was asked to end, so that its end is not told as a death."""
+        """Note that the kernel was asked to end, so that its end is not told as a death.
+
+        Then wait for it a moment: jupyter_client looks at once, and after that ten times a second.
+        """
         _ = restart
         if self.held is not None and self.held.exit_code() is None:
             self.held.expect_exit()
             await self.held.wake()
+            for _ in range(SOON_LOOKS):
+                if await self.poll() is not None:
+                    return
+                await asyncio.sleep(SOON / SOON_LOOKS)
 
     async def kill(self, restart: bool = False) -> None:
         """Kill the kernel; its session stays until `cleanup`."""

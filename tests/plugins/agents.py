@@ -194,8 +194,8 @@ async def until(link, *states, generation=1, timeout=20):
 
 
 @asynccontextmanager
-async def a_client(agent, kernel=None):
-    """Connect to a kernel as Jupyter does."""
+async def a_client(agent, kernel=None, ready=None):
+    """Connect to a kernel as Jupyter does; `ready` waits for it, if not Jupyter's own way."""
     kernel = kernel or agent.config["kernel"]
     info = {**kernel["connection"], "key": kernel["connection"]["key"].encode()}
     if agent.links[-1].kernel.encrypted:
@@ -205,7 +205,7 @@ async def a_client(agent, kernel=None):
     client.load_connection_info(info)
     client.start_channels()
     try:
-        await client.wait_for_ready(timeout=20)
+        await (ready(client) if ready else client.wait_for_ready(timeout=20))
         yield client
     finally:
         client.stop_channels()
@@ -237,6 +237,23 @@ def descendants(root):
     for pid in found:
         found += [one for one, (parent, _) in parents.items() if parent == pid]
     return found[1:]
+
+
+def is_template(pid):
+    """Tell a kernel template from other processes."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "kernel-template"
+    return False
+
+
+def below(pid):
+    """Find everything below an agent but the template, which outlives its kernels."""
+    return [one for one in descendants(pid) if not is_template(one)]
+
+
+def template(pid):
+    """Find the template below an agent; None when there is none."""
+    return next((one for one in descendants(pid) if is_template(one) and alive(one)), None)
 
 
 def alive(pid):

@@ -1,0 +1,302 @@
+"""Runs in the kernel's own interpreter, before the kernel: leaves its template behind.
+
+The template is a process that has imported what a kernel needs and done nothing else: one
+thread, no loop, no sockets of a kernel. The next kernels are forked from it. `grow` returns in
+each kernel, first or forked, where `python -m ipykernel_launcher` would begin.
+
+Only the standard library, and only ASCII: it is read in whatever encoding the kernel's is.
+"""
+
+from __future__ import annotations
+
+import sys
+
+#: Whether Python looks into the working folder first. What is imported here must not come from it.
+FOLDER_FIRST = sys.path[:1] == [""]
+if FOLDER_FIRST:
+    del sys.path[0]
+
+import ctypes  # noqa: E402 - see above
+import gc  # noqa: E402 - as above
+import json  # noqa: E402 - as above
+import os  # noqa: E402 - as above
+import socket  # noqa: E402 - as above
+import struct  # noqa: E402 - as above
+import time  # noqa: E402 - as above
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator, Mapping
+
+#: Where the agent is asked and told, as `template` hands it over.
+TRUNK = 4
+#: What every kernel imports until its first reply, beside what comes with these.
+_NEEDED = (
+    "ipykernel.kernelapp",
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "psutil",
+    "sqlite3",
+    "tornado.locks",
+    "tornado.platform.asyncio",
+    "tornado.queues",
+    "encodings.idna",
+)
+#: Variables that are read where Python cannot see it: by its start, by the C library and others.
+_READ_AT_START = (
+    *("PYTHON", "LD_", "LC_", "LANG", "TZ", "HOME"),
+    *("GLIBC_", "MALLOC_", "OPENSSL_", "SSL_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_"),
+)
+#: Seconds that the system may take to make the agent the parent of what was forked.
+_ADOPTION = 5.0
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _SIGKILL = 1, 15, 9
+NAME = b"kernel-template"
+
+
+class Needs:
+    """What the imports depended on, so that a fork is refused when a fresh start would differ."""
+
+    def __init__(self) -> None:
+        #: The environment before the imports, and what they changed in it.
+        self.before = dict(os.environ)
+        self.changed: dict[str, str | None] = {}
+        self._asked: set[str] = set()
+        #: Names that could not be imported: somebody may install them.
+        self._missing: set[str] = set()
+        self._files: dict[str, Any] = {}
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        """Note a module that nobody found."""
+        self._missing.add(name.partition(".")[0])
+
+    def watch_imports(self) -> None:
+        """Import everything; note what it looks at."""
+        environ: Any = os.environ
+        asked = self._asked
+
+        class Watched(type(environ)):  # type: ignore[misc]
+            def __getitem__(self, name: str) -> str:
+                asked.add(name)
+                return str(super().__getitem__(name))
+
+        plain, finders = environ.__class__, sys.meta_path
+        environ.__class__ = Watched
+        finders.append(self)
+        try:
+            for name in _NEEDED:
+                _import(name)
+        finally:
+            finders.remove(self)
+            environ.__class__ = plain
+        for name in set(self.before) | set(environ):
+            if self.before.get(name) != environ.get(name):
+                self.changed[name] = environ.get(name)
+
+    def look(self) -> None:
+        """Note the files that were imported."""
+        self._files = dict(self._state())
+
+    def are_met(self, environ: Mapping[str, str]) -> bool:
+        """Tell whether a fresh start in this environment would make the same as a fork."""
+        for name in set(self.before) | set(environ):
+            matters = name in self._asked or name.startswith(_READ_AT_START)
+            if matters and self.before.get(name) != environ.get(name):
+                return False
+        unchanged = all(self._files.get(path, self) == state for path, state in self._state())
+        return unchanged and _threads() == 1
+
+    def _state(self) -> Iterator[tuple[str, Any]]:
+        """Yield what was imported, and what may come before it or beside it, as it is on disk."""
+        modules = [getattr(one, "__file__", None) for one in list(sys.modules.values())]
+        for path in (sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), *modules):
+            if isinstance(path, str):
+                yield path, _stamp(path)
+        names = {name.partition(".")[0] for name in sys.modules} | self._missing
+        names |= {"sitecustomize", "usercustomize"}
+        site = sys.modules.get("site")
+        for folder in (*sys.path, getattr(site, "USER_SITE", None) or ""):
+            yield folder + os.sep, _related(folder, names)
+
+
+def grow() -> None:
+    """Leave a template behind; returns in the kernels. Failing that, this one is none the worse."""
+    needs, collecting = Needs(), gc.isenabled()
+    gc.disable()  # it finds little in imports, and takes a good part of their time
+    try:
+        needs.watch_imports()
+        gc.freeze()  # what it does not look at, it does not write to: it stays shared
+    finally:
+        if collecting:
+            gc.enable()
+    trunk = _take(TRUNK)
+    if trunk is not None and _threads() == 1:
+        sys.stdout.flush()
+        _fork_off(trunk, needs)
+        trunk.close()
+
+
+def pretend() -> None:
+    """Look like a start by `python -m ipykernel_launcher`."""
+    if FOLDER_FIRST:
+        sys.path.insert(0, os.getcwd())
+    if "-c" in getattr(sys, "orig_argv", ()):
+        sys.orig_argv[sys.orig_argv.index("-c") :] = ["-m", "ipykernel_launcher", *sys.argv[1:]]
+
+
+def _fork_off(trunk: socket.socket, needs: Needs) -> None:
+    agent = os.getppid()
+    try:
+        between = os.fork()
+    except OSError:
+        return
+    if between:
+        os.waitpid(between, 0)
+        return
+    try:
+        if os.fork():
+            os._exit(0)  # so that the agent is the parent
+        _serve(trunk, needs, agent)
+    except BaseException:  # noqa: BLE001 - nothing may return but a kernel
+        os._exit(1)
+
+
+def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
+    """Be the template; returns in the kernels that are forked from it."""
+    os.setsid()
+    for flags, targets in ((os.O_RDONLY, [0]), (os.O_WRONLY, [1, 2])):
+        null = os.open(os.devnull, flags)
+        for target in targets:
+            os.dup2(null, target)
+        os.close(null)
+    os.chdir("/")
+    with open("/proc/self/comm", "rb") as stream:
+        name = stream.read().strip()
+    _prctl(_PR_SET_NAME, NAME)
+    _come_to(agent)
+    needs.look()
+    trunk.send(b"%d" % os.getpid())
+    while True:
+        plan, fds = _receive(trunk)
+        if _beget(plan, fds, needs):
+            break
+    # this is the kernel
+    _become(plan, fds[0], needs)
+    _prctl(_PR_SET_NAME, name)
+    _come_to(agent)
+    os.write(fds[1], b"%d" % os.getpid())  # fails when nobody waits any more: it ends then
+    os.close(fds[1])
+
+
+def _receive(trunk: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Wait for the next order; ends the process when the agent is gone."""
+    data, extra, _, _ = trunk.recvmsg(1, socket.CMSG_LEN(12))
+    if not data:
+        os._exit(0)
+    plan, output, answer = struct.unpack("3i", extra[0][2])
+    with open(plan, encoding="ascii") as stream:
+        return json.load(stream), [output, answer]
+
+
+def _beget(plan: Mapping[str, Any], fds: list[int], needs: Needs) -> bool:
+    """Fork a kernel, if it can be forked; True in the kernel. Who gets no answer knows enough."""
+    try:
+        between = os.fork() if needs.are_met(plan["environ"]) else -1
+    except OSError:
+        between = -1
+    if not between:
+        if os.fork():
+            os._exit(0)  # so that the agent is the parent
+        return True
+    if between > 0:
+        os.waitpid(between, 0)
+    for one in fds:
+        os.close(one)
+    return False
+
+
+def _become(plan: Mapping[str, Any], output: int, needs: Needs) -> None:
+    """Have everything as a kernel has that was started by its command."""
+    os.setsid()
+    for target in (1, 2):
+        os.dup2(output, target)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(plan["environ"])
+    for name, value in needs.changed.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    os.chdir(plan["folder"])
+    sys.argv[1:] = plan["arguments"]
+    # `random` sees to itself
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    if "multiprocessing.process" in sys.modules:
+        sys.modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
+
+
+def _come_to(agent: int) -> None:
+    """Wait until the agent is the parent, and be bound to its life."""
+    deadline = time.monotonic() + _ADOPTION
+    while os.getppid() != agent:
+        if time.monotonic() > deadline:
+            os._exit(1)
+        time.sleep(0.0005)
+    if agent != 1:
+        _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+        if os.getppid() != agent:
+            os._exit(1)
+
+
+def _prctl(option: int, value: Any) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _take(number: int) -> socket.socket | None:
+    try:
+        os.set_inheritable(number, False)
+        return socket.socket(fileno=number)
+    except OSError:
+        return None
+
+
+def _import(name: str) -> None:
+    try:
+        __import__(name)
+    except Exception:  # noqa: BLE001 - the kernel itself will say it, or do without
+        return
+
+
+def _threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def _stamp(path: str) -> Any:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _related(folder: str, names: set[str]) -> Any:
+    """List what lies in a folder of sys.path and has to do with what was imported."""
+    try:
+        entries = os.listdir(folder)
+    except OSError:
+        return None
+    paths = {one for one in entries if one.partition(".")[0] in names}
+    return paths, {(one, _stamp(folder + os.sep + one)) for one in entries if one[-4:] == ".pth"}
+
+
+if __name__ == "__main__":
+    try:
+        grow()
+    finally:
+        pretend()

@@ -1,0 +1,176 @@
+"""The template of this place's kernel: how one comes to be, and how kernels are forked from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+import time
+
+from . import procs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping, Sequence
+
+#: What starts a kernel by its command. The text that makes a template comes by descriptor 3;
+#: whatever is wrong with it in this or that Python, the kernel starts.
+_LAUNCH = """\
+import runpy
+try:
+    with open(3) as stem: stem = stem.read()
+    exec(stem, {"__name__": "__main__"})
+except Exception: pass
+runpy.run_module("ipykernel_launcher", None, "__main__", True)
+"""
+_PYTHON = re.compile(r"python[0-9.]*$")
+_MODULE = ["-m", "ipykernel_launcher"]
+#: Flags of Python that take a word.
+_WITH_WORD = ("-W", "-X")
+#: Seconds that a fork may take; it takes hundredths.
+DEADLINE = 2.0
+
+
+class Birth:
+    """A kernel that the template was asked for.
+
+    Parameters
+    ----------
+    answer : socket.socket
+        Where its pid is told.
+    """
+
+    def __init__(self, answer: socket.socket) -> None:
+        self._answer = answer
+        self._deadline = time.monotonic() + DEADLINE
+
+    def look(self) -> int | None:
+        """Return the kernel's pid; 0 when it does not come, None as long as that is open."""
+        late = time.monotonic() > self._deadline
+        if late:
+            # from here on it cannot say that it is there, and ends
+            self._answer.shutdown(socket.SHUT_RD)
+        try:
+            words = self._answer.recv(4096)
+        except BlockingIOError:
+            return None
+        except OSError:
+            words = b""
+        self._answer.close()
+        return _pid(words)
+
+
+class Template:
+    """The template, if there is one.
+
+    It lives beside the kernels and outlives each. One that is dead, stuck or out of date is
+    replaced by the next kernel that is started by its command.
+    """
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._trunk: socket.socket | None = None
+        self._interpreter: Sequence[str] = ()
+
+    @property
+    def processes(self) -> set[int]:
+        """The template's process, as long as it lives."""
+        try:
+            words = self._trunk.recv(64) if self._trunk is not None else b""
+        except BlockingIOError:
+            pass  # nothing new
+        except OSError:
+            self.drop()
+        else:
+            self._pid = _pid(words)
+            if not self._pid:
+                self.drop()
+        return {self._pid} if self._pid else set()
+
+    def seed(self, argv: Sequence[str]) -> tuple[Sequence[str], list[int]]:
+        """Return the command that starts a kernel and makes a template, and what it is handed.
+
+        Another template ends. Who asked closes what is handed over.
+        """
+        self.drop()
+        at = _launcher(argv)
+        if at is None or not hasattr(os, "memfd_create"):
+            return argv, []
+        self._interpreter = argv[:at]
+        self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._trunk.setblocking(False)
+        handed = [_file(_stem()), end.detach()]
+        return [*argv[:at], "-c", _LAUNCH, *argv[at + 2 :]], handed
+
+    def ask(
+        self, argv: Sequence[str], environ: Mapping[str, str], folder: str, output: int
+    ) -> Birth | None:
+        """Ask for a kernel; None when it has to be started by its command."""
+        at = _launcher(argv)
+        if at is None or argv[:at] != self._interpreter or not self.processes:
+            return None
+        assert self._trunk is not None
+        words = {"arguments": argv[at + 2 :], "environ": environ, "folder": folder}
+        plan = _file(json.dumps(words))
+        mine, answer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mine.setblocking(False)
+        fds = struct.pack("3i", plan, output, answer.fileno())
+        try:
+            self._trunk.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except OSError:
+            mine.close()
+            return None
+        finally:
+            os.close(plan)
+            answer.close()
+        return Birth(mine)
+
+    def drop(self) -> None:
+        """End the template. Harmless when there is none."""
+        if self._trunk is not None:
+            self._trunk.close()
+        if self._pid:
+            procs.send(self._pid, signal.SIGKILL)
+        self._pid, self._trunk = 0, None
+
+
+def _pid(words: bytes) -> int:
+    """Read a pid; 0 when it is none."""
+    number = int(words) if words.isdigit() else 0
+    return number if number > 1 else 0
+
+
+def _launcher(argv: Sequence[str]) -> int | None:
+    """Find where a Python command says to run ipykernel; None when it is another command."""
+    at, words = 1, [*argv, ""]
+    if not _PYTHON.match(os.path.basename(argv[0])):
+        return None
+    while words[at].startswith("-") and list(words[at : at + 2]) != _MODULE:
+        if not re.match(r"-([bBdEiIOPqRsSuvx]+|W.*|X.*)$", words[at]):
+            return None
+        at += 2 if words[at] in _WITH_WORD else 1
+        if at >= len(argv):
+            return None
+    return at if list(words[at : at + 2]) == _MODULE else None
+
+
+def _file(text: str) -> int:
+    """Put text into a file without a name; returns its descriptor."""
+    made = os.memfd_create("sessmgr")
+    with open(made, "w", encoding="ascii", closefd=False) as stream:
+        stream.write(text)
+    os.lseek(made, 0, os.SEEK_SET)
+    return made
+
+
+def _stem() -> str:
+    """Return the text that makes a template."""
+    here = sys.modules[__name__].__spec__
+    assert here is not None
+    assert here.loader is not None
+    source: str = here.loader.get_source(__name__.rpartition(".")[0] + ".stem")  # type: ignore[attr-defined]
+    return source
