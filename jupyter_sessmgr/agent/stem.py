@@ -54,6 +54,9 @@ _READ_AT_START = (
 )
 #: Seconds that the system may take to make the agent the parent of what was forked.
 _ADOPTION = 5.0
+#: Without it pydevd warns on standard error, which other kernels have turned to their clients when
+#: they import it.
+_QUIET = "PYDEVD_DISABLE_FILE_VALIDATION"
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _SIGKILL = 1, 15, 9
 NAME = b"kernel-template"
 
@@ -87,12 +90,15 @@ class Needs:
         plain, finders = environ.__class__, sys.meta_path
         environ.__class__ = Watched
         finders.append(self)
+        environ.setdefault(_QUIET, "1")
         try:
             for name in _NEEDED:
                 _import(name)
         finally:
             finders.remove(self)
             environ.__class__ = plain
+            if _QUIET not in self.before:
+                del environ[_QUIET]
         for name in set(self.before) | set(environ):
             if self.before.get(name) != environ.get(name):
                 self.changed[name] = environ.get(name)

@@ -173,8 +173,11 @@ async def test_T6_restart_twice_and_destroy_while_restarting(tmp_path, engine_na
         )
         assert first.observed_generation >= 2
         assert second.status is S.RUNNING
+        # the next restart waits for this kernel as long as it may
+        unwilling = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+        await run_code(manager.connection_info(session.id), unwilling)
         restart = asyncio.create_task(manager.restart(session.id, 60))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: manager.find(session.id, "me").status is S.RESTARTING)
         twice = await asyncio.gather(manager.destroy(session.id), manager.destroy(session.id))
         assert {one.status for one in twice} == {S.TERMINATED}
         with pytest.raises(Exception, match="ended"):

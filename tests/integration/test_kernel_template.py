@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -111,13 +112,6 @@ async def the_next(agent, generation, **changes):
     return state
 
 
-def forked(agent, pid):
-    """Tell whether a kernel was forked: its memory still says how the first was started."""
-    name = agent.config["kernel"]["connection"]["kernel_name"]
-    assert name == "python3"
-    return "kernel-1.json" in Path(f"/proc/{pid}/cmdline").read_text()
-
-
 async def test_a_kernel_that_was_forked_is_as_one_that_was_started_by_its_command():
     extra = {"environ": {"OF_THIS_KERNEL": "1", "PYTHONWARNINGS": "ignore::ImportWarning"}}
     seen = []
@@ -140,6 +134,25 @@ async def test_a_kernel_that_was_forked_is_as_one_that_was_started_by_its_comman
         assert modules - set(facts.pop("modules")) == set()
         different = {name: (plain[name], facts[name]) for name in plain}
         assert {one: two for one, two in different.items() if two[0] != two[1]} == {}
+
+
+async def test_what_is_imported_ahead_writes_nothing_that_a_plain_start_does_not():
+    """The debugger warns where Python is started without the flag that kernelspecs give it."""
+    async with an_agent() as agent:
+        kernelspec(agent.folder, "plain", "env", sys.executable, *LAUNCH)
+        kernelspec(agent.folder, "forked", sys.executable, *LAUNCH)
+        link = await agent.link()
+        written = [""]
+        for generation, name in enumerate(("plain", "forked", "forked"), 1):
+            kernel = agent.kernel(generation, name=name)
+            await link.start_kernel(kernel, grace=1)
+            await until(link, "bound", generation=generation)
+            async with a_client(agent, kernel) as client:
+                code = "import os; print('PYDEVD_DISABLE_FILE_VALIDATION' in os.environ)"
+                assert await run(client, code) == "False"
+            written.append((await link.logs(65536)).replace(f"kernel-{generation}", "kernel"))
+    plain, first, second = (after.removeprefix(before) for before, after in pairwise(written))
+    assert first == second == plain
 
 
 def command(pid):
