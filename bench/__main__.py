@@ -15,6 +15,9 @@ ALL = (
     "event_loop",
     "kernel_start",
     "kernel_restart",
+    "kernel_use",
+    "session_memory",
+    "survival",
     "service_ports",
 )
 
