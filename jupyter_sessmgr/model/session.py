@@ -206,3 +206,5 @@ class Place:
     session_id: str | None = None
     state: PlaceState = PlaceState.INTENDED
     created_at: float = 0.0
+    #: Of a spare of the warm pool, and of what was one: which sessions it fits. "" for all others.
+    pool_key: str = ""

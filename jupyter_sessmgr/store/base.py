@@ -126,6 +126,20 @@ class Store(ConfigurableABC):
         """Write a place's row, durably: before its engine is asked to make it."""
 
     @abstractmethod
+    async def claim(self, session: ComputeSession, place: Place) -> ComputeSession | None:
+        """Give a spare to a session: both rows change in one step, or neither.
+
+        `session` brings its facts, `place` its new owner. Returns the session's row as it is now;
+        None when one of the two is not free: the spare was claimed, drained or doomed, or the
+        session has a place, is to end, or ended.
+
+        Raises
+        ------
+        SessionNotFound
+            when there is no such row (any more).
+        """
+
+    @abstractmethod
     async def forget_place(self, place_id: str) -> None:
         """Delete the row of a place that is gone. Harmless when it is not there."""
 

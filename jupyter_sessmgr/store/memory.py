@@ -66,6 +66,15 @@ class MemoryStore(MirroredStore):
         rows.place_row(place)  # refuses what cannot be stored
         self._mirror.put_place(place)
 
+    async def claim(self, session: ComputeSession, place: Place) -> ComputeSession | None:
+        """Give a spare to a session."""
+        session = rows.storable(session)
+        stored = self._stored(session.id)
+        if not rows.may_claim(stored, self.place(place.id)):
+            return None
+        self._mirror.put_place(place)
+        return self._mirror.put(rows.with_facts(stored, session))
+
     async def forget_place(self, place_id: str) -> None:
         """Forget a place."""
         self._mirror.drop_place(place_id)

@@ -16,7 +16,8 @@ from jupyter_sessmgr.model.codec import from_plain, to_plain
 from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.model.naming import is_text
 from jupyter_sessmgr.model.resources import MAX_NUMBER
-from jupyter_sessmgr.model.session import ComputeSession, Place
+from jupyter_sessmgr.model.session import ComputeSession, Place, PlaceState
+from jupyter_sessmgr.model.status import Goal
 from jupyter_sessmgr.store.base import Cipher
 from jupyter_sessmgr.store.quota import MICROS, Tally, tally_of
 
@@ -136,6 +137,20 @@ def place_from_row(row: Row) -> Place:
     """
     place: Place = from_plain(Place, {field.name: row[field.name] for field in fields(Place)})
     return place
+
+
+def may_claim(session: ComputeSession, spare: Place | None) -> bool:
+    """Tell whether two rows are free for each other: a session that waits for a place, a spare."""
+    return (
+        session.is_live
+        and session.goal is not Goal.STOP
+        and not session.place_id
+        and not session.failure
+        and spare is not None
+        and spare.state is PlaceState.MADE
+        and spare.session_id is None
+        and bool(spare.pool_key)
+    )
 
 
 def with_wishes(stored: ComputeSession, session: ComputeSession) -> ComputeSession:

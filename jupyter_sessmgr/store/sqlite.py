@@ -222,6 +222,28 @@ class SqliteStore(MirroredStore):
             lambda _: self._mirror.put_place(place),
         )
 
+    async def claim(self, session: ComputeSession, place: Place) -> ComputeSession | None:
+        """Give a spare to a session."""
+        session, row = rows.storable(session), rows.place_row(place)
+
+        def work(transaction: Transaction, cipher: Cipher) -> ComputeSession | None:
+            stored = _read(transaction, session.id, cipher)
+            spare = transaction.row("place", {"id": place.id})
+            if not rows.may_claim(stored, None if spare is None else rows.place_from_row(spare)):
+                return None
+            changed = rows.with_facts(stored, session)
+            transaction.run("save_facts", rows.facts_row(changed))
+            transaction.run("save_place", row)
+            return changed
+
+        def remember(changed: ComputeSession | None) -> ComputeSession | None:
+            if changed is None:
+                return None
+            self._mirror.put_place(place)
+            return self._mirror.put(changed)
+
+        return await self._write(work, remember)
+
     async def forget_place(self, place_id: str) -> None:
         """Delete a place's row."""
         await self._write(

@@ -73,7 +73,8 @@ CREATE TABLE places (
     image_digest TEXT    NOT NULL,
     session_id   TEXT,
     state        TEXT    NOT NULL,
-    created_at   REAL    NOT NULL
+    created_at   REAL    NOT NULL,
+    pool_key     TEXT    NOT NULL
 );
 
 -- A text sealed by the installation that this file belongs to, to be recognised by.

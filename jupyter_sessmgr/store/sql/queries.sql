@@ -135,13 +135,18 @@ DELETE FROM sessions WHERE id = :id;
 -- Every place, in the order they were intended.
 SELECT * FROM places ORDER BY number;
 
+-- name: place
+-- One place, as it is now.
+SELECT * FROM places WHERE id = :id;
+
 -- name: save_place
 -- Write a place's row, new or again.
-INSERT INTO places (id, engine_id, key, image_digest, session_id, state, created_at)
-VALUES (:id, :engine_id, :key, :image_digest, :session_id, :state, :created_at)
+INSERT INTO places (id, engine_id, key, image_digest, session_id, state, created_at, pool_key)
+VALUES (:id, :engine_id, :key, :image_digest, :session_id, :state, :created_at, :pool_key)
 ON CONFLICT (id) DO UPDATE SET
     engine_id = excluded.engine_id, key = excluded.key, image_digest = excluded.image_digest,
-    session_id = excluded.session_id, state = excluded.state, created_at = excluded.created_at;
+    session_id = excluded.session_id, state = excluded.state, created_at = excluded.created_at,
+    pool_key = excluded.pool_key;
 
 -- name: forget_place
 -- Delete a place's row.
