@@ -18,7 +18,7 @@ import asyncio
 import gc
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache, partial
 from types import MappingProxyType
 
@@ -45,6 +45,7 @@ from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_ke
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
+from jupyter_sessmgr.provisioning.notebooks import keep_notebook_sessions
 from jupyter_sessmgr.proxy.bounds import hurry
 from jupyter_sessmgr.proxy.choosing import Chooser
 from jupyter_sessmgr.proxy.hosts import AnyServiceHost
@@ -84,7 +85,7 @@ class Opener:
     loop : asyncio.AbstractEventLoop
         The server's, running or not.
     on_open : callable
-        Called when it is open.
+        Called, and waited for, when it is open.
     log : logging.Logger
         Gets one line for each new reason why it cannot be opened.
     """
@@ -93,7 +94,7 @@ class Opener:
         self,
         sessions: ComputeSessionManager,
         loop: asyncio.AbstractEventLoop,
-        on_open: Callable[[], None],
+        on_open: Callable[[], Awaitable[None]],
         log: logging.Logger | logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self._sessions = sessions
@@ -155,7 +156,7 @@ class Opener:
             return SessmgrError("The session manager could not be opened; see the server's log.")
         self._open = True
         if not self._sessions.health().standby:
-            self._on_open()
+            await self._on_open()
         return None
 
     def _tell(self, words: str) -> None:
@@ -236,17 +237,22 @@ class SessMgrApp(ExtensionApp):
         return server_owner()
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        """Make our kernelspecs appear. Called after configuration, before the managers exist."""
+        """Make our kernelspecs appear, and notebook sessions last.
+
+        Called after configuration, before the server's own managers exist.
+        """
         super()._link_jupyter_server_extension(serverapp)
+        self.sessions = ComputeSessionManager(parent=self)
+        self.notebooks = None
         base = kernelspec_manager_class(serverapp)
         if base is not None:
             chosen = {"kernel_spec_manager_class": remote_kernelspecs(base)}
             serverapp.update_config(Config({"ServerApp": chosen}))
+            self.notebooks = keep_notebook_sessions(serverapp, self.sessions.state_dir)
 
     def initialize_settings(self) -> None:
-        """Make the manager, put it where the doors find it, and open it."""
+        """Put the manager where the doors find it, and open it."""
         server = self._server()
-        self.sessions = ComputeSessionManager(parent=self)
         self.metrics = SessionMetrics(self.sessions)
         self.feeds = Feeds(render_event)
         self.runs = Executions(self.sessions, self.log)
@@ -305,6 +311,8 @@ class SessMgrApp(ExtensionApp):
         await self.opener.close()
         self.metrics.close()
         unregister(server)
+        if self.notebooks is not None:
+            self.notebooks.close()
 
     def _rest(self, server: ServerApp) -> Rest:
         statuses = MappingProxyType(
@@ -335,21 +343,26 @@ class SessMgrApp(ExtensionApp):
             openapi=openapi,
         )
 
-    def _opened(self) -> None:
+    async def _opened(self) -> None:
         """Tell browsers what happens from now on, and list the kernels that run already."""
         self.sessions.subscribe(self.bridge)
         self.sessions.subscribe(self.metrics)
         self.sessions.subscribe(self.feeds)
-        adopt_kernels(self._server())
+        await adopt_kernels(self._server())
 
     def _open_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the manager before the server listens, if the engine answers in time.
 
+        Then all kernels that run are listed before it listens, too: a browser whose kernel is not
+        there for some seconds gives it up, and Jupyter deletes its notebook's session.
         Where a loop runs already (in tests, or embedded), opening goes on beside the rest.
         """
         attempt = self.opener.begin()
-        if not _in_a_loop():
-            loop.run_until_complete(asyncio.wait({attempt}, timeout=self.open_deadline))
+        if _in_a_loop():
+            return
+        loop.run_until_complete(asyncio.wait({attempt}, timeout=self.open_deadline))
+        if self.opener.is_open:
+            loop.run_until_complete(attempt)
 
     def _server(self) -> ServerApp:
         if self.serverapp is None:

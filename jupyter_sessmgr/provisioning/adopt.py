@@ -57,10 +57,20 @@ class KernelAdopter:
         self._unsubscribe = home.sessions.subscribe(self._on_event)
         self._worker = home.loop.create_task(self._work(), name="sessmgr-adopt")
 
-    def look_at_all(self) -> None:
-        """Look at every live session; called when the manager is open."""
-        for session in self._home.sessions.list(self._home.owner):
-            self._due.put_nowait(session.id)
+    async def list_all(self) -> None:
+        """List what runs, from its rows alone; called when the manager is open.
+
+        Returns when that is done: the server may listen then. Sessions that have to get somewhere
+        first are listed as they come.
+        """
+        later = []
+        for session in reversed(self._home.sessions.list(self._home.owner)):
+            if session.status in _LISTED and session.observed_generation >= session.generation:
+                await self._look_safely(session.id)
+            else:
+                later.append(session.id)
+        for session_id in later:
+            self._due.put_nowait(session_id)
 
     async def adopted(self, session: ComputeSession) -> bool:
         """See to it that Jupyter knows a running session's kernel; say whether it does.
@@ -202,12 +212,15 @@ class KernelAdopter:
         return True
 
 
-def adopt_kernels(server: Any) -> None:
-    """Begin to list sessions' kernels. Called by the extension once the manager is open."""
+async def adopt_kernels(server: Any) -> None:
+    """List the kernels of sessions that run, and go on doing so.
+
+    Called by the extension once the manager is open, before the server listens.
+    """
     home = registered(server)
     if home is not None and id(server) not in _adopters:
         adopter = _adopters[id(server)] = KernelAdopter(server.kernel_manager, home)
-        adopter.look_at_all()
+        await adopter.list_all()
 
 
 async def adopted(server: Any, session: ComputeSession) -> bool:

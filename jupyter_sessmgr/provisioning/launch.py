@@ -17,7 +17,7 @@ from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.session import Encryption
 
 #: What the ``config`` of a kernelspec's ``kernel_provisioner`` may say.
-CONFIG_KEYS = ("image", "preset", "kernel", "resources", "environ", "encryption")
+CONFIG_KEYS = ("image", "preset", "kernel", "resources", "environ", "encryption", "durable")
 ENCRYPTIONS = ("auto", "required", "disabled")
 
 #: The one variable that Jupyter sets for a kernel and that a session may know.
@@ -34,6 +34,7 @@ class KernelWish:
     resources: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     encryption: Encryption | None = None
+    durable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,9 @@ class Surroundings:
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     #: KernelManager.transport_encryption.
     encryption: str = "disabled"
+    #: Whether the session may outlive its starter, and does unless the kernelspec says otherwise.
+    may_last: bool = False
+    lasts: bool = False
 
 
 def read_config(config: Mapping[str, Any]) -> KernelWish:
@@ -71,6 +75,7 @@ def read_config(config: Mapping[str, Any]) -> KernelWish:
         _check(key, config.get(key, ""), str, "a text")
     for key in ("resources", "environ"):
         _check(key, config.get(key, {}), Mapping, "an object of names and values")
+    _check("durable", config.get("durable", False), bool, "true or false")
     if config.get("kernel") == "":
         raise _wrong("kernel", "the name of a kernelspec inside the image")
     encryption = config.get("encryption")
@@ -83,6 +88,7 @@ def read_config(config: Mapping[str, Any]) -> KernelWish:
         resources=MappingProxyType(dict(config.get("resources", {}))),
         environ=MappingProxyType(check_environ(dict(config.get("environ", {})))),
         encryption=encryption,
+        durable=config.get("durable"),
     )
 
 
@@ -113,7 +119,7 @@ def make_request(
         environ={**_plain(spec_environ), **wish.environ},
         resources=wish.resources,
         encryption=_encryption(wish.encryption, around.encryption),
-        durable=False,
+        durable=around.may_last and (around.lasts if wish.durable is None else wish.durable),
         reuse=False,
         origin="kernel",
         session_id=around.kernel_id,

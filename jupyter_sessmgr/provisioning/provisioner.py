@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
-from traitlets import Float
+from traitlets import Bool, Float
 
 from jupyter_sessmgr.model.errors import InvalidRequest, NotRunning, SessmgrError
 from jupyter_sessmgr.provisioning.control import never_wait
@@ -43,6 +43,13 @@ class SessionProvisioner(KernelProvisionerBase):
     of the package's tree; JupyterLab shows their text as it is.
     """
 
+    durable = Bool(
+        True,
+        config=True,
+        help="""Whether a kernel that is picked in a Jupyter server goes on when that server stops
+        or crashes, and is there again under its id when it starts. Turn it off where kernels are
+        to end with their server, as local ones do. `durable` in a kernelspec's config goes first.""",
+    )
     launch_timeout = Float(
         60.0,
         config=True,
@@ -185,6 +192,8 @@ class SessionProvisioner(KernelProvisionerBase):
             root=home.root,
             environ=kwargs.get("env") or {},
             encryption=getattr(self.parent, "transport_encryption", "disabled"),
+            may_last=home.is_server,
+            lasts=self.durable,
         )
         return await make_session(home, make_request(wish, self.kernel_spec.env, around))
 

@@ -89,7 +89,7 @@ class Database:
             try:
                 return self._open(load)
             except Damaged as damage:
-                copy = self._set_aside()
+                copy = set_aside(self._path)
                 opened, loaded = self._open(load)
                 text = "%s It was moved to %s, and a new one was made."
                 self._log.error(text, damage, copy)
@@ -188,34 +188,36 @@ class Database:
 
     def _put_in_place(self) -> Path:
         """Let the whole new file be the file. What lay there is moved to the path returned."""
-        copy = self._set_aside()
+        copy = set_aside(self._path)
         self._fresh.replace(self._path)
         sync_folder(self._path.parent)
         return copy
 
     def keep_copy(self) -> Path:
         """Copy the file as it is, before rows that cannot be read are deleted from it."""
-        copy = self._aside()
+        copy = _aside(self._path)
         if self._connection is not None:
             with in_words(self._path):
                 back_up(self._connection, copy)
         return copy
 
-    def _set_aside(self) -> Path:
-        """Move the file, if there is one, and what belongs to it out of the way."""
-        copy = self._aside()
-        # The journal goes first: it must never be applied to the file that comes next.
-        for suffix in (*SIDE_FILES, ""):
-            source = Path(f"{self._path}{suffix}")
-            if source.exists():
-                source.replace(f"{copy}{suffix}")
-        return copy
 
-    def _aside(self) -> Path:
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        first = self._path.with_name(f"{self._path.name}.corrupt-{moment}")
-        copy, count = first, 1
-        while copy.exists():
-            count += 1
-            copy = first.with_name(f"{first.name}-{count}")
-        return copy
+def set_aside(path: Path) -> Path:
+    """Move a file, if there is one, and what belongs to it out of the way; return where to."""
+    copy = _aside(path)
+    # The journal goes first: it must never be applied to the file that comes next.
+    for suffix in (*SIDE_FILES, ""):
+        source = Path(f"{path}{suffix}")
+        if source.exists():
+            source.replace(f"{copy}{suffix}")
+    return copy
+
+
+def _aside(path: Path) -> Path:
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    first = path.with_name(f"{path.name}.corrupt-{moment}")
+    copy, count = first, 1
+    while copy.exists():
+        count += 1
+        copy = first.with_name(f"{first.name}-{count}")
+    return copy

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from logging import Logger
+from logging import Logger, LoggerAdapter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +78,7 @@ def transact(connection: sqlite3.Connection, work: Callable[[Transaction], T]) -
     return result
 
 
-def secure_file(path: Path, log: Logger) -> None:
+def secure_file(path: Path, log: Logger | LoggerAdapter[Logger]) -> None:
     """Make the file, or see that it is ours and private.
 
     Raises

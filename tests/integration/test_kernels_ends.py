@@ -19,6 +19,9 @@ from tests.plugins.kernels import KERNEL
 from tests.plugins.notebooks import Notebook, is_status
 from tests.plugins.waiting import eventually
 
+#: Kernels that are picked end with their server.
+INTERACTIVE = {"SessionProvisioner": {"durable": False}}
+
 
 def wait_for(condition, timeout=20.0):
     deadline = time.monotonic() + timeout
@@ -53,14 +56,14 @@ def test_a_kernel_that_dies_too_often_is_given_up_and_its_session_ends(servers):
 
 def test_an_idle_kernel_is_culled_with_its_session(servers):
     cull = {"cull_idle_timeout": 1, "cull_interval": 1, "cull_connected": True}
-    server = servers.start(config={"MappingKernelManager": cull})
+    server = servers.start(config={"MappingKernelManager": cull, **INTERACTIVE})
     kernel_id = start(server)
     wait_for(lambda: server.info(kernel_id)["status"] == "TERMINATED", timeout=30)
     assert kernel_id not in kernel_ids(server)
 
 
-def test_P4_a_stopped_server_ends_picked_kernels_and_lets_durable_sessions_go_on(servers):
-    first = servers.start()
+def test_P4_a_stopped_server_ends_interactive_sessions_and_lets_durable_ones_go_on(servers):
+    first = servers.start(config=INTERACTIVE)
     picked = start(first)
     durable = first.create(clientSessionToken="durable", image="jupyter-sessmgr/python")[
         "sessionId"

@@ -12,6 +12,7 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -243,6 +244,19 @@ class Servers:
             full,
         )
         self._started.append(server)
+        if wait:
+            self.wait(server, environ or {})
+        return server
+
+    def again(self, server, *, config=None, environ=None, wait=True):
+        """Start a server that has ended again, as its owner would: same folder, same port."""
+        assert not server.alive
+        if server.url:
+            port = {"ServerApp": {"port": urlsplit(server.url).port}}
+            server.config = merge(server.config, port, config or {})
+        path = server.folder / "config" / "jupyter_server_config.json"
+        path.write_text(json.dumps(server.config), encoding="utf-8")
+        server.process = self._launch(server.folder, environ or {})
         if wait:
             self.wait(server, environ or {})
         return server

@@ -40,8 +40,11 @@ class Sessions:
 
 
 def make(sessions, opened=None):
-    calls = [] if opened is None else opened
-    return Opener(sessions, asyncio.get_running_loop(), lambda: calls.append(1), LOG)
+    async def on_open():
+        if opened is not None:
+            opened.append(1)
+
+    return Opener(sessions, asyncio.get_running_loop(), on_open, LOG)
 
 
 async def test_many_who_ask_at_once_open_once():

@@ -26,6 +26,7 @@ def test_all_config_keys_are_taken_over():
             "resources": {"cpu": "2"},
             "environ": {"A": "1"},
             "encryption": "required",
+            "durable": False,
         }
     )
     request = make_request(wish, {}, Surroundings(kernel_id=ID))
@@ -55,6 +56,8 @@ def test_all_config_keys_are_taken_over():
         ({"environ": {"JPY_PARENT_PID": "1"}}, "environ"),
         ({"encryption": "yes"}, "encryption"),
         ({"encryption": True}, "encryption"),
+        ({"durable": "yes"}, "durable"),
+        ({"durable": None}, "durable"),
     ],
 )
 def test_bad_config_is_refused_by_name(config, key):
@@ -129,3 +132,18 @@ def test_encryption_is_the_kernelspecs_else_what_an_admin_requires():
 def test_connection_info_is_spelled_as_jupyter_compares_it():
     info = kernel_connection({"key": "k", "curve_publickey": b"p", "curve_secretkey": "s"})
     assert info == {"key": b"k", "curve_publickey": "p", "curve_secretkey": "s"}
+
+
+@pytest.mark.parametrize(
+    ("may_last", "lasts", "wish", "expected"),
+    [
+        (True, True, None, True),
+        (True, False, None, False),
+        (True, False, True, True),
+        (True, True, False, False),
+        (False, True, True, False),
+    ],
+)
+def test_a_kernel_lasts_where_there_is_a_server_to_find_it_again(may_last, lasts, wish, expected):
+    around = Surroundings(kernel_id=ID, may_last=may_last, lasts=lasts)
+    assert make_request(KernelWish(durable=wish), {}, around).durable is expected
