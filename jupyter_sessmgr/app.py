@@ -19,7 +19,7 @@ import gc
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from types import MappingProxyType
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -73,6 +73,7 @@ from jupyter_sessmgr.rest.metrics import SessionMetrics
 from jupyter_sessmgr.rest.openapi.document import make_document
 from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.routes import ROOT, routes
+from jupyter_sessmgr.store.notebooks import NotebookFile
 
 
 class Opener:
@@ -232,9 +233,18 @@ class SessMgrApp(ExtensionApp):
         answers.""",
     )
 
+    #: Where this server keeps its notebook sessions, if we chose that.
+    notebooks: NotebookFile | None = None
+    _is_made = False
+
     @default("owner")
     def _default_owner(self) -> str:
         return server_owner()
+
+    @cached_property
+    def sessions(self) -> ComputeSessionManager:
+        """The manager. Settings that make no sense raise `TraitError` when it is made."""
+        return ComputeSessionManager(parent=self)
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Make our kernelspecs appear, and notebook sessions last.
@@ -242,8 +252,6 @@ class SessMgrApp(ExtensionApp):
         Called after configuration, before the server's own managers exist.
         """
         super()._link_jupyter_server_extension(serverapp)
-        self.sessions = ComputeSessionManager(parent=self)
-        self.notebooks = None
         base = kernelspec_manager_class(serverapp)
         if base is not None:
             chosen = {"kernel_spec_manager_class": remote_kernelspecs(base)}
@@ -277,6 +285,7 @@ class SessMgrApp(ExtensionApp):
             ready=self.opener.ready,
             problem_of=problem_of,
         )
+        self._is_made = True
         self._open_soon(loop)
 
     def initialize_handlers(self) -> None:
@@ -292,6 +301,8 @@ class SessMgrApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on opening, when the engine did not answer before the server listened."""
+        if not self._is_made:
+            return
         http_server = getattr(serverapp, "http_server", None)
         self.proxy.chooser.loopback_trouble = hold_loopback(http_server)
         accept_bursts(http_server)
@@ -303,6 +314,8 @@ class SessMgrApp(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Let go of kernels before the server ends them, then close the manager."""
+        if not self._is_made:
+            return  # else the server could not be stopped
         server = self._server()
         self.feeds.close()
         await self.runs.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import sqlite3
 from contextlib import closing
 from logging import Logger, LoggerAdapter
 from pathlib import Path
