@@ -71,6 +71,8 @@ class KernelExit:
     reason: str = ""
     #: Last lines it wrote, at most 4 KiB.
     tail: str = ""
+    #: Whether it was asked to end, so that this is no death to tell of.
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,9 @@ class ComputeSession:
     idle_exempt: bool = False
     #: Ports of apps that its owner opened inside while it ran, besides `spec.preopen_ports`.
     opened_ports: tuple[int, ...] = ()
+    #: The latest generation whose kernel somebody asked to end: its end is no death. Written by
+    #: servers that follow; the one that leads just remembers.
+    exit_wished: int = 0
 
     # facts
     status: SessionStatus = SessionStatus.PENDING

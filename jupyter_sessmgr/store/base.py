@@ -10,6 +10,7 @@ from pathlib import Path
 from jupyter_sessmgr.model.requests import Page
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.store.merging import Use
 from jupyter_sessmgr.store.quota import Quota
 from jupyter_sessmgr.traits import ConfigurableABC
 
@@ -24,6 +25,16 @@ class StoreHealth:
     #: Where a damaged file was copied or moved to; "" when there was none. Rows that it held may
     #: be missing now, so nothing that exists may be removed for want of one.
     corrupt_copy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What another server wrote of one session."""
+
+    #: As it was known here before; None: not at all.
+    before: ComputeSession | None
+    #: As it is now; None: its row is gone.
+    after: ComputeSession | None
 
 
 class Cipher:
@@ -47,7 +58,54 @@ class Cipher:
         raise NotImplementedError
 
 
-class Store(ConfigurableABC):
+class SharedFile(ConfigurableABC):
+    """What servers on the same state folder share: one leads, and others follow."""
+
+    @abstractmethod
+    async def open(self, folder: Path, cipher: Cipher, *, leads: bool = True) -> StoreHealth:
+        """Open or create the store in `folder`, and load what is alive.
+
+        Parameters
+        ----------
+        leads : bool
+            Whether this server leads the folder. One that follows writes wishes and notes of use
+            only; it neither makes nor mends the store.
+
+        Raises
+        ------
+        StoreRefused
+            when the folder's schema is newer than this program, or it may not be written.
+        StoreError
+            when the store of the one that leads is not there (yet).
+        """
+
+    async def lead(self) -> StoreHealth:
+        """Become the leader's store: from now on it mends what is broken, as `open` does.
+
+        Raises
+        ------
+        StoreRefused, StoreError
+            and then it is as before.
+        """
+        return StoreHealth(is_new=False)
+
+    async def refresh(self) -> Sequence[Change]:
+        """Take over what other servers wrote since the last time, and say what that was.
+
+        Costs little when there is nothing. Stores that nobody shares have nothing to say.
+        """
+        return ()
+
+    @abstractmethod
+    async def add_use(self, uses: Sequence[Use]) -> None:
+        """Add how sessions were used; those that are gone are passed over."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish pending writes and let go of the file. Harmless when not open."""
+
+
+class Store(SharedFile):
     """Rows of sessions and places.
 
     Called by the manager and the reconciler, on one event loop. Reads are answered from memory:
@@ -57,20 +115,6 @@ class Store(ConfigurableABC):
     Every write raises `StoreError` when the disk is full, the file is locked for longer than the
     store waits, or the file is damaged.
     """
-
-    @abstractmethod
-    async def open(self, folder: Path, cipher: Cipher) -> StoreHealth:
-        """Open or create the store in `folder`, and load what is alive.
-
-        Raises
-        ------
-        StoreRefused
-            when the folder's schema is newer than this program, or it may not be written.
-        """
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Finish pending writes and let go of the file. Harmless when not open."""
 
     @abstractmethod
     async def add(self, session: ComputeSession, quota: Quota) -> ComputeSession:
@@ -89,9 +133,10 @@ class Store(ConfigurableABC):
 
     @abstractmethod
     async def save_wish(self, session: ComputeSession) -> ComputeSession:
-        """Write the wish columns: goal, generation, forced, name, tag.
+        """Write the wish columns: goal, generation, forced, name, tag and the like.
 
-        Returns the row as it is now: `session`'s wishes with the stored facts.
+        Returns the row as it is now: `session`'s wishes with the stored facts. What another
+        server wished meanwhile is kept where `session` changes nothing.
 
         Raises
         ------

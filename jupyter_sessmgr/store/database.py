@@ -11,6 +11,7 @@ from logging import Logger
 from pathlib import Path
 from typing import TypeVar
 
+from jupyter_sessmgr.model.errors import StoreError
 from jupyter_sessmgr.store.dbfile import (
     SIDE_FILES,
     Damaged,
@@ -54,6 +55,8 @@ class Database:
         Writes everything that is known into a fresh file; called when the file was lost.
     log : Logger
         Told about everything unusual that is done to the file.
+    leads : bool
+        Whether to make and mend the file; else another server does.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Database:
         lock_wait: float,
         restore: Callable[[Transaction], None],
         log: Logger,
+        leads: bool = True,
     ) -> None:
         self._path = path
         self._lock_wait = lock_wait
@@ -72,6 +76,9 @@ class Database:
         self._fresh = path.with_name(f"{path.name}.new")
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
+        self._leads = leads
+        #: What `news` said when all that others had written was taken over; None: never.
+        self.seen: int | None = None
 
     def open(self, load: Callable[[Transaction], T]) -> tuple[Opened, T]:
         """Open or create the file, and `load` what is in it; move a damaged one aside.
@@ -84,11 +91,13 @@ class Database:
             when the disk is full, or another program holds the file for too long.
         """
         with in_words(self._path, opening=True):
-            if self._fresh.exists():
+            if self._leads and self._fresh.exists():
                 self._put_in_place()
             try:
                 return self._open(load)
             except Damaged as damage:
+                if not self._leads:
+                    raise
                 copy = set_aside(self._path)
                 opened, loaded = self._open(load)
                 text = "%s It was moved to %s, and a new one was made."
@@ -104,12 +113,52 @@ class Database:
             self.close()
             raise
 
+    def lead(self, load: Callable[[Transaction], T]) -> tuple[Opened, T]:
+        """Open the file anew as its leader; it stays as it was when that fails."""
+        self.close()
+        self._leads = True
+        try:
+            return self.open(load)
+        except BaseException:
+            self._leads = False
+            raise
+
+    def news(self) -> int | None:
+        """Say which version of the file was not `seen`; None when others wrote nothing since."""
+        if self._is_lost():
+            if self._leads:
+                return None  # the next write mends it
+            self._connect()  # to the file that the leader wrote anew
+        version = self._reading().number("data_version")
+        return None if version == self.seen else version
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on the file as it is at one moment."""
+        transaction = self._reading()
+        with in_words(self._path):
+            transaction.run("begin_reading")
+            try:
+                return work(transaction)
+            finally:
+                transaction.run("end_reading")
+
+    def _reading(self) -> Transaction:
+        if self._connection is None:
+            raise StoreError(f"{self._path} is not open now.")
+        return Transaction(self._connection)
+
     def _connect(self) -> bool:
-        secure_file(self._path, self._log)
+        self.close()
+        if self._leads:
+            secure_file(self._path, self._log)
+        elif not self._path.exists() or not self._path.stat().st_size:
+            raise StoreError(
+                f"{self._path} is not there (yet): the server that leads makes it. Try again soon."
+            )
         self._connection = connect(self._path, self._lock_wait)
         try:
             with in_words(self._path, opening=True):
-                is_new = prepare(self._connection, self._path)
+                is_new = prepare(self._connection, self._path, follows=not self._leads)
             self._inode = self._path.stat().st_ino
         except BaseException:
             self.close()
@@ -118,7 +167,7 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file. Harmless when it is not open."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self.seen = self._connection, None, None
         if connection is not None:
             connection.close()
 
@@ -135,12 +184,16 @@ class Database:
             when that cannot be done; then nothing was changed.
         """
         with in_words(self._path):
-            if self._is_lost():
+            if self._is_lost() and self._leads:
                 self._write_anew(f"{self._path} was removed, emptied or replaced.")
+            elif self._is_lost():
+                self._connect()  # to the file that the leader wrote anew
             try:
                 with in_words(self._path):
                     return self._attempts(work)
             except Damaged as damage:
+                if not self._leads:
+                    raise
                 self._write_anew(damage.message)
                 return self._attempts(work)
 

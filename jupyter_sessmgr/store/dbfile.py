@@ -106,9 +106,15 @@ def secure_file(path: Path, log: Logger | LoggerAdapter[Logger]) -> None:
 
 
 def prepare(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] | None = None
+    connection: sqlite3.Connection,
+    path: Path,
+    migrations: Sequence[Migration] | None = None,
+    *,
+    follows: bool = False,
 ) -> bool:
     """Check the file, and bring it to the newest schema. Tell whether no row was ever in it.
+
+    Who `follows` leaves the schema as it is: the server that leads brought it to its own.
 
     Raises
     ------
@@ -131,6 +137,14 @@ def prepare(
             "needs; put the state folder on a local disk."
         )
     plain.run("use_full_sync")
+    if follows and not version:
+        raise StoreError(f"{path} is being made by the server that leads. Try again soon.")
+    if follows and version != migrations[-1].number:
+        raise StoreRefused(
+            f"{path} is of an older release of jupyter_sessmgr (schema {version}; this one has "
+            f"{migrations[-1].number}), which still leads here. Stop the servers of that release, "
+            "or start this one with the same."
+        )
     _migrate(connection, path, version, migrations)
     return plain.number("count_written") == 0
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.store import rows
 from jupyter_sessmgr.store.base import Cipher, StoreHealth
+from jupyter_sessmgr.store.merging import Use, with_facts, with_use, with_wishes
 from jupyter_sessmgr.store.mirror import (
     Mirror,
     MirroredStore,
@@ -21,9 +23,9 @@ from jupyter_sessmgr.store.quota import Quota, check_quota, count_alive
 class MemoryStore(MirroredStore):
     """Keeps the promises of `Store` for as long as the process lives, and touches no disk."""
 
-    async def open(self, folder: Path, cipher: Cipher) -> StoreHealth:
-        """Start empty. Neither `folder` nor `cipher` is used."""
-        _ = folder, cipher
+    async def open(self, folder: Path, cipher: Cipher, *, leads: bool = True) -> StoreHealth:
+        """Start empty. Nothing that is given is used."""
+        _ = folder, cipher, leads
         self._mirror = Mirror()
         return StoreHealth(is_new=True)
 
@@ -43,19 +45,26 @@ class MemoryStore(MirroredStore):
     async def save_wish(self, session: ComputeSession) -> ComputeSession:
         """Remember the wishes."""
         session = rows.storable(session)
-        changed = rows.with_wishes(self._stored(session.id), session)
+        changed = with_wishes(self._stored(session.id), session)
         self._check_name(changed)
         return self._mirror.put(changed)
 
     async def save_facts(self, session: ComputeSession) -> ComputeSession:
         """Remember the facts."""
         session = rows.storable(session)
-        changed = rows.with_facts(self._stored(session.id), session)
+        changed = with_facts(self._stored(session.id), session)
         self._check_name(changed)
         outdated = [] if changed.is_live else self.outdated(but=changed.id)
         for session_id in outdated:
             self._mirror.drop(session_id)
         return self._mirror.put(changed)
+
+    async def add_use(self, uses: Sequence[Use]) -> None:
+        """Remember how sessions were used."""
+        for use in uses:
+            stored = self.get(use.session_id)
+            if stored is not None:
+                self._mirror.put(with_use(stored, use))
 
     async def forget(self, session_id: str) -> None:
         """Forget a session."""
@@ -73,7 +82,7 @@ class MemoryStore(MirroredStore):
         if not rows.may_claim(stored, self.place(place.id)):
             return None
         self._mirror.put_place(place)
-        return self._mirror.put(rows.with_facts(stored, session))
+        return self._mirror.put(with_facts(stored, session))
 
     async def forget_place(self, place_id: str) -> None:
         """Forget a place."""

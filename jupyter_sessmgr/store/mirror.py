@@ -13,7 +13,7 @@ from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessionNotFo
 from jupyter_sessmgr.model.requests import Page
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.store.base import Store
+from jupyter_sessmgr.store.base import Change, Store
 from jupyter_sessmgr.store.pages import Shelves
 
 _BY_NUMBER = attrgetter("number")
@@ -38,6 +38,8 @@ class Mirror:
         self._numbers: dict[str, str] = {}
         self._shelves = Shelves()
         self._places = {place.id: place for place in places}
+        #: Sessions that another server changed, as they were before, until that is told.
+        self._untold: dict[str, ComputeSession | None] = {}
         #: The highest number that any session ever had.
         self.last_number = last_number
         for session in sessions:
@@ -45,8 +47,11 @@ class Mirror:
 
     def put(self, session: ComputeSession) -> ComputeSession:
         """Remember a session, new or changed, and return it."""
+        before = self.get(session.id)
+        if before is not None and session.revision > before.revision + 1:
+            self._untold.setdefault(session.id, before)  # this write found another's
         self._unname(session.id)
-        self._shelves.move(self.get(session.id), session)
+        self._shelves.move(before, session)
         (self._ended if session.is_live else self._live).pop(session.id, None)
         (self._live if session.is_live else self._ended)[session.id] = session
         if session.is_live:
@@ -55,18 +60,34 @@ class Mirror:
         self.last_number = max(self.last_number, session.number)
         return session
 
-    def drop(self, session_id: str) -> None:
-        """Forget a session; harmless when it is not known."""
-        self._unname(session_id)
-        session = self._live.pop(session_id, None) or self._ended.pop(session_id, None)
-        if session is not None:
-            self._shelves.drop(session)
-            self._numbers.pop(str(session.number), None)
+    def drop(self, *session_ids: str) -> None:
+        """Forget sessions; harmless when they are not known."""
+        for session_id in session_ids:
+            self._unname(session_id)
+            session = self._live.pop(session_id, None) or self._ended.pop(session_id, None)
+            if session is not None:
+                self._shelves.drop(session)
+                self._numbers.pop(str(session.number), None)
+
+    def take_over(
+        self, sessions: Iterable[ComputeSession], gone: Iterable[str], places: Iterable[Place]
+    ) -> list[Change]:
+        """Remember what others wrote, all places included; say what changed."""
+        for session in sessions:
+            self._untold.setdefault(session.id, self.get(session.id))
+            self.put(session)
+        for session_id in gone:
+            self._untold.setdefault(session_id, self.get(session_id))
+            self.drop(session_id)
+        self._places = {place.id: place for place in places}
+        untold, self._untold = self._untold, {}
+        return [Change(before, self.get(session_id)) for session_id, before in untold.items()]
 
     def _unname(self, session_id: str) -> None:
         session = self._live.get(session_id)
-        if session is not None:
-            self._names.pop((session.owner, session.name), None)
+        # Another may have the name by now: changes of other servers come in any order.
+        if session is not None and self._names.get((session.owner, session.name)) == session_id:
+            del self._names[session.owner, session.name]
 
     def get(self, session_id: str) -> ComputeSession | None:
         """Find by UUID."""

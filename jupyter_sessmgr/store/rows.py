@@ -19,44 +19,13 @@ from jupyter_sessmgr.model.resources import MAX_NUMBER
 from jupyter_sessmgr.model.session import ComputeSession, Place, PlaceState
 from jupyter_sessmgr.model.status import Goal
 from jupyter_sessmgr.store.base import Cipher
+from jupyter_sessmgr.store.merging import FACTS, FIXED, WISHES
 from jupyter_sessmgr.store.quota import MICROS, Tally, tally_of
 
 #: What a column can hold.
 Value = str | int | float | None
 Row = Mapping[str, Value]
 
-#: Columns fixed at creation, those the manager writes, and those the reconciler writes.
-FIXED = ("id", "owner", "domain", "group", "origin", "server_id", "spec", "created_at")
-WISHES = (
-    "name",
-    "tag",
-    "goal",
-    "generation",
-    "forced",
-    "stop_reason",
-    "idle_exempt",
-    "opened_ports",
-)
-FACTS = (
-    "status",
-    "status_info",
-    "failure",
-    "observed_generation",
-    "place_id",
-    "endpoints",
-    "encrypted",
-    "language",
-    "kernel_exit",
-    "started_at",
-    "ended_at",
-    "connected_at",
-    "last_active_at",
-    "queries",
-    "cpu_ms",
-    "usage",
-    "history",
-    "log_tail",
-)
 #: Copies of numbers in the spec, for the database to sum.
 TAKINGS = ("cpu_micros", "mem", "devices")
 _JSON = frozenset({"spec", "endpoints", "kernel_exit", "usage", "history", "opened_ports"})
@@ -86,6 +55,12 @@ def wish_row(session: ComputeSession) -> dict[str, Value]:
 def facts_row(session: ComputeSession) -> dict[str, Value]:
     """Make the columns that the reconciler writes, and the id."""
     return {name: _column(session, name) for name in ("id", *FACTS)}
+
+
+def use_row(session: ComputeSession) -> dict[str, Value]:
+    """Make the columns that say how a session was used, and the id."""
+    names = ("id", "queries", "connected_at", "last_active_at")
+    return {name: _column(session, name) for name in names}
 
 
 def place_row(place: Place) -> dict[str, Value]:
@@ -151,23 +126,6 @@ def may_claim(session: ComputeSession, spare: Place | None) -> bool:
         and spare.session_id is None
         and bool(spare.pool_key)
     )
-
-
-def with_wishes(stored: ComputeSession, session: ComputeSession) -> ComputeSession:
-    """Give `stored` the wishes of `session`."""
-    return _merge(stored, session, WISHES)
-
-
-def with_facts(stored: ComputeSession, session: ComputeSession) -> ComputeSession:
-    """Give `stored` the facts of `session`."""
-    return _merge(stored, session, FACTS)
-
-
-def _merge(
-    stored: ComputeSession, session: ComputeSession, names: tuple[str, ...]
-) -> ComputeSession:
-    changes: dict[str, Any] = {name: getattr(session, name) for name in names}
-    return replace(stored, revision=stored.revision + 1, **changes)
 
 
 def storable(session: ComputeSession) -> ComputeSession:

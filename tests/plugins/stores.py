@@ -94,7 +94,9 @@ def a_full_session(**changes):
         "endpoints": (Endpoint("agent", "/run/agent.sock", 0, "unix"),),
         "encrypted": True,
         "language": "R",
-        "kernel_exit": KernelExit(generation=1, code=-9, oom=True, reason="memory", tail="Killed"),
+        "kernel_exit": KernelExit(
+            generation=1, code=-9, oom=True, reason="memory", tail="Killed", expected=True
+        ),
         "started_at": 12.5,
         "ended_at": 13.25,
         "connected_at": 12.75,
@@ -107,6 +109,7 @@ def a_full_session(**changes):
     }
     fixed = {"domain": "physics", "group": "lab", "tag": "thesis", "origin": "kernel"}
     wishes = {"stop_reason": "idle", "idle_exempt": True, "opened_ports": (8085, 9000)}
+    wishes["exit_wished"] = 2
     return a_session(spec=spec, server_id="run-1", **(fixed | wishes | facts | changes))
 
 

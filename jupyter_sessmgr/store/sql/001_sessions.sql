@@ -30,6 +30,7 @@ CREATE TABLE sessions (
     stop_reason         TEXT    NOT NULL,
     idle_exempt         INTEGER NOT NULL,
     opened_ports        TEXT    NOT NULL,   -- JSON
+    exit_wished         INTEGER NOT NULL,
 
     -- Facts, written by the reconciler.
     status              TEXT    NOT NULL,

@@ -30,6 +30,18 @@ PRAGMA synchronous = FULL;
 -- Functions with side effects may not be called from the schema of a file that was tampered with.
 PRAGMA trusted_schema = OFF;
 
+-- name: data_version
+-- Another number than before when another connection committed something.
+PRAGMA data_version;
+
+-- name: begin_reading
+-- Start a transaction that sees the file as it is now, and waits for nobody.
+BEGIN;
+
+-- name: end_reading
+-- End what `begin_reading` began.
+ROLLBACK;
+
 -- name: begin
 -- Start a transaction that may write, waiting for whoever writes now.
 BEGIN IMMEDIATE;
@@ -69,6 +81,10 @@ INSERT INTO seal (sealed) VALUES (:sealed);
 -- Every session, in the order they were created.
 SELECT * FROM sessions ORDER BY number;
 
+-- name: revisions
+-- Which sessions there are, and how often each was changed.
+SELECT id, revision FROM sessions;
+
 -- name: session
 -- One session, as it is now.
 SELECT * FROM sessions WHERE id = :id;
@@ -93,7 +109,7 @@ SELECT owner = :owner AS of_owner, "group" = :group AS of_group,
 INSERT INTO sessions (
     number, id, owner, domain, "group", origin, server_id, spec, created_at,
     cpu_micros, mem, devices,
-    name, tag, goal, generation, forced, stop_reason, idle_exempt, opened_ports,
+    name, tag, goal, generation, forced, stop_reason, idle_exempt, opened_ports, exit_wished,
     status, status_info, failure, observed_generation, place_id, endpoints, encrypted, language,
     kernel_exit, started_at, ended_at, connected_at, last_active_at, queries, cpu_ms, usage,
     history, log_tail, revision
@@ -101,6 +117,7 @@ INSERT INTO sessions (
     :number, :id, :owner, :domain, :group, :origin, :server_id, :spec, :created_at,
     :cpu_micros, :mem, :devices,
     :name, :tag, :goal, :generation, :forced, :stop_reason, :idle_exempt, :opened_ports,
+    :exit_wished,
     :status, :status_info, :failure, :observed_generation, :place_id, :endpoints, :encrypted,
     :language, :kernel_exit, :started_at, :ended_at, :connected_at,
     :last_active_at, :queries, :cpu_ms, :usage, :history, :log_tail, :revision
@@ -111,6 +128,7 @@ INSERT INTO sessions (
 UPDATE sessions SET
     name = :name, tag = :tag, goal = :goal, generation = :generation, forced = :forced,
     stop_reason = :stop_reason, idle_exempt = :idle_exempt, opened_ports = :opened_ports,
+    exit_wished = :exit_wished,
     revision = revision + 1
  WHERE id = :id;
 
@@ -123,6 +141,13 @@ UPDATE sessions SET
     started_at = :started_at, ended_at = :ended_at, connected_at = :connected_at,
     last_active_at = :last_active_at, queries = :queries, cpu_ms = :cpu_ms, usage = :usage,
     history = :history, log_tail = :log_tail,
+    revision = revision + 1
+ WHERE id = :id;
+
+-- name: add_use
+-- Add how a session was used: written by whoever saw it, whatever others write.
+UPDATE sessions SET
+    queries = :queries, connected_at = :connected_at, last_active_at = :last_active_at,
     revision = revision + 1
  WHERE id = :id;
 
