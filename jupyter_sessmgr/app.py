@@ -22,10 +22,8 @@ from collections.abc import Awaitable, Callable
 from functools import cache, cached_property, partial
 from types import MappingProxyType
 
-from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_events import EventLogger
 from jupyter_server.extension.application import ExtensionApp
-from jupyter_server.gateway.gateway_client import GatewayClient
 from jupyter_server.serverapp import ServerApp
 from tornado.routing import Rule
 from traitlets import Bool, Enum, Float, List, Set, Unicode, default
@@ -36,6 +34,7 @@ from jupyter_sessmgr.manager.files import SessionFiles
 from jupyter_sessmgr.manager.idle import IdleCuller
 from jupyter_sessmgr.manager.meter import UsageMeter
 from jupyter_sessmgr.manager.owners import server_owner
+from jupyter_sessmgr.manager.pool import WarmPool
 from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.services import SessionServices
@@ -43,6 +42,7 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessmgrError
 from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_kernels
 from jupyter_sessmgr.provisioning.channels import channels_class
+from jupyter_sessmgr.provisioning.gateways import kernelspec_manager_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
 from jupyter_sessmgr.provisioning.notebooks import keep_notebook_sessions
@@ -176,6 +176,7 @@ class SessMgrApp(ExtensionApp):
         ComputeSessionManager,
         AdmissionControl,
         StartQueue,
+        WarmPool,
         IdleCuller,
         SessionFiles,
         SessionServices,
@@ -381,16 +382,6 @@ class SessMgrApp(ExtensionApp):
         if self.serverapp is None:
             raise RuntimeError("the extension is not linked to a server")
         return self.serverapp
-
-
-def kernelspec_manager_class(server: ServerApp) -> type[KernelSpecManager] | None:
-    """Say which kernelspec manager a server will have; None when its kernels are a gateway's."""
-    if server.trait_has_value("kernel_spec_manager_class"):
-        chosen: type[KernelSpecManager] = server.kernel_spec_manager_class
-        return chosen
-    # The server looks at the same settings, but later.
-    gateway = GatewayClient(parent=server)  # type: ignore[no-untyped-call]
-    return None if gateway.gateway_enabled else KernelSpecManager
 
 
 def _in_a_loop() -> bool:

@@ -48,7 +48,7 @@ class SessionProvisioner(KernelProvisionerBase):
         config=True,
         help="""Whether a kernel that is picked in a Jupyter server goes on when that server stops
         or crashes, and is there again under its id when it starts. Turn it off where kernels are
-        to end with their server, as local ones do. `durable` in a kernelspec's config goes first.""",
+        to end with their server, as local ones do. A kernelspec's own `durable` goes first.""",
     )
     launch_timeout = Float(
         60.0,

@@ -90,9 +90,8 @@ def _make_whole(path: Path, log: Logger | LoggerAdapter[Logger]) -> None:
         _check(path)
     except Damaged as damage:
         copy = set_aside(path)
-        log.error(
-            "%s It was moved to %s. Kernels run on; notebooks ask which one they had.", damage, copy
-        )
+        text = "%s It was moved to %s. Kernels go on; notebooks ask which kernel they had."
+        log.error(text, damage, copy)  # noqa: TRY400 - for people
         secure_file(path, log)
         _check(path)
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-
 import signal
-import sqlite3
 import time
-
 
 import pytest
 
 from tests.plugins.kernels import ENGINES, KERNEL
-from tests.plugins.notebooks import Notebook, is_status
-from tests.plugins.server import ROOT
+from tests.plugins.notebooks import Notebook
 
 STOPS = [signal.SIGTERM, signal.SIGKILL]
 
