@@ -14,5 +14,5 @@ def kernelspec_manager_class(server: Any) -> type[KernelSpecManager] | None:
         chosen: type[KernelSpecManager] = server.kernel_spec_manager_class
         return chosen
     # The server looks at the same settings, but later.
-    gateway = GatewayClient(parent=server)
+    gateway = GatewayClient(parent=server)  # type: ignore[no-untyped-call]
     return None if gateway.gateway_enabled else KernelSpecManager
