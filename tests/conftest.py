@@ -9,6 +9,7 @@ from blockbuster import blockbuster_ctx
 
 pytest_plugins = [
     "pytest_jupyter.jupyter_server",
+    "tests.plugins.managers",  # before server, which imports it
     "tests.plugins.server",  # before browser, which imports it
     "tests.plugins.browser",
     "tests.plugins.clients",
@@ -16,7 +17,6 @@ pytest_plugins = [
     "tests.plugins.faultproxy",
     "tests.plugins.podman",
     "tests.plugins.kernels",
-    "tests.plugins.managers",
     "tests.plugins.nginx",
     "tests.plugins.packaging",
 ]

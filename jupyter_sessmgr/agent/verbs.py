@@ -58,6 +58,8 @@ class Verbs:
         self._extras = extras
         self._meter = Meter(supervisor.kernel.cgroup, bool(orders.get("owns_pids")))
         self._instance = os.urandom(16).hex()
+        #: Whose the place is, sealed by the server; a spare learns it later.
+        self._claim = orders.get("claim", "")
 
     def hello(self) -> dict[str, Any]:
         """Make HELLO of the protocol."""
@@ -66,7 +68,7 @@ class Verbs:
             "protocol": PROTOCOL,
             "instance": self._instance,
             "place_id": self._orders["place_id"],
-            "claim": self._orders.get("claim", ""),
+            "claim": self._claim,
             "python": "%d.%d.%d" % sys.version_info[:3],
             "pid": os.getpid(),
             "kernel": self._supervisor.kernel.describe(),
@@ -116,6 +118,13 @@ class Verbs:
 
     async def _do_set_lease(self, args: Mapping[str, Any]) -> None:
         self._lease.set(number(args, "seconds", None, MAX_LEASE))
+
+    async def _do_set_claim(self, args: Mapping[str, Any]) -> None:
+        claim = args.get("claim")
+        if not isinstance(claim, str):
+            raise Invalid("claim: not a text")
+        self._lease.set(number(args, "seconds", None, MAX_LEASE))
+        self._claim = claim
 
     async def _do_shutdown(self, args: Mapping[str, Any]) -> None:
         self._leave(number(args, "grace", 5.0, MAX_GRACE))

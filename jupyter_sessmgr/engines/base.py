@@ -272,6 +272,13 @@ class Engine(ConfigurableABC):
     async def capacity(self) -> Capacity:
         """Say what the host has."""
 
+    def terms(self) -> Mapping[str, str]:
+        """Say what every place gets besides its spec: one made on other terms is another.
+
+        This one names the engine's settings.
+        """
+        return {name: repr(getattr(self, name)) for name in self.trait_names(config=True)}
+
     def notes(self) -> Sequence[str]:
         """Say what people should know of this engine, a sentence each.
 

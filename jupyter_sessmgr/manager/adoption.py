@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyter_sessmgr.manager.claims import read_claim
+from jupyter_sessmgr.manager.claims import is_unclaimed, read_claim
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.model.errors import AgentError, NameTaken
 from jupyter_sessmgr.model.events import StatusChanged
@@ -38,8 +38,9 @@ async def adopt(parts: Parts, place: Place) -> str:
         await parts.links.drop(place.id)
         return f"its agent cannot be asked whose it is: {error}"
     known = parts.store.get(claimed.id)
-    if known is not None:
-        # Its session ended, or lives elsewhere: a place that was replaced never comes back (I9).
+    if known is not None or is_unclaimed(claimed, place.id):
+        # A spare that nobody used; or its session ended, or lives elsewhere: a place that was
+        # replaced never comes back (I9).
         await parts.links.drop(place.id)
         await parts.engine.stop(place, 0.0)
         return ""

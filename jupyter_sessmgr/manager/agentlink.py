@@ -69,6 +69,21 @@ class AgentLink(AgentServices):
         """Change how long the place lives without a word from a server; 0 means for ever."""
         await self.call("set_lease", timeout, seconds=seconds)
 
+    async def set_claim(
+        self, claim: str, lease: float, *, timeout: float = ANSWER_TIMEOUT
+    ) -> None:
+        """Give a place that was a spare to its session: what it keeps of that, and its lease."""
+        await self.call("set_claim", timeout, claim=claim, seconds=lease)
+
+    async def personalise(
+        self, environ: Mapping[str, str], workdir: str, *, timeout: float = ANSWER_TIMEOUT
+    ) -> None:
+        """Tell a kernel that nobody used what was not known when it started.
+
+        Nothing is run in its user's namespace. A folder of "" leaves it where it is.
+        """
+        await self.call("personalise", timeout, environ=dict(environ), workdir=workdir)
+
     async def shutdown(self, *, grace: float = 5.0, timeout: float = ANSWER_TIMEOUT) -> None:
         """Have the agent end everything and itself; returns when it began to."""
         await self.call("shutdown", timeout, grace=grace)

@@ -16,6 +16,8 @@ from jupyter_sessmgr.model.session import ComputeSession, Place
 #: Seconds without any server after which a session ends by itself.
 DURABLE_LEASE = 24 * 3600.0
 INTERACTIVE_LEASE = 90.0
+#: The same of a spare, which is nobody's session yet.
+SPARE_LEASE = 90.0
 #: Seconds that a session's bootstrap script may take; its kernel's own time begins after.
 BOOTSTRAP_DEADLINE = 600.0
 
@@ -44,7 +46,7 @@ def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
             "workdir": spec.workdir or layout.workdir,
             "owns_pids": layout.owns_pids,
             "environ": {**layout.environ, **spec.environ},
-            "lease": DURABLE_LEASE if spec.durable else INTERACTIVE_LEASE,
+            "lease": lease_of(session, place),
             "limits": _limits(session, parts),
             "bootstrap": spec.bootstrap_script,
             "bootstrap_deadline": BOOTSTRAP_DEADLINE,
@@ -53,6 +55,13 @@ def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
             else None,
         }
     )
+
+
+def lease_of(session: ComputeSession, place: Place) -> float:
+    """Say how long a place lives without a word from a server, in seconds."""
+    if place.session_id is None:
+        return SPARE_LEASE
+    return DURABLE_LEASE if session.spec.durable else INTERACTIVE_LEASE
 
 
 def _limits(session: ComputeSession, parts: Parts) -> dict[str, Any]:
@@ -102,7 +111,7 @@ def kernel_config(
     return {
         "generation": session.generation,
         "name": spec.kernel,
-        "environ": _kernel_environ(session, base_url),
+        "environ": volatile_environ(session, base_url) if place.session_id else {},
         "connection": connection,
         "curve": curve,
         "encryption": spec.encryption,
@@ -110,7 +119,8 @@ def kernel_config(
     }
 
 
-def _kernel_environ(session: ComputeSession, base_url: str) -> dict[str, str]:
+def volatile_environ(session: ComputeSession, base_url: str) -> dict[str, str]:
+    """Name what a kernel is told of its very session; a spare is told when it is claimed."""
     spec = session.spec
     environ = {"JPY_SESSION_NAME": spec.jupyter_session} if spec.jupyter_session else {}
     if any(one.name == "tensorboard" for one in spec.service_ports):

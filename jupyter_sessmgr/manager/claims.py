@@ -30,6 +30,11 @@ def make_claim(session: ComputeSession, secrets: InstallationSecrets) -> str:
     return secrets.seal(json.dumps(plain, separators=(",", ":")))
 
 
+def is_unclaimed(claimed: ComputeSession, place_id: str) -> bool:
+    """Tell whether a claim is that of a spare, which is no session's yet."""
+    return claimed.id == place_id and not claimed.owner
+
+
 def read_claim(claim: str, secrets: InstallationSecrets) -> ComputeSession:
     """Open a claim.
 

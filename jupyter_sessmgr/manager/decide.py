@@ -37,6 +37,8 @@ class Seen:
     suspendable: bool = False
     #: The queue let the session in.
     let_in: bool = True
+    #: The place was a spare, and its agent does not know yet whose it is.
+    unsettled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,16 @@ class Move:
 @dataclass(frozen=True, slots=True)
 class Connect:
     """Reach the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Tell the agent of what was a spare whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeavePlace:
+    """Give up a spare that was claimed and is of no use; another place is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,8 @@ Step = (
     | MakePlace
     | Move
     | Connect
+    | Settle
+    | LeavePlace
     | StartKernel
     | Mark
     | Suspend
@@ -150,6 +164,12 @@ def decide(session: ComputeSession, seen: Seen) -> Step:
         return _without_place(session, seen)
     if seen.place.state is PlaceState.INTENDED:
         return MakePlace()
+    return _with_place(session, seen)
+
+
+def _with_place(session: ComputeSession, seen: Seen) -> Step:
+    if seen.unsettled and session.status in STARTING:
+        return _claimed(seen)
     ended = lost(seen.place_seen)
     if ended:
         return Fail(ended)
@@ -207,6 +227,15 @@ def _unreached(session: ComputeSession, seen: Seen) -> Step:
         )
     elsewhere = moved(session, seen.place_seen)
     return Move(elsewhere) if elsewhere else Connect()
+
+
+def _claimed(seen: Seen) -> Step:
+    """Say what comes next for a session that was given a spare."""
+    if lost(seen.place_seen):
+        return LeavePlace()
+    if seen.kernel is None:
+        return Connect()
+    return Settle() if seen.kernel.state == "bound" else LeavePlace()
 
 
 def _suspended(session: ComputeSession, seen: Seen) -> Step:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.model.errors import StoreError
 from jupyter_sessmgr.model.events import StatusChanged
-from jupyter_sessmgr.model.session import ComputeSession, StatusNote
+from jupyter_sessmgr.model.session import ComputeSession, Place, StatusNote
 from jupyter_sessmgr.model.status import TRANSITIONS, SessionStatus
 
 #: Notes kept of a session's first statuses, and of its latest ones.
@@ -28,6 +28,14 @@ class Facts:
         session = self._parts.activity.take_due(session)
         saved = await self._parts.store.save_facts(with_history(before, session))
         self._tell(before, saved)
+        return saved
+
+    async def claim(self, session: ComputeSession, place: Place) -> ComputeSession | None:
+        """Write facts and the session's new place in one step; None when either is not free."""
+        before = self._parts.store.get(session.id)
+        saved = await self._parts.store.claim(with_history(before, session), place)
+        if saved is not None:
+            self._tell(before, saved)
         return saved
 
     async def save_use(self, session: ComputeSession) -> None:

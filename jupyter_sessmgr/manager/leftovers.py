@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Engine
+from jupyter_sessmgr.manager.marks import Mark, marks_in
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
-from jupyter_sessmgr.model.errors import EngineError, SessmgrError, StoreError
+from jupyter_sessmgr.model.errors import EngineError, SessmgrError
 from jupyter_sessmgr.model.session import Place
 
 #: The marks' folder in the state folder.
@@ -27,82 +27,31 @@ MARKS = "private"
 INTERVAL = 60.0
 #: Seconds that the removal of what one of them left may take; then it is tried again.
 _DEADLINE = 60.0
-_MOST_BYTES = 4096
 
 #: Makes an engine by its class's path, for an identity; it may be open already.
 MakeEngine = Callable[[str, InstallationSecrets], Awaitable[Engine]]
 
 
-class Mark:
-    """A locked file that says: this process's manager lives. The methods block."""
+def leave_mark(folder: Path) -> Mark:
+    """Mark the state folder as used by a manager that keeps nothing. Writes a file."""
+    return Mark.make(folder / MARKS, os.urandom(5).hex())
 
-    def __init__(self, path: Path, handle: int) -> None:
-        self.path = path
-        self._handle = handle
 
-    @classmethod
-    def make(cls, folder: Path) -> Mark:
-        """Leave a mark in a state folder.
+def identity(mark: Mark, installation: InstallationSecrets) -> InstallationSecrets:
+    """Derive the identity of the manager that has this mark."""
+    name = mark.path.name
+    return InstallationSecrets(installation.derive("private manager", name), name)
 
-        Raises
-        ------
-        StoreError
-            when it cannot be written.
-        """
-        name = os.urandom(5).hex()
-        made, path = folder / MARKS / f".{name}", folder / MARKS / name
-        try:
-            made.parent.mkdir(mode=0o700, exist_ok=True)
-            handle = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            made.rename(path)  # locked before anybody can see it
-        except OSError as error:
-            raise StoreError(
-                f"The state folder {folder} cannot be used now ({error.strerror}). Look whether "
-                "its disk is full or broken."
-            ) from error
-        return cls(path, handle)
 
-    def secrets(self, installation: InstallationSecrets) -> InstallationSecrets:
-        """Derive the identity of the manager that has this mark."""
-        name = self.path.name
-        return InstallationSecrets(installation.derive("private manager", name), name)
-
-    def note(self, engine: Engine) -> None:
-        """Write down which engine it uses, before that is asked for anything."""
-        kind = type(engine)
-        os.pwrite(self._handle, f"{kind.__module__}.{kind.__qualname__}".encode(), 0)
-
-    def engine(self) -> str:
-        """Read which engine it used; "" when it came to none."""
-        return os.pread(self._handle, _MOST_BYTES, 0).decode("utf-8", "replace")
-
-    def release(self) -> None:
-        """Let the lock go; the file stays for whoever looks next."""
-        os.close(self._handle)
-
-    def remove(self) -> None:
-        """Say that nothing is left."""
-        self.path.unlink(missing_ok=True)
-        self.release()
+def note_engine(mark: Mark, engine: Engine) -> None:
+    """Write down which engine a manager uses, before that is asked for anything."""
+    kind = type(engine)
+    mark.write(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def abandoned(folder: Path) -> list[Mark]:
     """Take the marks of processes that are gone. Reads files."""
-    found = []
-    with contextlib.suppress(FileNotFoundError):
-        for path in (folder / MARKS).iterdir():
-            if path.name.startswith("."):
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    os.close(handle)  # it lives, or somebody else is at it
-                else:
-                    found.append(Mark(path, handle))
-    return found
+    return [mark for _, mark in marks_in(folder / MARKS) if mark is not None]
 
 
 class Leftovers:
@@ -163,10 +112,10 @@ class Leftovers:
             await asyncio.shield(asyncio.to_thread(mark.remove if done else mark.release))
 
     async def _remove_all(self, mark: Mark) -> None:
-        name = await asyncio.to_thread(mark.engine)
+        name = await asyncio.to_thread(mark.read)  # its engine; nothing when it came to none
         if not name:
             return
-        secrets = mark.secrets(self._installation)
+        secrets = identity(mark, self._installation)
         engine = await self._make_engine(name, secrets)
         try:
             if not engine.engine_id:

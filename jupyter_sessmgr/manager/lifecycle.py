@@ -25,6 +25,7 @@ from jupyter_sessmgr.manager.leftovers import Leftovers
 from jupyter_sessmgr.manager.offers import OfferBoard
 from jupyter_sessmgr.manager.opening import Opening, open_parts, remarks
 from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.pool import WarmPool
 from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
@@ -86,6 +87,8 @@ class Lifecycle(LoggingConfigurable):
         self.admission = AdmissionControl(parent=self)
         #: Who waits to be started.
         self.queue = StartQueue(parent=self)
+        #: Spares, which most starts need no place made for.
+        self.pool = WarmPool(parent=self)
         #: Who may sign requests; also while the rest is not open.
         self.keypairs = KeyPairs(Path(self.state_dir), self.log)
         #: Names this run; sessions that are not durable end with it.
@@ -152,7 +155,9 @@ class Lifecycle(LoggingConfigurable):
         self._parts = parts = opening.parts
         parts.memory.base_url = self.services.base_url
         parts.bus.subscribe(self._on_event)
-        self._reconciler = SessionReconciler(parts, self.queue.may_start, parent=self)
+        self._reconciler = SessionReconciler(parts, self.queue.may_start, self.pool, parent=self)
+        if not self.shared:  # spares outlive one program's only kernel
+            self.pool.start(parts, self.admission, self.queue.room)
         self._reconciler.start()
         self._wishes = Wishes(parts, self._reconciler)
         self._leftovers = Leftovers(parts.folder, opening.installation, self._make_engine, self.log)
@@ -175,6 +180,7 @@ class Lifecycle(LoggingConfigurable):
         async with self._opens:
             if self._opening is None or self._reconciler is None or self._parts is None:
                 return
+            await self.pool.stop()
             await self._watching.stop()
             await self.queue.stop()
             if self._leftovers is not None:
@@ -208,7 +214,7 @@ class Lifecycle(LoggingConfigurable):
             engine=engine.name,
             available=available,
             reason="" if available else self._unavailable or silent,
-            notes=(*remarks(engine), *self.queue.notes(), *strangers),
+            notes=(*remarks(engine), *self.queue.notes(), *self.pool.notes(), *strangers),
         )
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -238,7 +244,11 @@ class Lifecycle(LoggingConfigurable):
 
     def _place_changed(self, place_id: str) -> None:
         place = self._parts.store.place(place_id) if self._parts is not None else None
-        if place is not None and place.session_id is not None and self._reconciler is not None:
+        if place is None or self._reconciler is None:
+            return
+        if place.session_id is None:
+            self.pool.place_changed(place_id)
+        else:
             self._reconciler.poke(place.session_id)
 
     def _on_event(self, event: Event) -> None:

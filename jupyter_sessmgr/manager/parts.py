@@ -51,6 +51,10 @@ class Memory:
     quarantine: dict[str, str] = field(default_factory=dict)
     #: Why the engine refused to suspend a session, by its id: it goes on.
     unsuspendable: dict[str, str] = field(default_factory=dict)
+    #: Places without a session that the warm pool keeps: the sweep leaves them alone.
+    kept: set[str] = field(default_factory=set)
+    #: Places that were spares and whose agents know by now whose they are.
+    settled: set[str] = field(default_factory=set)
 
     def booting_for(self, place_id: str) -> float:
         """Seconds since a place's agent was started, as far as this server knows."""

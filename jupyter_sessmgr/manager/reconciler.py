@@ -11,6 +11,7 @@ from jupyter_sessmgr.engines.base import Observation
 from jupyter_sessmgr.manager.bootconfig import BOOTSTRAP_DEADLINE
 from jupyter_sessmgr.manager.decide import Rest, Seen, decide
 from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.pool import WarmPool
 from jupyter_sessmgr.manager.steps import Steps
 from jupyter_sessmgr.manager.sweeper import Sweeper
 from jupyter_sessmgr.manager.workqueue import WorkQueue
@@ -66,13 +67,17 @@ class SessionReconciler(LoggingConfigurable):
     )
 
     def __init__(
-        self, parts: Parts, may_start: Callable[[str], bool] = bool, **kwargs: object
+        self,
+        parts: Parts,
+        may_start: Callable[[str], bool] = bool,
+        pool: WarmPool | None = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self._parts = parts
         #: Asked with a session's id; every id may, unless there is a queue.
         self._may_start = may_start
-        self._steps = Steps(parts, stop_grace=self.stop_grace)
+        self._steps = Steps(parts, pool, stop_grace=self.stop_grace)
         self._queue = WorkQueue(self._reconcile, workers=self.workers)
         self._sweeper = Sweeper(parts, self._queue.add, interval=self.sweep_interval)
 
@@ -173,6 +178,7 @@ class SessionReconciler(LoggingConfigurable):
             kept=parts.memory.keepers.get(session.id, 0) > 0,
             deaths=parts.memory.recent_deaths(session.id),
             max_deaths=self.max_deaths,
+            unsettled=bool(place.pool_key) and place.id not in parts.memory.settled,
             suspendable=parts.engine.capabilities.suspend
             and session.id not in parts.memory.unsuspendable,
         )

@@ -86,6 +86,7 @@ class ComputeSessionManager(PauseVerbs):
                 raise
             return known, False
         self.log.info("Session %s (%s): made for %s", session.name, session.id, session.owner)
+        self.pool.note(session, admitted.digest)
         parts.bus.publish(StatusChanged(session, None))
         for remark in ("queued", *admitted.remarks):
             parts.bus.publish(StartProgressed(session, "queued", remark))

@@ -14,6 +14,8 @@ from jupyter_sessmgr.manager.ending import Ending
 from jupyter_sessmgr.manager.facts import Facts
 from jupyter_sessmgr.manager.freezing import Freezer
 from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.pool.claiming import Claims
+from jupyter_sessmgr.manager.pool.warm import WarmPool
 from jupyter_sessmgr.manager.starting import Starter
 from jupyter_sessmgr.model.errors import (
     AgentUnavailable,
@@ -36,17 +38,20 @@ _Doer = Callable[[Any, ComputeSession, Place | None], Awaitable[None]]
 class Steps:
     """One method a step. Called by the reconciler, for one session at a time."""
 
-    def __init__(self, parts: Parts, *, stop_grace: float) -> None:
+    def __init__(self, parts: Parts, pool: WarmPool | None, *, stop_grace: float) -> None:
         self._parts = parts
         self._stop_grace = stop_grace
         self.facts = Facts(parts)
         self._starter = Starter(parts, self.facts.save)
         self._ending = Ending(parts, self.facts, stop_grace=stop_grace)
+        self._claims = Claims(parts, self.facts, pool)
         freezer = Freezer(parts)
         self._doers: dict[type, _Doer] = {
             decide.MakePlace: self._make_place,
             decide.Move: self._move,
             decide.Connect: self._connect,
+            decide.Settle: self._claims.settle,
+            decide.LeavePlace: self._claims.leave,
             decide.StartKernel: self._start_kernel,
             decide.Mark: self._mark,
             decide.Suspend: freezer.suspend,
@@ -70,6 +75,8 @@ class Steps:
     async def _make_place(
         self, _step: object, session: ComputeSession, place: Place | None
     ) -> None:
+        if place is None and await self._claims.claim(session):
+            return
         memory = self._parts.memory
         try:
             await self._starter.start(session, place)
@@ -95,9 +102,13 @@ class Steps:
         try:
             await self._parts.links.connect(place.id, endpoint, CONNECT_TIMEOUT)
         except AgentUnavailable:
+            if self._claims.is_unsettled(session, place):
+                await self._claims.leave(_step, session, place)
+                return
             await self._look_again(session, place)
             if session.status not in STARTING:
                 raise
+        self._claims.recognise(session, place)
 
     async def _look_again(self, session: ComputeSession, place: Place) -> None:
         """Ask the engine why an agent cannot be reached: it ended, or lives elsewhere now."""

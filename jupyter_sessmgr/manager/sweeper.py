@@ -109,6 +109,8 @@ class Sweeper:
             await asyncio.sleep(min(self._interval, 2.0))
 
     def _hint(self, place_id: str) -> None:
+        if place_id in self._parts.memory.kept:
+            return  # the pool hears it from the agent
         place = self._parts.store.place(place_id) if place_id else None
         if place is None or place.session_id is None:
             self._due.set()
@@ -181,7 +183,7 @@ class Sweeper:
 
     def _is_wanted(self, place: Place) -> bool:
         if place.session_id is None:
-            return False
+            return place.id in self._parts.memory.kept
         session = self._parts.store.get(place.session_id)
         return session is not None and session.is_live and session.place_id == place.id
 

@@ -14,6 +14,7 @@ import pytest
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.status import SessionStatus
 from tests.plugins import killpoints
+from tests.plugins.managers import without_spares
 from tests.plugins.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,10 @@ def run_until_killed(state_dir, engine, point, scenario):
 async def recover(state_dir, engine, told, scenario):
     """Start a manager on what is left, let it come to rest, and check the invariants."""
     manager = ComputeSessionManager(
-        state_dir=str(state_dir), engine=engine, log=logging.getLogger("recovery")
+        state_dir=str(state_dir),
+        engine=engine,
+        log=logging.getLogger("recovery"),
+        config=without_spares(),
     )
     await manager.open()
     try:

@@ -12,6 +12,7 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.store.memory import MemoryStore
 from jupyter_sessmgr.testing import FAKE_IMAGE, FakeEngine, FakeLinks
+from tests.plugins.managers import without_spares
 
 
 class LatestEngine(FakeEngine):
@@ -25,9 +26,10 @@ class LatestEngine(FakeEngine):
 
 
 @contextlib.asynccontextmanager
-async def fake_manager(state_dir, **traits):
+async def fake_manager(state_dir, *, config=None, **traits):
     """Open a manager on a `FakeEngine`, reachable as `engine_there`; close it at the end."""
     traits = {"store_class": MemoryStore, "log": logging.getLogger("manager"), **traits}
+    traits["config"] = without_spares(config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             opening,

@@ -15,6 +15,7 @@ from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.store.sqlite import SqliteStore
+from tests.plugins.managers import without_spares
 
 #: Point -> what has to have happened before it counts.
 CREATE = [
@@ -134,6 +135,7 @@ async def main(state_dir, engine, scenario):
         state_dir=state_dir,
         engine=f"tests.plugins.killpoints.Killing_{engine}",
         store_class=KillingStore,
+        config=without_spares(),
     )
     await manager.open()
     session, _ = await manager.create(CreateRequest(name="kill-point"), "me")

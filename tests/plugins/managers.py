@@ -7,16 +7,29 @@ import logging
 
 import pytest
 from jupyter_client.asynchronous import AsyncKernelClient
+from traitlets.config import Config
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.requests import CreateRequest
 from tests.plugins.waiting import eventually
 
 
+#: Spares come and go by themselves; only tests of the pool have them.
+NO_SPARES = {"WarmPool": {"default_size": 0}}
+
+
+def without_spares(config=None):
+    """Put a configuration over one without spares."""
+    merged = Config(NO_SPARES)
+    merged.merge(config or {})
+    return merged
+
+
 @contextlib.asynccontextmanager
-async def managed(state_dir, engine="process", *, keep=False, **traits):
+async def managed(state_dir, engine="process", *, keep=False, config=None, **traits):
     """Open a manager; at the end destroy what it has (unless `keep`) and close it."""
     traits.setdefault("log", logging.getLogger("manager"))
+    traits["config"] = without_spares(config)
     manager = ComputeSessionManager(state_dir=str(state_dir), engine=engine, **traits)
     await manager.open()
     try:
@@ -25,6 +38,7 @@ async def managed(state_dir, engine="process", *, keep=False, **traits):
         if not keep and manager._parts is not None:
             for session in manager._parts.store.sessions():
                 await manager.destroy(session.id, forced=True)
+            await manager.pool.stop()
             left = await places(manager) if manager.health().available else {}
             await manager.close()
             assert not left, f"places are left: {left}"

@@ -21,6 +21,7 @@ import tornado.httpserver
 from traitlets.config import Config
 from websockets.sync.client import connect
 
+from tests.plugins.managers import NO_SPARES
 from tests.plugins.people import People
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -310,6 +311,7 @@ class Servers:
             },
             "IdentityProvider": {"token": token},
             "ComputeSessionManager": {"state_dir": str(state_dir), "engine": engine},
+            **NO_SPARES,
         }
 
     def _environ(self, folder, extra):
@@ -461,6 +463,7 @@ def inside(
                 "allow_unauthenticated_access": False,
             },
             "ComputeSessionManager": {"engine": engine, "state_dir": str(tmp_path / "state")},
+            **NO_SPARES,
         }
         # pytest-jupyter initialises servers on the loop; a real one is initialised before it runs.
         _nothing_blocks_the_loop.deactivate()

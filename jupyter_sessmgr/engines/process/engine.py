@@ -205,6 +205,10 @@ class ProcessEngine(Engine):
             mem=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         )
 
+    def terms(self) -> Mapping[str, str]:
+        """Say what every place gets: the settings, and what it inherits of the environment."""
+        return {**super().terms(), "environ": repr(spawn.inherited_environ(sys.executable))}
+
     def notes(self) -> Sequence[str]:
         """Say what holds for sessions here and what does not."""
         limits = (

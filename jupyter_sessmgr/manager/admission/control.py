@@ -44,6 +44,8 @@ class Admitted:
     quota: Quota = UNLIMITED
     #: What the person should know of it, a sentence each.
     remarks: tuple[str, ...] = ()
+    #: Which image that is, exactly; "" while it is not here.
+    digest: str = ""
 
 
 class AdmissionControl(QuotaSettings):
@@ -173,7 +175,7 @@ class AdmissionControl(QuotaSettings):
             preopen_ports=_ports(request.preopen_ports, image),
             jupyter_session=_text(request.jupyter_session, "jupyter_session", 4096),
         )
-        return Admitted(spec, self.quota(group), tuple(remarks))
+        return Admitted(spec, self.quota(group), tuple(remarks), image.digest)
 
     def _preset_of(self, request: CreateRequest, group: Group) -> Preset:
         presets = self.all_presets()

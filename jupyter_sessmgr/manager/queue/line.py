@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from traitlets import Float, Integer
 from traitlets.config import LoggingConfigurable
 
-from jupyter_sessmgr.engines.base import Capabilities, Capacity, Engine
+from jupyter_sessmgr.engines.base import Capacity, Engine
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.queue.order import (
     Claim,
@@ -124,7 +124,7 @@ class StartQueue(LoggingConfigurable):
         """
         if self._ties is not None:
             can = self._ties.parts.engine.capabilities
-            check_fits(needs, self._capacity, can, self._room(can))
+            check_fits(needs, self._capacity, can, self.room())
 
     async def start(
         self, parts: Parts, poke: Callable[[str], None], most_running: Callable[[], MostRunning]
@@ -208,14 +208,18 @@ class StartQueue(LoggingConfigurable):
         engine = ties.parts.engine
         away = self._away or ("" if engine.engine_id else f"the {engine.name} engine is away.")
         return Rules(
-            room=self._room(engine.capabilities),
+            room=self.room(),
             most_running=ties.most_running(),
             most_starting=self.max_starting_at_once,
             patience=self.reserve_after,
             closed=f"waits for the engine: {away}" if away else "",
         )
 
-    def _room(self, can: Capabilities) -> Room:
+    def room(self) -> Room:
+        """Say how much of the host may be given away, used or not."""
+        if self._ties is None:
+            return Room()
+        can = self._ties.parts.engine.capabilities
         return room_of(
             self._capacity, can, cpu_factor=self.cpu_overcommit, mem_factor=self.memory_overcommit
         )

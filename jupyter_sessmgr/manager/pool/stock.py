@@ -1,0 +1,203 @@
+"""The spares that are there, those that are being made, and those on their way out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from jupyter_sessmgr.manager.parts import Parts
+from jupyter_sessmgr.manager.pool.nursery import Nursery, Spare, is_fresh
+from jupyter_sessmgr.manager.pool.plan import Kept, Wish
+from jupyter_sessmgr.model.errors import EngineError, SessmgrError
+from jupyter_sessmgr.model.session import Place, SessionSpec
+
+#: Seconds that a start waits for a spare of its kind that is being made already.
+PATIENCE = 10.0
+#: Seconds until a kind that could not be made, or did not last, is made again; doubled each time.
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 1800.0
+#: A spare that was there for so many seconds did not end because of what it is.
+LASTING = 300.0
+#: Seconds that spares get to end when the server stops.
+STOP_TIMEOUT = 10.0
+
+
+class Stock:
+    """Who has a spare: this, a session, or nobody any more. On one event loop.
+
+    Parameters
+    ----------
+    parts
+        The manager's.
+    changed
+        Called when spares came or went by themselves.
+    """
+
+    def __init__(self, parts: Parts, changed: Callable[[], None]) -> None:
+        self._parts = parts
+        self._changed = changed
+        self._nursery = Nursery(parts)
+        self._ready: dict[str, Spare] = {}
+        self._boots: dict[asyncio.Task[None], Kept] = {}
+        self._removals: set[asyncio.Task[None]] = set()
+        #: When a kind may be made again, on the monotonic clock, and the pause after that.
+        self._pauses: dict[str, tuple[float, float]] = {}
+
+    @property
+    def ready(self) -> int:
+        """How many can be had now."""
+        return len(self._ready)
+
+    @property
+    def booting(self) -> int:
+        """How many are being made."""
+        return len(self._boots)
+
+    def kept(self) -> list[Kept]:
+        """List all spares, the oldest first."""
+        ready = (
+            Kept(place_id=one.place.id, key=one.place.pool_key, needs=one.spec.resources)
+            for one in self._ready.values()
+        )
+        return [*ready, *self._boots.values()]
+
+    def may_make(self, key: str) -> bool:
+        """Tell whether a kind may be tried (again)."""
+        return time.monotonic() >= self._pauses.get(key, (0.0, 0.0))[0]
+
+    def make(self, wish: Wish) -> None:
+        """Begin to make a spare."""
+        task = asyncio.create_task(self._make(wish), name="sessmgr-spare")
+        self._boots[task] = Kept(place_id="", key=wish.key, needs=wish.spec.resources)
+        task.add_done_callback(self._made)
+
+    async def _make(self, wish: Wish) -> None:
+        try:
+            spare = await self._nursery.make(wish.spec, wish.key)
+        except (SessmgrError, TimeoutError) as error:
+            pause = self._pause(wish.key)
+            self._parts.log.warning(
+                "No spare session of %s could be made: %s Next try in %.0f s.",
+                wish.spec.image,
+                str(error) or "it took too long.",
+                pause,
+            )
+        else:
+            self._ready[spare.place.id] = spare
+            self._parts.log.debug("A spare session of %s is ready.", wish.spec.image)
+
+    def _made(self, task: asyncio.Task[None]) -> None:
+        self._boots.pop(task, None)
+        if not task.cancelled() and task.exception() is not None:
+            self._parts.log.error("A spare session failed", exc_info=task.exception())
+        self._changed()
+
+    async def take_back(
+        self, left: Sequence[Place], key_of: Callable[[SessionSpec], Awaitable[str]]
+    ) -> list[SessionSpec]:
+        """Take back what an earlier server made; what is not as it should be is removed."""
+        taken = []
+        for place in left:
+            spare = None
+            try:
+                spare = await self._nursery.take_back(place, key_of)
+            except EngineError as error:
+                self._parts.log.debug("The spare %s is not looked at: %s", place.id, error)
+            if spare is None:
+                await self._nursery.remove(place)
+            else:
+                self._ready[place.id] = spare
+                taken.append(spare.spec)
+        return taken
+
+    async def take(self, key: str, *, volatile: bool) -> tuple[Spare | None, str]:
+        """Take a spare of a kind; whoever took it says by `settle` what became of it.
+
+        Returns the spare, or why there is none: "none", "unlike", "lost", "unable".
+        """
+        spare, why = self._pick(key, volatile=volatile)
+        boots = [task for task, kept in self._boots.items() if kept.key == key]
+        if spare is None and boots:
+            # It will be ready before one that is begun now.
+            await asyncio.wait(boots, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            spare, why = self._pick(key, volatile=volatile)
+        return spare, why
+
+    def _pick(self, key: str, *, volatile: bool) -> tuple[Spare | None, str]:
+        why = "unlike" if self._ready else "none"
+        for spare in self._ready.values():
+            if spare.place.pool_key != key:
+                continue
+            kernel = self._parts.links.kernel(spare.place.id)
+            if not is_fresh(kernel):
+                why = "lost"
+            elif volatile and not getattr(kernel, "personal", False):
+                why = "unable"
+            else:
+                del self._ready[spare.place.id]
+                return spare, ""
+        return None, why
+
+    def settle(self, spare: Spare) -> bool:
+        """Let go of a spare that was taken: its session has it, or nobody; returns which."""
+        place = self._parts.store.place(spare.place.id)
+        if place is not None and place.session_id is not None:
+            self._parts.memory.kept.discard(place.id)
+            return True
+        self._remove(self._nursery.remove(spare.place))
+        return False
+
+    def remove(self, place: Place) -> None:
+        """Remove a place that was a spare."""
+        self._remove(self._nursery.remove(place))
+
+    def hand_back(self, place_ids: Iterable[str], why: str) -> None:
+        """Remove spares that are ready; those that are being made are looked at again later."""
+        for place_id in place_ids:
+            spare = self._ready.pop(place_id, None)
+            if spare is not None:
+                self._parts.log.info("A spare of %s is removed: %s.", spare.spec.image, why)
+                self._remove(self._nursery.remove(spare.place))
+
+    def look_at(self, place_id: str) -> None:
+        """Look whether a spare still lives: its agent said something, or hung up."""
+        spare = self._ready.get(place_id)
+        if spare is None or is_fresh(self._parts.links.kernel(place_id)):
+            return
+        del self._ready[place_id]
+        if time.monotonic() - spare.since < LASTING:
+            self._pause(spare.place.pool_key)
+        self._remove(self._bury(spare))
+        self._changed()
+
+    async def _bury(self, spare: Spare) -> None:
+        why = await self._nursery.why_gone(spare.place)
+        self._parts.log.warning(
+            "A spare session of %s is gone: %s. No session is harmed; another is made in time.",
+            spare.spec.image,
+            why.rstrip("."),
+        )
+        await self._nursery.remove(spare.place)
+
+    def _remove(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
+
+    def _pause(self, key: str) -> float:
+        """Put a kind off, for longer each time; returns the seconds."""
+        _, pause = self._pauses.get(key, (0.0, FIRST_PAUSE))
+        self._pauses[key] = time.monotonic() + pause, min(pause * 2, LONGEST_PAUSE)
+        return pause
+
+    async def close(self) -> None:
+        """Remove all; what takes too long ends with its lease."""
+        boots = tuple(self._boots)
+        for task in boots:
+            task.cancel()
+        await asyncio.gather(*boots, return_exceptions=True)
+        for spare in self._ready.values():
+            self._remove(self._nursery.remove(spare.place))
+        self._ready.clear()
+        if self._removals:
+            await asyncio.wait(self._removals, timeout=STOP_TIMEOUT)
