@@ -207,6 +207,11 @@ c = get_config()  # noqa: F821 - given by traitlets
 # that make sessions long before they use them; 0 means never.
 # c.IdleCuller.never_connected_timeout = 300.0
 
+# Seconds after which an interactive session ends whose server crashed or was killed, counted
+# from the start of the next one: time to save what is in it. One that stops in an orderly way
+# ends its interactive sessions itself. 0 means at once.
+# c.IdleCuller.orphan_timeout = 60.0
+
 # Seconds before the end of a session when people are told of it, but never more than half of
 # the limit. Raise it when they need longer to save their work; 0 means that they are not told.
 # c.IdleCuller.warning_before = 300.0
@@ -337,6 +342,11 @@ c = get_config()  # noqa: F821 - given by traitlets
 # ------------------------------------------------------------------------------
 # SessionProvisioner: Gives a Jupyter kernel manager a compute session as its kernel's process.
 # ------------------------------------------------------------------------------
+
+# Whether a kernel that is picked in a Jupyter server goes on when that server stops or crashes,
+# and is there again under its id when it starts. Turn it off where kernels are to end with
+# their server, as local ones do. A kernelspec's own `durable` goes first.
+# c.SessionProvisioner.durable = True
 
 # Seconds that a kernel may take from the wish to ready channels. Waiting in the queue or for an
 # image that is pulled does not count. Raise it for slow engines or heavy images.
@@ -504,3 +514,28 @@ c = get_config()  # noqa: F821 - given by traitlets
 # How many agents are asked at the same time. Raise it when sessions are far away, so that
 # answers take long.
 # c.UsageMeter.at_once = 8
+
+# ------------------------------------------------------------------------------
+# WarmPool: Keeps booted sessions ready that nobody asked for yet. Made by the manager, as its `pool`.
+# ------------------------------------------------------------------------------
+
+# How many spares are kept ready, by the name of a preset or an image, such as `{"python": 3,
+# "isolated": 1}`; an image's number counts before its preset's, 0 means none. Raise a number
+# where many people start kernels at the same time. Each spare takes the memory of an idle
+# kernel.
+# c.WarmPool.sizes = {}
+
+# How many spares the default preset has, once it was used, where `sizes` does not name it. 0
+# turns them off; do that on machines with little memory.
+# c.WarmPool.default_size = 1
+
+# Part of the machine's memory that must be free for there to be spares; with less, all are
+# removed. Raise it where other programs need memory at short notice.
+# c.WarmPool.min_free_memory = 0.15
+
+# Seconds after the last start until a spare is made. Raise it where the first cells of a new
+# kernel should have the machine for themselves for longer.
+# c.WarmPool.refill_delay = 2.0
+
+# How many spares are made at the same time. Raise it on machines with many processors.
+# c.WarmPool.refill_at_once = 1

@@ -13,7 +13,7 @@ from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.parts import Parts
-from jupyter_sessmgr.manager.wishes import Wishes
+from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError
 from jupyter_sessmgr.model.events import Event, LimitName, SessionExpiring, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
@@ -22,11 +22,14 @@ from jupyter_sessmgr.model.status import Goal, SessionStatus
 _S = SessionStatus
 #: Seconds between two rounds of writing down what was noted of sessions in use.
 WRITE_INTERVAL = 60.0
+#: The limit of what has no time left; 0 is no limit.
+_AT_ONCE = 1e-6
 #: What a session's row says of its end, by the limit.
 REASONS: dict[LimitName, str] = {
     "idle": "idle-timeout",
     "never-connected": "never-connected",
     "lifetime": "lifetime",
+    "server-stopped": SERVER_STOPPED,
 }
 
 
@@ -58,6 +61,12 @@ class _Life:
     before: float
     #: Its coming end was told; it does not come before this moment.
     ends_from: float | None = None
+    #: Since when it is interactive and without the server it would end with.
+    orphan_since: float | None = None
+
+    def look(self, *, alone: bool, now: float) -> None:
+        """Note whether the session's server is gone."""
+        self.orphan_since = (self.orphan_since or now) if alone else None
 
 
 class IdleCuller(LoggingConfigurable):
@@ -104,6 +113,14 @@ class IdleCuller(LoggingConfigurable):
         help="""Seconds after which an interactive session ends that nobody ever used. Raise it
         for programs that make sessions long before they use them; 0 means never.""",
     )
+    orphan_timeout = Float(
+        60.0,
+        min=0.0,
+        config=True,
+        help="""Seconds after which an interactive session ends whose server crashed or was killed,
+        counted from the start of the next one: time to save what is in it. One that stops in an
+        orderly way ends its interactive sessions itself. 0 means at once.""",
+    )
     warning_before = Float(
         300.0,
         min=0.0,
@@ -130,6 +147,8 @@ class IdleCuller(LoggingConfigurable):
         self._task: asyncio.Task[None] | None = None
         self._written_at = 0.0
         self._unsubscribe: Callable[[], None] = lambda: None
+        #: Tells whether the server of this id runs; the manager knows.
+        self.is_there: Callable[[str], bool] = lambda _server_id: True
 
     def start(self, parts: Parts, wishes: Wishes) -> None:
         """Begin to look. What ran before this server did begins to be idle now."""
@@ -162,8 +181,8 @@ class IdleCuller(LoggingConfigurable):
         life = self._lives[session.id]
         if life.ends_from is not None:
             seconds = max(seconds, life.ends_from - self._clock.now())
-        elif left.left < self._notice(left):
-            seconds = self._notice(left)
+        elif left.left < _notice(left, self.warning_before):
+            seconds = _notice(left, self.warning_before)
         return Deadline(time.time() + seconds, left.limit)
 
     async def exempt(self, session_id: str, exempt: bool) -> ComputeSession:
@@ -239,11 +258,16 @@ class IdleCuller(LoggingConfigurable):
             known = self._activity.of(session.id)
             known.active_at = max(known.active_at, self._clock.now())
 
+    def _is_alone(self, session: ComputeSession) -> bool:
+        return not session.spec.durable and not self.is_there(session.server_id)
+
     async def _judge(self, session: ComputeSession) -> None:
-        life, left = self._lives.get(session.id), self._nearest(session)
+        life = self._lives.get(session.id)
         if life is None or self._wishes is None:
             return
-        if left is None or left.left > self._notice(left):
+        life.look(alone=self._is_alone(session), now=self._clock.now())
+        left = self._nearest(session)
+        if left is None or left.left > _notice(left, self.warning_before):
             life.ends_from = None
         elif life.ends_from is None:
             self._warn(session, life, left)
@@ -264,21 +288,18 @@ class IdleCuller(LoggingConfigurable):
 
     def _warn(self, session: ComputeSession, life: _Life, left: _Left) -> None:
         """Tell of a coming end. One that is overdue comes later: nothing ends unannounced."""
-        notice = self._notice(left)
+        notice = _notice(left, self.warning_before)
         remaining = max(left.left, notice - self.check_interval, 0.0)
         life.ends_from = self._clock.now() + remaining
         if notice and self._parts is not None:
             ends_at = time.time() + remaining
             self._parts.bus.publish(SessionExpiring(session, ends_at, left.limit))
 
-    def _notice(self, left: _Left) -> float:
-        return min(self.warning_before, left.whole / 2)
-
     def _nearest(self, session: ComputeSession) -> _Left | None:
         """Find the limit that a session meets first."""
         life = self._lives.get(session.id)
         running = session.status in {_S.RUNNING, _S.SUSPENDED}
-        if life is None or session.idle_exempt or session.goal is Goal.STOP or not running:
+        if life is None or session.goal is Goal.STOP or not running:
             return None
         now = self._clock.now()
         known = self._activity.of(session.id)
@@ -292,7 +313,16 @@ class IdleCuller(LoggingConfigurable):
         if not durable and not used:
             waited = now - life.since
             found.append(_left("never-connected", self.never_connected_timeout, waited))
+        if session.idle_exempt:
+            found.clear()
+        if life.orphan_since is not None:
+            waited = now - life.orphan_since
+            found.append(_left("server-stopped", self.orphan_timeout or _AT_ONCE, waited))
         return min((one for one in found if one.whole), key=lambda one: one.left, default=None)
+
+
+def _notice(left: _Left, most: float) -> float:
+    return min(most, left.whole / 2)
 
 
 def _left(limit: LimitName, whole: float, passed: float) -> _Left:

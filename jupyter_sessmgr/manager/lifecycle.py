@@ -31,7 +31,7 @@ from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.services import SessionServices
 from jupyter_sessmgr.manager.watching import Watching
-from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
+from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, Standby
 from jupyter_sessmgr.model.events import EngineHealthChanged, Event
 from jupyter_sessmgr.model.presets import Offer
@@ -98,6 +98,7 @@ class Lifecycle(LoggingConfigurable):
         self.activity = self._watching.activity
         #: Limits of time.
         self.idle = self._watching.idle
+        self.idle.is_there = lambda server_id: server_id == self.server_id
         #: What running sessions use.
         self.meter = self._watching.meter
         self._inside = inside = Inside(self._open_parts, self._session, self._open_wishes)
@@ -166,9 +167,6 @@ class Lifecycle(LoggingConfigurable):
         await self._board.start()
         if not self.shared:  # what tools without a server use ends with them
             self._watching.start(parts, self._reconciler, self._wishes)
-        for session in parts.store.sessions():
-            if not session.spec.durable and session.server_id != self.server_id:
-                await self._wishes.stop(session, forced=True, reason=SERVER_STOPPED)
         await self.queue.start(parts, self._reconciler.poke, self.admission.most_running)
 
     async def _make_engine(self, name: str, secrets: InstallationSecrets) -> Engine:
@@ -185,8 +183,8 @@ class Lifecycle(LoggingConfigurable):
             await self.queue.stop()
             if self._leftovers is not None:
                 await self._leftovers.stop()
-            live = self._parts.store.sessions()
-            mine = [one for one in live if not one.spec.durable]
+            live = [one for one in self._parts.store.sessions() if not one.spec.durable]
+            mine = [one for one in live if one.server_id == self.server_id]
             with contextlib.suppress(TimeoutError):  # the next server ends what is left
                 async with asyncio.timeout(self.close_timeout):
                     await self._open_wishes().stop_all(mine)

@@ -9,7 +9,7 @@ from jupyter_sessmgr.model.session import ComputeSession, KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
 
 #: The limits of time that can end a session.
-LimitName = Literal["idle", "never-connected", "lifetime"]
+LimitName = Literal["idle", "never-connected", "lifetime", "server-stopped"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,36 @@ async def test_nothing_in_use_ends():
                 assert it.left(one) is None
 
 
+async def test_P5_an_interactive_session_whose_server_is_gone_ends_after_a_while_though_in_use():
+    async with limited(orphan_timeout=60, warning_before=300) as it:
+        durable, exempt = await it.running(DURABLE), await it.running(INTERACTIVE)
+        await it.idle.exempt(exempt, True)
+        used = await it.running(INTERACTIVE, busy=True)
+        with it.activity.client(used):
+            await it.after(1000)
+            it.idle.is_there = lambda _server_id: False
+            await it.after(1)
+            assert it.left(used) == ("server-stopped", 60)
+            await it.after(31)
+            warned = {(one.session.id, one.limit) for one in it.warnings()}
+            assert warned == {(used, "server-stopped"), (exempt, "server-stopped")}
+            await it.after(30)
+            await it.world.becomes(used, S.TERMINATED)
+            await it.world.becomes(exempt, S.TERMINATED)
+        assert it.session(used).stop_reason == "server-stopped"
+        assert it.session(durable).is_live
+        assert it.left(durable) is None
+
+
+async def test_P5_an_interactive_session_may_end_at_once_without_its_server():
+    async with limited(orphan_timeout=0, warning_before=300) as it:
+        one = await it.running(INTERACTIVE)
+        it.idle.is_there = lambda _server_id: False
+        await it.after(1)
+        await it.after(1)
+        await it.world.becomes(one, S.TERMINATED)
+
+
 async def test_one_that_nobody_ever_used_ends_sooner():
     async with limited(idle_timeout=1000, never_connected_timeout=300, warning_before=0) as it:
         never = await it.running(INTERACTIVE)

@@ -51,7 +51,7 @@ EVENTS = {
     DIED: [KernelDied(SESSION, EXIT)],
     EXPIRING: [
         SessionExpiring(SESSION, 1e9 + 0.5, limit)
-        for limit in ("idle", "never-connected", "lifetime")
+        for limit in ("idle", "never-connected", "lifetime", "server-stopped")
     ],
 }
 

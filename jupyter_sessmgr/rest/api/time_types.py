@@ -26,6 +26,6 @@ class SessionTime(TypedDict):
         str | None, Meta(description="When it ends if nothing changes; null: by no limit of time.")
     ]
     limit: Annotated[
-        Literal["idle", "never-connected", "lifetime"] | None,
+        Literal["idle", "never-connected", "lifetime", "server-stopped"] | None,
         Meta(description="Which limit ends it then."),
     ]
