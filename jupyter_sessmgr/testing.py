@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from jupyter_sessmgr.engines.base import (
@@ -76,6 +78,10 @@ class FakePlace:
     paused: bool = False
     exit_code: int | None = None
     kernel: KernelState = _STATELESS
+    #: What its agent keeps of its session, sealed.
+    claim: str = ""
+    #: What its kernel was told after it had started.
+    told: dict[str, str] = field(default_factory=dict)
     made_at: float = field(default_factory=time.time)
 
 
@@ -150,7 +156,7 @@ class FakeEngine(Engine):
         await _moment(self.before, "start")
         made = self.made.get(place.id)
         if made is None:
-            made = FakePlace(place, self._name(place.id))
+            made = FakePlace(place, self._name(place.id), claim=_claim_in(boot))
             self.made[place.id] = made
         made.kernel = replace(_STATELESS, generation=1, name=spec.kernel, state=self.kernel_becomes)
         await _moment(self.after, "start")
@@ -216,6 +222,15 @@ async def _moment(moments: Mapping[str, Callable[[], Any]], verb: str) -> None:
         await answer
 
 
+def _claim_in(boot: bytes) -> str:
+    """Find what an agent is to keep of its session; "" in what is no boot text."""
+    head, newline, rest = boot.partition(b"\n")
+    if not newline:
+        return ""
+    claim: str = json.loads(rest[json.loads(head)["sources"] :]).get("claim", "")
+    return claim
+
+
 def _observe(place_id: str, made: FakePlace | None) -> Observation:
     if made is None:
         return MISSING
@@ -242,6 +257,9 @@ class FakeLinks(AgentLinks):
         self._engine = engine
         self._changed = on_change
         self.connected: set[str] = set()
+        #: Like `FakeEngine.before`, for what agents are asked (``personalise set_claim``).
+        self.before: dict[str, Callable[[], Any]] = {}
+        self.listeners: dict[str, Callable[[KernelState], None]] = {}
         #: Raised by the next connections, as long as it is set.
         self.refuses = False
 
@@ -279,6 +297,8 @@ class FakeLinks(AgentLinks):
         """Let a kernel become something else, as its agent would tell."""
         made = self._engine.made[place_id]
         made.kernel = replace(made.kernel, **changes)
+        if place_id in self.listeners:
+            self.listeners[place_id](made.kernel)
         self._changed(place_id)
 
     def die(self, place_id: str, reason: str = "It died.", code: int = 1) -> None:
@@ -300,6 +320,34 @@ class _FakeLink:
         await asyncio.sleep(0)
         state = self._links._engine.kernel_becomes  # noqa: SLF001 - one double serves the other
         self._links.tell(self._place_id, generation=kernel["generation"], state=state, exit=None)
+
+    @property
+    def kernel(self) -> KernelState:
+        """Say what the kernel is."""
+        return self._made.kernel
+
+    @property
+    def hello(self) -> Any:
+        """Greet with the claim that the place was given."""
+        return SimpleNamespace(claim=self._made.claim)
+
+    def on_kernel(self, listener: Callable[[KernelState], None]) -> None:
+        """Tell somebody of the kernel."""
+        self._links.listeners[self._place_id] = listener
+
+    async def personalise(self, environ: Mapping[str, str], workdir: str) -> None:
+        """Tell the kernel its names."""
+        await _moment(self._links.before, "personalise")
+        self._made.told.update(environ)
+
+    async def set_claim(self, claim: str, lease: float) -> None:
+        """Give the place to a session."""
+        await _moment(self._links.before, "set_claim")
+        self._made.claim = claim
+
+    @property
+    def _made(self) -> FakePlace:
+        return self._links._engine.made[self._place_id]  # noqa: SLF001 - as above
 
     async def usage(self) -> Any:
         """Have used nothing."""

@@ -24,8 +24,11 @@ async def ready(manager, count=1):
     await eventually(
         lambda: manager.pool.counts() == {"ready": count, "booting": 0}, 60, what=f"{count} spares"
     )
-    return [one for one in manager._parts.store.places() if one.pool_key and not one.session_id
-            and one.state is PlaceState.MADE]
+    return [
+        one
+        for one in manager._parts.store.places()
+        if one.pool_key and not one.session_id and one.state is PlaceState.MADE
+    ]
 
 
 async def test_a_start_takes_the_spare_and_another_is_made(tmp_path, engine_name):
