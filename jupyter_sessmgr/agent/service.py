@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TERM_GRACE = 2.0
 #: The same when the lease is over: nobody waits then.
 _LEASE_GRACE = 10.0
+#: What the agent exits with, so that the engine's word on its end says why.
+_TOLD, _TERMINATED, _LEASE_OVER = 0, 128 + signal.SIGTERM, 75
 
 
 def serve(orders: Mapping[str, Any], kernel: Kernel, reaper: Reaper) -> int:
@@ -48,13 +50,13 @@ class Service:
         self._kernel = kernel
         self._reaper = reaper
         self._lease = Lease(orders.get("lease") or 0)
-        self._end: asyncio.Future[float] | None = None
+        self._end: asyncio.Future[tuple[float, int]] | None = None
 
     async def run(self) -> int:
         """Serve, then end everything below."""
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
-        loop.add_signal_handler(signal.SIGTERM, self._leave, _TERM_GRACE)
+        loop.add_signal_handler(signal.SIGTERM, self._leave, _TERM_GRACE, _TERMINATED)
         extras = Extras(self._orders, self._reaper)
         supervisor = Supervisor(self._kernel, self._reaper, self._orders, extras.premises.guests)
         verbs = Verbs(self._orders, supervisor, self._lease, self._leave, extras)
@@ -67,7 +69,7 @@ class Service:
         control.open()
         ticking = loop.create_task(self._tick())
         try:
-            grace = await self._end
+            grace, code = await self._end
         finally:
             ticking.cancel()
         try:
@@ -75,12 +77,12 @@ class Service:
         except StopFailed as error:
             sys.stderr.write("%s\n" % error)
         await control.close()
-        return 0
+        return code
 
-    def _leave(self, grace: float) -> None:
+    def _leave(self, grace: float, code: int = _TOLD) -> None:
         """Begin to end. A second call changes nothing."""
         if self._end is not None and not self._end.done():
-            self._end.set_result(grace)
+            self._end.set_result((grace, code))
 
     async def _tick(self) -> None:
         """Count the seconds that the agent really runs."""
@@ -90,4 +92,4 @@ class Service:
             self._kernel.oom.tick()
             if self._lease.tick():
                 sys.stderr.write("no server was heard for too long, the session ends\n")
-                self._leave(_LEASE_GRACE)
+                self._leave(_LEASE_GRACE, _LEASE_OVER)

@@ -127,6 +127,9 @@ class Observation:
 
 
 MISSING = Observation(exists=False)
+#: What an agent exits with that heard no server for as long as its lease; and what that means.
+LEASE_OVER = 75
+LEASE_OVER_WORDS = "The session ended by itself, because no server was heard from for too long."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +182,8 @@ class Engine(ConfigurableABC):
     engine_id: str = ""
     #: Why it was chosen, a sentence for people; set by `choose_engine`.
     why: str = ""
+    #: Why sessions cannot be started though it answers, and what to do; "" when they can.
+    trouble: str = ""
 
     @abstractmethod
     async def open(self, signer: Signer, folder: Path) -> None:

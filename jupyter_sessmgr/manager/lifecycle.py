@@ -206,12 +206,12 @@ class Lifecycle(LoggingConfigurable):
             f"{name} is left alone: {why}." for name, why in self._parts.memory.quarantine.items()
         ]
         engine = self._parts.engine
-        available = bool(engine.engine_id) and not self._unavailable
         silent = f"The {engine.name} engine has not answered yet; it is asked again and again."
+        wrong = self._unavailable or engine.trouble or silent * (not engine.engine_id)
         return Health(
             engine=engine.name,
-            available=available,
-            reason="" if available else self._unavailable or silent,
+            available=not wrong,
+            reason=wrong,
             notes=(*remarks(engine), *self.queue.notes(), *self.pool.notes(), *strangers),
         )
 

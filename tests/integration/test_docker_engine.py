@@ -301,6 +301,7 @@ async def test_a_network_that_was_removed_comes_back(docker_host, docker_api, st
         place = a_place(engine)
         last = await begin(engine, state_dir, place)
         assert last.endpoints
+        assert await told(engine, place) is None, "it has its orders"
 
 
 async def test_I5_a_network_of_somebody_else_is_not_used(docker_host, docker_api, state_dir):

@@ -104,8 +104,8 @@ class PrivateEngine:
         """Run an async function in its network, on a loop in a thread of its own."""
 
         def run():
-            with open(f"/proc/{self._network.pid}/ns/net") as network:
-                assert ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _CLONE_NEWNET) == 0
+            with Path(f"/proc/{self._network.pid}/ns/net").open() as network:
+                assert ctypes.CDLL(None).setns(network.fileno(), _CLONE_NEWNET) == 0
             return asyncio.run(work())
 
         with ThreadPoolExecutor(1) as pool:

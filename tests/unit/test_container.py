@@ -233,6 +233,9 @@ def test_only_a_terminal_state_means_that_it_does_not_run(state):
         ({"ExitCode": 137, "OOMKilled": False}, False, "signal 9 from outside"),
         ({"ExitCode": 127}, False, "needs Python 3.8"),
         ({"ExitCode": 1}, False, "exit code 1"),
+        # As the agent ends when it is asked to, and when nobody was heard.
+        ({"ExitCode": 143}, False, "signal 15 from outside"),
+        ({"ExitCode": 75}, False, "no server was heard"),
     ],
 )
 def test_C1_why_a_place_ended(details, oom, words):

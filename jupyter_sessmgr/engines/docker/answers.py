@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jupyter_sessmgr.engines.base import Found, Observation, Signer
+from jupyter_sessmgr.engines.base import (
+    LEASE_OVER,
+    LEASE_OVER_WORDS,
+    Found,
+    Observation,
+    Signer,
+)
 from jupyter_sessmgr.engines.docker.container import (
     AGENT_PORT,
     INSTALL,
@@ -140,6 +146,8 @@ def why_ended(code: int | None, *, oom: bool, error: str) -> str:
             f"The image's Python could not be run (exit code {code}). The image needs Python 3.8 "
             "or later, in its PATH or named by its label ai.backend.runtime-path."
         )
+    if code == LEASE_OVER:
+        return LEASE_OVER_WORDS
     if code is not None and code > _SIGNALS:
         return (
             f"The session's container was ended by signal {code - _SIGNALS} from outside: by "

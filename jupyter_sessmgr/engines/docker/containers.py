@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from jupyter_sessmgr.engines.base import Checkpoint, Signer, agent_command
 from jupyter_sessmgr.engines.docker.answers import endpoints, item_labels, item_name, item_state
-from jupyter_sessmgr.engines.docker.client import Api, Broken, DockerClient, Refused
+from jupyter_sessmgr.engines.docker.client import (
+    ATTEMPTS,
+    Api,
+    Broken,
+    DockerClient,
+    Refused,
+)
 from jupyter_sessmgr.engines.docker.container import (
     ATTEMPT,
     INSTALL,
@@ -21,8 +27,8 @@ from jupyter_sessmgr.engines.docker.container import (
     make_config,
     make_labels,
 )
-from jupyter_sessmgr.engines.docker.images import Images
-from jupyter_sessmgr.engines.docker.networks import Networks
+from jupyter_sessmgr.engines.docker.images import Images, LocalImage
+from jupyter_sessmgr.engines.docker.networks import Networks, is_lost
 from jupyter_sessmgr.engines.docker.stdin import Stdin
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, ImageNotFound
 from jupyter_sessmgr.model.naming import place_name
@@ -45,6 +51,16 @@ class Timeouts:
     start: float
     inspect: float
     remove: float
+
+
+class _NotStarted(Exception):
+    """The engine answered that it did not start a container."""
+
+    def __init__(self, error: Refused | Broken) -> None:
+        super().__init__(error.message)
+        self.words = error.words
+        #: It tried, and failed; it may do better another time.
+        self.failed = isinstance(error, Broken)
 
 
 class Containers:
@@ -92,7 +108,29 @@ class Containers:
         digest = local.image.digest
         yield Checkpoint(phase="creating", info="creating", image_digest=digest)
         attempt = secrets.token_hex(8)
-        config = make_config(
+        config = await self._configure(place, spec, local, attempt)
+        for left in reversed(range(ATTEMPTS)):
+            key = await self._create(place, config, attempt)
+            yield Checkpoint(phase="creating", info="creating", key=key, image_digest=digest)
+            try:
+                await self._boot(place, key, boot)
+            except _NotStarted as error:
+                await self._undo(place, spec, error, is_last=not left)
+            else:
+                break
+        seen = await self.inspect(key) or {}
+        yield Checkpoint(
+            phase="booting",
+            info="booting",
+            key=key,
+            image_digest=str(seen.get("Image") or digest),
+            endpoints=endpoints(seen),
+        )
+
+    async def _configure(
+        self, place: Place, spec: SessionSpec, local: LocalImage, attempt: str
+    ) -> dict[str, Any]:
+        return make_config(
             spec,
             Shape(
                 network=await self._networks.ensure(spec.network),
@@ -103,17 +141,6 @@ class Containers:
                 gpus=self._gpus,
             ),
             self._hardening,
-        )
-        key = await self._create(place, config, attempt)
-        yield Checkpoint(phase="creating", info="creating", key=key, image_digest=digest)
-        await self._boot(place, spec, key, boot)
-        seen = await self.inspect(key) or {}
-        yield Checkpoint(
-            phase="booting",
-            info="booting",
-            key=key,
-            image_digest=str(seen.get("Image") or digest),
-            endpoints=endpoints(seen),
         )
 
     async def _create(self, place: Place, config: dict[str, Any], attempt: str) -> str:
@@ -126,7 +153,16 @@ class Containers:
 
         for _ in range(3):
             try:
-                key: str = await self._change("create a container", create, place, "create")
+                key = await self._client.call(
+                    "create a container",
+                    create,
+                    timeout=self._timeouts.create,
+                    about=place.id,
+                    slow=True,
+                )
+            except Broken as error:
+                # It answered several times, and each time that it cannot.
+                raise EngineError(_why_not_started(error.words)) from error
             except Refused as error:
                 if error.status != _CONFLICT:
                     raise _explained(error, config) from error
@@ -146,7 +182,21 @@ class Containers:
             await self.remove(place)
         raise EngineUnavailable(f"The container {name} comes and goes; is another server at work?")
 
-    async def _boot(self, place: Place, spec: SessionSpec, key: str, boot: bytes) -> None:
+    async def _undo(
+        self, place: Place, spec: SessionSpec, error: _NotStarted, *, is_last: bool
+    ) -> None:
+        """Remove a container that the engine failed to start, where a fresh one may do better.
+
+        What became of its input is unknown, so it is not started again itself.
+        """
+        if is_last or not (error.failed or is_lost(error.words)):
+            raise EngineError(_why_not_started(error.words)) from error
+        await self.remove(place)
+        if is_lost(error.words):
+            await self._networks.mend(spec.network)
+        await asyncio.sleep(_PAUSE)
+
+    async def _boot(self, place: Place, key: str, boot: bytes) -> None:
         """Start the container, and feed the agent to it by its standard input."""
 
         def attach(api: Api) -> Stdin:
@@ -161,7 +211,7 @@ class Containers:
             attempts=1,
         )
         try:
-            await self._run(place, spec, key)
+            await self._run(place, key)
             await self._client.call(
                 "feed a container",
                 lambda _: stdin.finish(self._timeouts.start),
@@ -197,33 +247,18 @@ class Containers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, place: Place, spec: SessionSpec, key: str) -> None:
-        def start(api: Api) -> None:
-            api.start(key)
-
-        for second_try in (False, True):
-            try:
-                await self._change("start the container", start, place, "start")
-            except Refused as error:
-                gone = error.status == _NOT_FOUND and "network" in error.words.lower()
-                if second_try or not gone:
-                    raise EngineError(_why_not_started(error.words)) from error
-                self._networks.forget()
-                await self._networks.ensure(spec.network)
-            else:
-                return
-
-    async def _change(
-        self, what: str, function: Callable[[Api], Any], place: Place, kind: str
-    ) -> Any:
-        timeout: float = getattr(self._timeouts, kind)
+    async def _run(self, place: Place, key: str) -> None:
         try:
-            return await self._client.call(
-                what, function, timeout=timeout, about=place.id, slow=True
+            await self._client.call(
+                "start the container",
+                lambda api: api.start(key),
+                timeout=self._timeouts.start,
+                about=place.id,
+                once_failed=True,
+                slow=True,
             )
-        except Broken as error:
-            # It answered several times, and each time that it cannot.
-            raise EngineError(_why_not_started(error.words)) from error
+        except (Refused, Broken) as error:
+            raise _NotStarted(error) from error
 
     async def stop(self, place: Place, grace: float) -> bool:
         """End and remove a place's container; see `Engine.stop`. False when there was none."""

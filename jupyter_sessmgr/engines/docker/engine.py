@@ -229,8 +229,11 @@ class DockerEngine(Engine):
         _refuse_foreign(place, self.engine_id)
         await connected.confirm_if_doubtful()
         steps = connected.containers.start(place, spec, boot, pull=self.pull != "never")
-        async for checkpoint in steps:
-            yield checkpoint
+        try:
+            async for checkpoint in steps:
+                yield checkpoint
+        finally:
+            self.trouble = connected.networks.trouble
 
     async def stop(self, place: Place, grace: float) -> None:
         """End a container and remove it with its volumes."""
@@ -277,7 +280,8 @@ class DockerEngine(Engine):
         connected = require(self._connected)
         await connected.confirm()
         items = await connected.containers.list(own=False)
-        await connected.networks.remove_unused()
+        await connected.networks.look_after()
+        self.trouble = connected.networks.trouble
         return [found(connected.signer, item) for item in items]
 
     async def watch(self) -> AsyncIterator[str]:

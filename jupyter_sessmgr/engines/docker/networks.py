@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,19 @@ def network_labels(signer: Signer, name: str) -> dict[str, str]:
     }
 
 
+def is_lost(words: str) -> bool:
+    """Tell whether the engine's words mean that a network, or its bridge, is not there."""
+    lower = words.lower()
+    return ("network" in lower and "not found" in lower) or "could not find bridge" in lower
+
+
+def _cut_off(name: str) -> str:
+    return (
+        f"The bridge of the network {name} was removed from this machine, so no session can be "
+        "started on it, and those on it cannot be reached. Restart the Docker engine, or end them."
+    )
+
+
 class Networks:
     """Makes an installation's networks when they are needed first, and removes unused ones.
 
@@ -91,6 +105,8 @@ class Networks:
         self._wanted_at: dict[Network, float] = {}
         #: Those that are there.
         self._ready: set[Network] = set()
+        #: Those whose bridge is gone while sessions are on them.
+        self._broken: set[Network] = set()
 
     async def ensure(self, kind: Network) -> str:
         """Return the name of a network that is there.
@@ -111,9 +127,36 @@ class Networks:
                 self._ready.add(kind)
         return name
 
-    def forget(self) -> None:
-        """Look again before a network is used: it was not there."""
-        self._ready.clear()
+    async def mend(self, kind: Network) -> None:
+        """Make a network anew: it, or its bridge, was not there.
+
+        Raises
+        ------
+        EngineError
+            when sessions are on it, whose connections are lost with the bridge.
+        """
+        name = network_name(self._prefix, self._signer.install_id, kind)
+        async with self._lock:
+            self._ready.discard(kind)
+            if not await self._remove(name):
+                self._broken.add(kind)
+                raise EngineError(_cut_off(name))
+            self._broken.discard(kind)
+        await self.ensure(kind)
+
+    @property
+    def trouble(self) -> str:
+        """Why sessions cannot be started on a network of ours; "" when they can."""
+        names = (network_name(self._prefix, self._signer.install_id, one) for one in KINDS)
+        broken = [name for name, kind in zip(names, KINDS, strict=True) if kind in self._broken]
+        return " ".join(map(_cut_off, broken))
+
+    async def look_after(self) -> None:
+        """Mend what could not be mended before, and remove what nobody needs any more."""
+        for kind in tuple(self._broken):
+            with contextlib.suppress(EngineError):
+                await self.mend(kind)
+        await self.remove_unused()
 
     async def remove_unused(self, idle: float = IDLE) -> None:
         """Remove those of ours that nothing uses and nobody wanted for `idle` seconds."""

@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_sessmgr.engines import bubblewrap
-from jupyter_sessmgr.engines.base import MISSING, Found, Observation
+from jupyter_sessmgr.engines.base import (
+    LEASE_OVER,
+    LEASE_OVER_WORDS,
+    MISSING,
+    Found,
+    Observation,
+)
 from jupyter_sessmgr.engines.process import processes, records, spawn
 from jupyter_sessmgr.engines.process.book import Book, unknown_when_unreadable
 from jupyter_sessmgr.engines.process.processes import Process
@@ -269,7 +275,9 @@ def _ended(
     if running is None:
         return Observation(exists=True, reason="The session's start was broken off.")
     code = children.code(record.place_id)
-    signum = 0 if code is None else spawn.signal_of(code, in_sandbox=record.isolated)
+    if code == LEASE_OVER:
+        return Observation(exists=True, exit_code=code, reason=LEASE_OVER_WORDS)
+    signum = 0 if code is None else spawn.signal_of(code)
     words = spawn.last_words(log)
     reason = "The session's process is gone"
     if signum:

@@ -209,8 +209,11 @@ class Children:
         self._codes.pop(place_id, None)
 
 
-def signal_of(code: int, *, in_sandbox: bool) -> int:
-    """Return which signal ended a process; 0 when none did."""
+def signal_of(code: int) -> int:
+    """Return which signal ended a process; 0 when none did.
+
+    Sandboxes say it as shells do, and so does an agent that was asked to end.
+    """
     if code < 0:
         return -code
-    return code - 128 if in_sandbox and 128 < code < 192 else 0  # noqa: PLR2004 - as shells do
+    return code - 128 if 128 < code < 192 else 0  # noqa: PLR2004 - as shells do

@@ -1,0 +1,56 @@
+"""What holds of a real manager after any fault, once it has come to rest (FAULTS I1-I4, I7, I9)."""
+
+from __future__ import annotations
+
+from jupyter_sessmgr.model.errors import EngineUnavailable, StoreError
+from jupyter_sessmgr.model.session import PlaceState
+from jupyter_sessmgr.model.status import SessionStatus
+from tests.plugins.managers import places
+from tests.plugins.waiting import eventually
+
+
+async def at_rest(manager, acknowledged=(), timeout=60):
+    """Sweep until nothing is left to do, then check that rows and places agree.
+
+    `acknowledged` are the ids of sessions that somebody was told of.
+    """
+    for _ in range(2):  # what comes late is noticed by the second
+        await eventually(lambda: _swept(manager), timeout, 0.1, "the engine answers")
+        await eventually(lambda: _calm(manager), timeout, what="rest")
+    await eventually(lambda: manager.health().available, timeout, what="health")
+    store = manager._parts.store
+    rows = {one: manager._session(one) for one in acknowledged}  # I1: raises where one is lost
+    live = store.sessions()
+    expected = {one.place_id: True for one in live}
+    spares = {
+        one.id: True
+        for one in store.places()
+        if one.session_id is None and one.state is not PlaceState.DOOMED
+    }
+    assert await places(manager) == expected | spares, "I2, I3: rows and places differ"
+    assert len({(one.owner, one.name) for one in live}) == len(live), "I6"
+    return rows
+
+
+async def _swept(manager):
+    try:
+        await manager._reconciler.sweep()
+    except (EngineUnavailable, StoreError):
+        return False
+    return True
+
+
+def _calm(manager):
+    """Tell whether no row is in between (I4), and none waits for an answer (I7)."""
+    return (
+        manager._reconciler.is_idle
+        and not manager._parts.memory.unknown
+        and all(_settled(one) for one in manager._parts.store.sessions())
+    )
+
+
+def _settled(session):
+    running = session.status is SessionStatus.RUNNING
+    return (running or session.status is SessionStatus.SUSPENDED) and (
+        session.observed_generation >= session.generation
+    )
