@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .control import MAX_STREAMS
 from .premises import Premises
 from .refusals import Invalid
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping
 
     from .frames import Frames
+    from .pairs import Pairs
     from .reaper import Reaper
     from .services import App, Services
 
@@ -25,13 +27,22 @@ class Extras:
         Collects what ended.
     """
 
-    verbs = ("start_service", "stop_service", "services", "service_log", "find_port", "make_folder")
+    verbs = (
+        "start_service",
+        "stop_service",
+        "services",
+        "service_log",
+        "find_port",
+        "land",
+        "make_folder",
+    )
 
     def __init__(self, orders: Mapping[str, Any], reaper: Reaper) -> None:
         self.premises = Premises(orders, reaper)
         #: Tells all clients something; set when there can be any.
         self.push: Callable[[Mapping[str, Any]], None] = _nobody_listens
         self._services: Services | None = None
+        self._pairs: Pairs | None = None
 
     def describe(self) -> list[dict[str, Any]]:
         """Tell about the services that were started."""
@@ -52,6 +63,10 @@ class Extras:
             from .tunnel import find_port  # noqa: PLC0415 - a start must not wait for it
 
             return find_port(args)
+        if verb == "land":
+            from .landing import land  # noqa: PLC0415 - a start must not wait for it
+
+            return await land(args, self.premises, self._have_pairs())
         if verb == "make_folder":
             from .files import make_folder  # noqa: PLC0415 - a start must not wait for it
 
@@ -76,6 +91,13 @@ class Extras:
 
             self._services = Services(self.premises, self._tell)
         return self._services
+
+    def _have_pairs(self) -> Pairs:
+        if self._pairs is None:
+            from .pairs import Pairs  # noqa: PLC0415 - a start must not wait for it
+
+            self._pairs = Pairs(MAX_STREAMS)
+        return self._pairs
 
     def _tell(self, app: App) -> None:
         self.push({"event": "service", "service": app.describe()})

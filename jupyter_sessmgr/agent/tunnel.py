@@ -26,7 +26,9 @@ LOOPBACKS = ("127.0.0.1", "::1")
 async def serve(args: Mapping[str, Any], frames: Frames, premises: Premises) -> None:
     """Join the client to a port, until either side is gone."""
     port = check_port(args.get("port"))
-    relay = await _dial(port, frames, premises)
+    app = await dial(port, premises)
+    loop = asyncio.get_running_loop()
+    _, relay = await loop.create_connection(lambda: Relay(frames), sock=app)
     frames.open(relay, port=port)
     try:
         await frames.gone
@@ -55,21 +57,33 @@ def check_port(value: object) -> int:
     return value
 
 
-async def _dial(port: int, frames: Frames, premises: Premises) -> Relay:
-    """Connect to the loopback, or to the place's own address."""
+async def dial(port: int, premises: Premises) -> socket.socket:
+    """Connect to a port at the loopback, or at the place's own address.
+
+    Raises
+    ------
+    Refused
+        when nothing of the place answers there.
+    """
     hosts = held_hosts(port, [*LOOPBACKS, *await own_addresses(premises)])
     if not hosts:
         raise Refused("Nothing of the session listens on port %d." % port)
     loop = asyncio.get_running_loop()
     problem = ""
     for host in hosts:
+        made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
-            connecting = loop.create_connection(lambda: Relay(frames), host, port)
-            _, relay = await asyncio.wait_for(connecting, _DIAL)
+            made.setblocking(False)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.wait_for(loop.sock_connect(made, (host, port)), _DIAL)
         except (OSError, asyncio.TimeoutError) as error:
+            made.close()
             problem = getattr(error, "strerror", None) or "it takes too long"
-            continue
-        return relay
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
     raise Refused("Port %d inside the session does not answer: %s." % (port, problem))
 
 

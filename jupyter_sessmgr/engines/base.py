@@ -90,6 +90,8 @@ class Layout:
     workdir: str
     #: Whether the agent is PID 1 of its own PID namespace, so it must reap and may signal all.
     owns_pids: bool
+    #: Where `Engine.landing` is; "" where the place does not see it.
+    landing: str = ""
     #: Environment that the engine wants the kernel to have.
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -217,6 +219,13 @@ class Engine(ConfigurableABC):
     @abstractmethod
     def layout(self, place: Place, spec: SessionSpec) -> Layout:
         """Say where things will be inside a place. Pure; called before `start`."""
+
+    def landing(self, place_id: str) -> Path | None:  # noqa: ARG002 - for those that have one
+        """Name a folder of this machine that a place sees, for sockets of the server's.
+
+        It goes with the place. None where the engine has none, as on another machine. Pure.
+        """
+        return None
 
     @abstractmethod
     def start(self, place: Place, spec: SessionSpec, boot: bytes) -> AsyncIterator[Checkpoint]:

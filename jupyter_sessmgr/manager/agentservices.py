@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from jupyter_sessmgr.manager.agentstream import BUFFER
 from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT, AgentWire
 from jupyter_sessmgr.manager.agentwords import (
     AgentService,
@@ -14,6 +18,8 @@ from jupyter_sessmgr.manager.agentwords import (
     read_survey,
     read_text,
 )
+from jupyter_sessmgr.manager.landing import Landing
+from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest
 
 #: Where apps are asked for that share the server's network.
 LOOPBACKS = ("127.0.0.1", "::1")
@@ -21,6 +27,10 @@ LOOPBACKS = ("127.0.0.1", "::1")
 
 class AgentServices(AgentWire):
     """The half of `AgentLink` that is about services; errors and times as there."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._landing: asyncio.Future[Landing] | None = None
 
     async def start_service(self, order: Mapping[str, object], *, timeout: float) -> AgentService:
         """Have an app run; returns when its port answers, or it failed: look at its state."""
@@ -62,6 +72,52 @@ class AgentServices(AgentWire):
         answer = await self.call("find_port", timeout, port=port, network=network)
         told = answer.get("hosts") if isinstance(answer, dict) else None
         return [host for host in LOOPBACKS if isinstance(told, list) and host in told]
+
+    async def land(
+        self, port: int, folder: Path | None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Have a connection to a port brought here, by a folder that the place sees.
+
+        None when that does not work; then it is not tried again.
+
+        Raises
+        ------
+        NotRunning
+            when nothing of the place answers at the port.
+        """
+        landing = await self._open_landing(folder)
+        if landing is None or not landing.is_open:
+            return None
+        with landing.ticket() as ticket:
+            try:
+                told = await self.call("land", port=port, name=landing.name, ticket=ticket)
+            except AgentUnavailable:
+                raise
+            except (AgentError, InvalidRequest):
+                told = None
+            came = await landing.arrival(ticket) if told == {"landed": True} else None
+        if came is None:
+            landing.shut()
+            return None
+        return await asyncio.open_connection(sock=came, limit=BUFFER)
+
+    async def _open_landing(self, folder: Path | None) -> Landing | None:
+        """Listen in the folder; once, for all who want it."""
+        if folder is None:
+            return None
+        if self._landing is None:
+            self._landing = asyncio.ensure_future(Landing.open(folder))
+        await asyncio.wait({self._landing})
+        return None if self._landing.exception() else self._landing.result()
+
+    async def close(self) -> None:
+        """Let go of the agent, which goes on; what was brought here stays."""
+        await super().close()
+        landing, self._landing = self._landing, None
+        if landing is not None:
+            await asyncio.wait({landing})
+            if not landing.exception():
+                await landing.result().close()
 
     def _learn_service(self, answer: object) -> AgentService:
         """Take a service's state from an answer."""

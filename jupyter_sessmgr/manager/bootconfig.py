@@ -42,6 +42,7 @@ def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
                 "port": layout.agent_port,
             },
             "runtime_dir": layout.runtime_dir,
+            "landing": layout.landing,
             "home": layout.home,
             "workdir": spec.workdir or layout.workdir,
             "owns_pids": layout.owns_pids,
@@ -116,6 +117,7 @@ def kernel_config(
         "curve": curve,
         "encryption": spec.encryption,
         "workdir": spec.workdir or layout.workdir,
+        "spare": place.session_id is None,
     }
 
 

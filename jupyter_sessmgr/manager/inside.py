@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from jupyter_sessmgr.manager.agentlink import AgentLink
 from jupyter_sessmgr.manager.agentwords import AgentService
@@ -60,6 +61,10 @@ class Inside:
         """Tell whether a session has the network that this server has, by the engine's word."""
         can = self._parts().engine.capabilities
         return can.shares_network and self.session(session_id).spec.network == "egress"
+
+    def landing(self, session_id: str) -> Path | None:
+        """Name a folder of this machine that a session sees; see `Engine.landing`."""
+        return self._parts().engine.landing(self.session(session_id).place_id)
 
     def services(self, session_id: str) -> dict[str, AgentService]:
         """Return what a session's agent last said of its services; from memory."""

@@ -58,6 +58,9 @@ class SessionServices(ServiceStarts):
             nearby = await connect(partial(link.find_port, port, OWN_NETWORK), port)
             if nearby is not None:
                 return nearby
+        landed = await link.land(port, self._inside.landing(session_id))
+        if landed is not None:
+            return landed
         stream = await link.open_stream("tunnel", port=port)
         return stream.reader, stream.writer
 

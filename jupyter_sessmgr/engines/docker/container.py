@@ -8,6 +8,7 @@ from typing import Any
 
 from jupyter_sessmgr.engines.base import Layout, Signer
 from jupyter_sessmgr.model.errors import InvalidRequest
+from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.naming import place_name
 from jupyter_sessmgr.model.ports import (
     ServicePort,
@@ -29,6 +30,8 @@ ATTEMPT = "jupyter-sessmgr.attempt"
 AGENT_PORT = 21000
 KERNEL_PORTS = (21001, 21002, 21003, 21004, 21005)
 HOME, RUNTIME_DIR = "/home/work", "/run/sessmgr"
+#: Where the server's sockets are; see `landings`.
+LANDING = "/run/sessmgr-landing"
 LAYOUT = Layout(
     kernel_transport="tcp",
     kernel_address="0.0.0.0",  # noqa: S104 - inside the container's own network
@@ -40,6 +43,7 @@ LAYOUT = Layout(
     home=HOME,
     workdir=HOME,
     owns_pids=True,
+    landing=LANDING,
 )
 
 #: Where ports are published, if they must be: nowhere but here.
@@ -82,6 +86,8 @@ class Shape:
     #: Entry point: an interpreter by its absolute path, and what it runs.
     command: Sequence[str]
     labels: Mapping[str, str]
+    #: Folder of the host that becomes `LANDING`; "" for none.
+    landing: str = ""
     #: Folders that the image declares as volumes.
     volumes: Sequence[str] = ()
     #: How processors of ``cuda.device`` are asked for.
@@ -161,7 +167,7 @@ def _host_config(
         "Tmpfs": _tmpfs(spec, shape, hardening),
         "Mounts": [
             {"Type": "bind", "Source": m.source, "Target": m.target, "ReadOnly": m.read_only}
-            for m in spec.mounts
+            for m in (*spec.mounts, *_landing(shape))
         ],
         "IpcMode": "private",
         "Init": False,
@@ -172,6 +178,10 @@ def _host_config(
         **({"Runtime": hardening.runtime} if hardening.runtime else {}),
         **_devices(spec, shape),
     }
+
+
+def _landing(shape: Shape) -> tuple[Mount, ...]:
+    return (Mount(name="", source=shape.landing, target=LANDING),) if shape.landing else ()
 
 
 def _limits(spec: SessionSpec, hardening: Hardening) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from jupyter_sessmgr.engines.docker.container import (
     make_labels,
 )
 from jupyter_sessmgr.engines.docker.images import Images, LocalImage
+from jupyter_sessmgr.engines.docker.landings import Landings
 from jupyter_sessmgr.engines.docker.networks import Networks, is_lost
 from jupyter_sessmgr.engines.docker.stdin import Stdin
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, ImageNotFound
@@ -75,6 +76,7 @@ class Containers:
         signer: Signer,
         images: Images,
         networks: Networks,
+        landings: Landings,
         *,
         hardening: Hardening,
         published: bool,
@@ -85,6 +87,7 @@ class Containers:
         self._signer = signer
         self._images = images
         self._networks = networks
+        self._landings = landings
         self._hardening = hardening
         self._published = published
         self._gpus = gpus
@@ -137,6 +140,7 @@ class Containers:
                 published=self._published,
                 command=_command(local.image.runtime_path),
                 labels=make_labels(self._signer, place, spec, attempt),
+                landing=await self._landings.make(place.id),
                 volumes=local.volumes,
                 gpus=self._gpus,
             ),

@@ -194,12 +194,12 @@ class DockerEngine(Engine):
     capabilities = Capabilities(images=True, networks=frozenset({"egress", "isolated"}))
     _connected: Connected | None = None
 
-    async def open(self, signer: Signer, folder: Path) -> None:  # noqa: ARG002 - needs no files
+    async def open(self, signer: Signer, folder: Path) -> None:
         """Connect to the engine and learn what it is and can."""
         if self._connected is not None:
             await self._connected.close()
             self._connected = None
-        self._connected = connected = await connect(read_settings(self), signer, self.log)
+        self._connected = connected = await connect(read_settings(self), signer, folder, self.log)
         self.capabilities = connected.capabilities
         self.engine_id = connected.facts.engine_id
 
@@ -220,6 +220,10 @@ class DockerEngine(Engine):
     def layout(self, place: Place, spec: SessionSpec) -> Layout:  # noqa: ARG002 - same for all
         """Say where things are inside: the same in every container."""
         return LAYOUT
+
+    def landing(self, place_id: str) -> Path | None:
+        """Name a folder that only this place's container sees."""
+        return require(self._connected).landings.path(place_id)
 
     async def start(
         self, place: Place, spec: SessionSpec, boot: bytes
@@ -245,8 +249,9 @@ class DockerEngine(Engine):
             # was given up: then it is listed before it can be removed (FAULTS D3).
             await connected.confirm()
             if place.id not in await connected.list_own():
-                return
+                break
             await asyncio.sleep(_MOMENT)
+        await connected.landings.remove(place.id)
 
     async def suspend(self, place: Place) -> None:
         """Freeze a container. Harmless when it is frozen."""
@@ -282,7 +287,9 @@ class DockerEngine(Engine):
         items = await connected.containers.list(own=False)
         await connected.networks.look_after()
         self.trouble = connected.networks.trouble
-        return [found(connected.signer, item) for item in items]
+        seen = [found(connected.signer, item) for item in items]
+        await connected.landings.sweep({one.place_id for one in seen if one.signed})
+        return seen
 
     async def watch(self) -> AsyncIterator[str]:
         """Yield hints from the engine's stream of events, until it ends."""

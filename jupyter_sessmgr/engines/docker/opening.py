@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jupyter_sessmgr.engines.base import Capabilities, Capacity, Signer
@@ -24,6 +25,7 @@ from jupyter_sessmgr.engines.docker.facts import (
 )
 from jupyter_sessmgr.engines.docker.firewall import Firewall, advice
 from jupyter_sessmgr.engines.docker.images import Images
+from jupyter_sessmgr.engines.docker.landings import Landings
 from jupyter_sessmgr.engines.docker.networks import Networks, bridge_name, network_name
 from jupyter_sessmgr.engines.docker.settings import Settings
 from jupyter_sessmgr.model.errors import EngineUnavailable
@@ -42,6 +44,7 @@ class Connected:
     signer: Signer
     images: Images
     networks: Networks
+    landings: Landings
     firewall: Firewall
     containers: Containers
     events: Events
@@ -91,6 +94,7 @@ class Connected:
 async def connect(
     settings: Settings,
     signer: Signer,
+    folder: Path,
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
 ) -> Connected:
     """Connect to the engine that the settings name.
@@ -104,7 +108,7 @@ async def connect(
     try:
         await client.open(settings.timeouts.inspect)
         await asyncio.to_thread(agent_arguments)
-        return await _assemble(client, settings, signer, log)
+        return await _assemble(client, settings, signer, folder, log)
     except BaseException:
         await client.close()
         raise
@@ -114,6 +118,7 @@ async def _assemble(
     client: DockerClient,
     settings: Settings,
     signer: Signer,
+    folder: Path,
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
 ) -> Connected:
     timeouts = settings.timeouts
@@ -139,6 +144,7 @@ async def _assemble(
         timeout=timeouts.create,
     )
     await networks.adopt(listed)
+    landings = Landings(folder / "landings" if nearness.same_files else None)
     user = (0, 0) if facts.rootless and settings.default_user else settings.user
     hardening = Hardening(user=user, podman=facts.podman, nproc=_nproc(facts), **settings.hardening)
     gpus = await asyncio.to_thread(count_gpus, facts, local=nearness.same_files)
@@ -150,12 +156,14 @@ async def _assemble(
         signer=signer,
         images=images,
         networks=networks,
+        landings=landings,
         firewall=firewall,
         containers=Containers(
             client,
             signer,
             images,
             networks,
+            landings,
             hardening=hardening,
             published=not nearness.by_address,
             gpus=facts.gpu_names,

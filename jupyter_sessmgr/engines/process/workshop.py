@@ -78,6 +78,7 @@ class Workshop:
             home=home,
             workdir=spec.workdir or home,
             owns_pids=isolated,
+            landing=str(sockets),
             environ={MARKER: place.id},
         )
 
