@@ -12,6 +12,7 @@ from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.provisioning.channels import tell_dead, tell_restarted
 from jupyter_sessmgr.provisioning.culling import CullGuard
+from jupyter_sessmgr.provisioning.farewell import what_goes_on
 from jupyter_sessmgr.provisioning.held import Held
 from jupyter_sessmgr.provisioning.kernelspecs import kernel_name_for
 from jupyter_sessmgr.provisioning.locate import Home, registered
@@ -53,7 +54,7 @@ class KernelAdopter:
         self._looking = asyncio.Lock()
         #: Kernels that are being listed for somebody, or asked for their state.
         self._tasks: set[asyncio.Task[None]] = set()
-        self._guard = CullGuard(kernels, self._let_go)
+        self._guard = CullGuard(kernels, self._cull)
         self._unsubscribe = home.sessions.subscribe(self._on_event)
         self._worker = home.loop.create_task(self._work(), name="sessmgr-adopt")
 
@@ -85,7 +86,10 @@ class KernelAdopter:
         return session.id in self._kernels
 
     async def close(self) -> None:
-        """Stop; let durable sessions go on without Jupyter, and end the other kernels of ours."""
+        """Stop; let durable sessions go on without Jupyter, and end the other kernels of ours.
+
+        Says which sessions go on.
+        """
         self._unsubscribe()
         self._guard.close()
         # A kernel that is left half shut down keeps jupyter_server from ending.
@@ -107,6 +111,9 @@ class KernelAdopter:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
         await self._home.settle(SHUTDOWN_TIMEOUT)
+        words = what_goes_on(self._home.sessions.list(self._home.owner))
+        if words:
+            self._log.warning("%s", words)
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, StatusChanged | SessionMoved):
@@ -200,16 +207,24 @@ class KernelAdopter:
         manager = self._kernels.get_kernel(kernel_id)
         held = _held(manager)
         session = held.find() if held is not None else None
-        if held is None or session is None or not session.spec.durable:
+        if held is None or session is None:
             return False
+        if not session.spec.durable and session.server_id == self._home.sessions.server_id:
+            return False  # it ends with this run of this server, and with no other
         manager.stop_restarter()
         self._kernels.stop_watching_activity(kernel_id)
         self._kernels.stop_buffering(kernel_id)
         self._kernels.remove_kernel(kernel_id)
         manager.provisioner.held = None
         held.give_back()
-        self._log.info("Session %s goes on without a kernel in Jupyter's list.", held.id)
         return True
+
+    def _cull(self, kernel_id: str) -> bool:
+        """Let go of a durable session's kernel in place of culling it."""
+        let_go = self._let_go(kernel_id)
+        if let_go:
+            self._log.info("Session %s goes on without a kernel in Jupyter's list.", kernel_id)
+        return let_go
 
 
 async def adopt_kernels(server: Any) -> None:
