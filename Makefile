@@ -14,7 +14,7 @@ help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What the packages are made from; the Python code itself is used where it is (an editable install).
-FRONT := $(wildcard labextension/src/*.ts labextension/*.json labextension/.npmrc)
+FRONT := $(wildcard labextension/src/*.ts* labextension/src/*/*.ts* labextension/style/* labextension/*.json labextension/.npmrc)
 PACKAGE := pyproject.toml jupyter_sessmgr/_version.py $(wildcard etc/jupyter/*/*.json etc/images/*/*) $(FRONT)
 
 $(BIN)/python:

@@ -2,9 +2,39 @@
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
-import type { JSONObject, JSONValue, PartialJSONValue } from '@lumino/coreutils';
+import type { JSONObject, JSONValue } from '@lumino/coreutils';
 
-import { ISession, ROOT } from './tokens';
+import { isObject, object, objects, text } from './json';
+import { FINAL, IHealth, IOffer, ISession, IService, ROOT } from './tokens';
+import { readHealth, readOffer, readService, readSession } from './wire';
+
+/** Most sessions on one page of a list: of those that live, and of those that ended. */
+const PAGE = 1000;
+const ENDED = 50;
+
+/** Lines that the server keeps of a session, in bytes at most. */
+export type SessionLog = string;
+
+/** What the server refused, in its own words: they say what happened, and what to do. */
+export class Refusal extends Error {
+  constructor(
+    message: string,
+    /** HTTP status. */
+    readonly status: number
+  ) {
+    super(message);
+  }
+}
+
+/** What a new session is to be; what is left out is filled from its preset. */
+export interface IWish {
+  readonly preset: string;
+  readonly name?: string;
+  readonly image?: string;
+  readonly durable?: boolean;
+  readonly resources?: Readonly<Record<string, string>>;
+  readonly environ?: Readonly<Record<string, string>>;
+}
 
 /** The server's part, as the browser sees it. */
 export class Api {
@@ -16,42 +46,136 @@ export class Api {
    * Rejects when the server does not answer.
    */
   async version(): Promise<string | null> {
-    const body = await this.get('');
+    const body = await this.find('');
     return body === null ? null : text(body['manager']);
+  }
+
+  /** This user's sessions that live, newest first. */
+  async live(): Promise<ISession[]> {
+    return this.list(`limit=${PAGE}`);
+  }
+
+  /** This user's last sessions that ended. */
+  async ended(): Promise<ISession[]> {
+    return this.list(`all=true&limit=${ENDED}&status=${[...FINAL].join(',')}`);
   }
 
   /** A session of this user; null when there is none of this id. */
   async session(id: string): Promise<ISession | null> {
-    const body = await this.get(`session/${encodeURIComponent(id)}`);
-    if (body === null) {
-      return null;
-    }
-    return {
-      name: text(body['sessionName'] ?? body['sessId']),
-      status: text(body['status']),
-      info: text(body['statusInfo'])
-    };
+    const body = await this.find(`session/${encodeURIComponent(id)}`);
+    return body === null ? null : readSession(body);
+  }
+
+  /** What can be started. */
+  async offers(): Promise<IOffer[]> {
+    return objects((await this.ask('GET', 'api/offers'))['items']).map(readOffer);
+  }
+
+  /** How the server's part is. */
+  async health(): Promise<IHealth> {
+    return readHealth(await this.ask('GET', 'api/health'));
+  }
+
+  /** Ask for a new session; resolves to its id as soon as the wish is written down. */
+  async create(wish: IWish): Promise<string> {
+    const { preset, name, image, durable, resources, environ } = wish;
+    const config = { resources: resources ?? null, environ: environ ?? null };
+    const body = { preset, image: image ?? null, durable: durable ?? null, config };
+    const named = { clientSessionToken: name ?? null, reuseIfExists: false, enqueueOnly: true };
+    const reply = await this.ask('POST', 'session', { ...body, ...named } as JSONObject);
+    return text(reply['sessionId']);
+  }
+
+  /** Have a fresh kernel in a session. */
+  async restart(id: string): Promise<void> {
+    await this.ask('PATCH', path(id), {});
+  }
+
+  /** End a session; resolves when nothing is left of it. */
+  async destroy(id: string): Promise<void> {
+    await this.ask('DELETE', path(id));
+  }
+
+  /** Stop a session's clock. */
+  async suspend(id: string): Promise<void> {
+    await this.ask('POST', `api/${path(id)}/suspend`, {});
+  }
+
+  /** Let a session go on that was suspended. */
+  async resume(id: string): Promise<void> {
+    await this.ask('POST', `api/${path(id)}/resume`, {});
+  }
+
+  async rename(id: string, name: string): Promise<void> {
+    await this.ask('POST', `${path(id)}/rename`, { name });
+  }
+
+  /** The last lines that a session wrote, also after its end. */
+  async log(id: string): Promise<SessionLog> {
+    const body = await this.ask('GET', `${path(id)}/logs`);
+    return text(object(body['result'])['logs']);
+  }
+
+  /** Services of a session, as they are now. */
+  async services(id: string): Promise<IService[]> {
+    const body = await this.ask('GET', `api/${path(id)}/services`);
+    return objects(body['items']).map(readService);
+  }
+
+  /** Where a session is told about, below the host. */
+  path(id: string): string {
+    return URLExt.join(new URL(this.settings.baseUrl).pathname, ROOT, path(id));
+  }
+
+  /** The URL of a path on this server. */
+  url(at: string): string {
+    const { origin } = new URL(this.settings.baseUrl);
+    return new URL(at, origin).href;
   }
 
   /** GET an object; null for 404. */
-  private async get(path: string): Promise<JSONObject | null> {
-    const url = URLExt.join(this.settings.baseUrl, ROOT, path);
-    const response = await ServerConnection.makeRequest(url, { method: 'GET' }, this.settings);
-    if (response.status === 404) {
-      return null;
+  private async find(at: string): Promise<JSONObject | null> {
+    try {
+      return await this.ask('GET', at);
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 404) {
+        return null;
+      }
+      throw error;
     }
+  }
+
+  private async list(query: string): Promise<ISession[]> {
+    return objects((await this.ask('GET', `session?${query}`))['items']).map(readSession);
+  }
+
+  private async ask(method: string, at: string, body?: JSONObject): Promise<JSONObject> {
+    const url = URLExt.join(this.settings.baseUrl, ROOT, at);
+    const init: RequestInit = { method };
+    if (body !== undefined) {
+      init.body = JSON.stringify(body);
+      init.headers = { 'Content-Type': 'application/json' };
+    }
+    const response = await ServerConnection.makeRequest(url, init, this.settings);
+    const answer = await read(response);
     if (!response.ok) {
-      throw await ServerConnection.ResponseError.create(response);
+      const words = text(answer['msg']) || text(answer['message']) || response.statusText;
+      throw new Refusal(words, response.status);
     }
-    const body = (await response.json()) as JSONValue;
-    return isObject(body) ? body : {};
+    return answer;
   }
 }
 
-function isObject(value: PartialJSONValue | undefined): value is JSONObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function path(id: string): string {
+  return `session/${encodeURIComponent(id)}`;
 }
 
-function text(value: PartialJSONValue | undefined): string {
-  return typeof value === 'string' ? value : '';
+/** Read an answer's object; what is none of ours reads as empty. */
+async function read(response: Response): Promise<JSONObject> {
+  try {
+    const body = (await response.json()) as JSONValue;
+    return isObject(body) ? body : {};
+  } catch {
+    return {}; // nothing, or the page of something between us and the server
+  }
 }

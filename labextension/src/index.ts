@@ -1,72 +1,140 @@
-/** The browser's part: tells how starts go. Runs in JupyterLab and in Notebook 7. */
+/** The browser's part: shows sessions, and what can be done with them. Runs in Notebook 7, too. */
 
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Notification } from '@jupyterlab/apputils';
-import type { Event } from '@jupyterlab/services';
+import { ILabShell, ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRunningSessionManagers } from '@jupyterlab/running';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
+import { Token } from '@lumino/coreutils';
 
+import { addActions } from './actions';
 import { Api } from './api';
+import { CommandIDs } from './commands';
+import { detailsTab } from './details';
+import { Front } from './front';
+import { sessionIcon } from './icons';
+import { SessionsPanel } from './panel/panel';
+import { addRunning } from './running';
+import { addServices } from './services';
+import { Sessions } from './sessions';
+import { addStarting } from './starting';
 import { StartNotices } from './starts';
-import {
-  ISessionStatus,
-  IStartProgress,
-  SESSION_STATUS,
-  START_PROGRESS,
-  VERSION
-} from './tokens';
+import { addStatus } from './status';
+import { ISessionStatus, IStartProgress, SESSION_STATUS, START_PROGRESS } from './tokens';
+import { compare } from './version';
 
-const starts: JupyterFrontEndPlugin<void> = {
-  id: 'jupyter-sessmgr:starts',
-  description: 'Tells how the start of a remote kernel goes.',
+/** What the plugins share. */
+interface IShared {
+  readonly api: Api;
+  readonly sessions: Sessions;
+  readonly trans: TranslationBundle;
+}
+
+const IShared = new Token<IShared>('jupyter-sessmgr:shared', 'What this extension knows of sessions.');
+
+const shared: JupyterFrontEndPlugin<IShared> = {
+  id: 'jupyter-sessmgr:sessions',
+  description: 'Keeps the list of remote sessions, and tells how their starts go.',
   autoStart: true,
+  provides: IShared,
   optional: [ITranslator],
-  activate: (app: JupyterFrontEnd, translator: ITranslator | null) => {
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null): IShared => {
     const trans = (translator ?? nullTranslator).load('jupyter_sessmgr');
     const { events, serverSettings } = app.serviceManager;
     const api = new Api(serverSettings);
+    const sessions = new Sessions(api);
     const notices = new StartNotices(api, trans);
-    events.stream.connect((_, event) => tell(notices, event));
-    void app.started.then(() => compare(api, trans));
+    events.stream.connect((_, event) => {
+      sessions.heard(event);
+      if (event.schema_id === START_PROGRESS) {
+        notices.progressed(event as unknown as IStartProgress);
+      } else if (event.schema_id === SESSION_STATUS) {
+        notices.changed(event as unknown as ISessionStatus);
+      }
+    });
+    void app.started
+      .then(() => compare(api, trans))
+      .then(there => {
+        if (there) {
+          sessions.start();
+        }
+      });
+    return { api, sessions, trans };
   }
 };
 
-function tell(notices: StartNotices, event: Event.Emission): void {
-  if (event.schema_id === START_PROGRESS) {
-    notices.progressed(event as unknown as IStartProgress);
-  } else if (event.schema_id === SESSION_STATUS) {
-    notices.changed(event as unknown as ISessionStatus);
+const manage: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-sessmgr:manage',
+  description: 'Commands, side bar, launcher and tabs for remote sessions.',
+  autoStart: true,
+  requires: [IShared],
+  optional: [
+    ILabShell,
+    ILayoutRestorer,
+    ICommandPalette,
+    ILauncher,
+    INotebookTracker,
+    IRunningSessionManagers,
+    IStatusBar
+  ],
+  activate: (
+    app: JupyterFrontEnd,
+    { api, sessions, trans }: IShared,
+    shell: ILabShell | null,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    notebooks: INotebookTracker | null,
+    running: IRunningSessionManagers | null,
+    bar: IStatusBar | null
+  ): void => {
+    const { commands } = app;
+    const current = () => {
+      const id = notebooks?.currentWidget?.sessionContext.session?.kernel?.id ?? null;
+      return id !== null && sessions.find(id) !== undefined ? id : null;
+    };
+    addActions({ app, api, sessions, trans, palette, current });
+    addServices({ app, api, sessions, trans, restorer });
+    addStarting({ app, api, sessions, trans, launcher, palette });
+    commands.addCommand(CommandIDs.details, {
+      label: trans.__('Show Log and History of Session'),
+      execute: args => {
+        const id = typeof args['id'] === 'string' ? args['id'] : current();
+        if (id !== null) {
+          app.shell.add(detailsTab(id, api, sessions, trans), 'main');
+        }
+      }
+    });
+    if (running !== null) {
+      addRunning(running, sessions, api, commands, trans);
+    }
+    if (shell !== null) {
+      addPanel(app, sessions, trans, restorer, palette);
+    }
+    if (bar !== null && notebooks !== null) {
+      addStatus(bar, new Front(notebooks), sessions, api, commands, trans);
+    }
   }
+};
+
+function addPanel(
+  app: JupyterFrontEnd,
+  sessions: Sessions,
+  trans: TranslationBundle,
+  restorer: ILayoutRestorer | null,
+  palette: ICommandPalette | null
+): void {
+  const panel = new SessionsPanel(sessions, app.commands, trans);
+  panel.title.icon = sessionIcon;
+  app.shell.add(panel, 'left', { rank: 250, type: 'Remote Sessions' });
+  restorer?.add(panel, panel.id);
+  app.commands.addCommand(CommandIDs.show, {
+    label: trans.__('Show Remote Sessions'),
+    execute: () => app.shell.activateById(panel.id)
+  });
+  palette?.addItem({ command: CommandIDs.show, category: trans.__('Remote Sessions') });
 }
 
-/** Say once when the server's part is missing or is another version's. */
-async function compare(api: Api, trans: TranslationBundle): Promise<void> {
-  let version: string | null;
-  try {
-    version = await api.version();
-  } catch (error) {
-    console.warn('jupyter-sessmgr: the server did not say its version.', error);
-    return;
-  }
-  if (version === null) {
-    Notification.warning(
-      trans.__(
-        'Remote kernels are off: the server runs without the jupyter_sessmgr extension. ' +
-          'Install jupyter-sessmgr into the environment of the server, or enable it with ' +
-          '"jupyter server extension enable jupyter_sessmgr".'
-      ),
-      { autoClose: false }
-    );
-  } else if (version !== VERSION) {
-    Notification.warning(
-      trans.__(
-        'jupyter-sessmgr is %1 in this page and %2 on the server. Reload the page; if that does ' +
-          'not help, install the same version for both.',
-        VERSION,
-        version
-      ),
-      { autoClose: false }
-    );
-  }
-}
-
-export default [starts];
+export default [shared, manage];

@@ -1,4 +1,4 @@
-/** Names that the browser's part shares with the server's part. */
+/** Names and values that the browser's part shares with the server's part. */
 
 /** This package's version; the server's part must have the same. */
 export const VERSION = '0.1.0';
@@ -13,6 +13,20 @@ export const START_PROGRESS = `${SCHEMAS}/start_progress/v1`;
 
 /** A session's status became another. */
 export const SESSION_STATUS = `${SCHEMAS}/session_status/v1`;
+
+/** A kernel ended without being asked. */
+export const KERNEL_DIED = `${SCHEMAS}/kernel_died/v1`;
+
+/** A session will be ended for a limit of time. */
+export const SESSION_EXPIRING = `${SCHEMAS}/session_expiring/v1`;
+
+/** Every event that may change what is known of a session. */
+export const ABOUT_SESSIONS: ReadonlySet<string> = new Set([
+  START_PROGRESS,
+  SESSION_STATUS,
+  KERNEL_DIED,
+  SESSION_EXPIRING
+]);
 
 /** Data of a `START_PROGRESS` event. */
 export interface IStartProgress {
@@ -30,10 +44,81 @@ export interface ISessionStatus {
   readonly status: string;
 }
 
-/** What the server says of a session; only what is used here. */
-export interface ISession {
-  readonly name: string;
+/** A status that a session passed through. */
+export interface IHistoryNote {
   readonly status: string;
-  /** What it is doing, or why it failed. */
+  /** ISO 8601. */
+  readonly at: string;
   readonly info: string;
 }
+
+/** A service that a session promises. */
+export interface IService {
+  readonly name: string;
+  readonly protocol: string;
+  readonly running: boolean;
+  /** Path on this server that leads to it. */
+  readonly url: string;
+}
+
+/** What the server says of a session. */
+export interface ISession {
+  /** UUID; also the id of its kernel. */
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  /** What it is doing, or why it failed or ended; for people. */
+  readonly info: string;
+  readonly stopReason: string;
+  /** Its place in the line, from 1; null when it does not wait. */
+  readonly position: number | null;
+  /** What it waits for. */
+  readonly waitsFor: string;
+  readonly image: string;
+  readonly preset: string;
+  /** Name of its kernelspec inside; "" for none. */
+  readonly kernel: string;
+  readonly durable: boolean;
+  /** ISO 8601, or null. */
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  /** When it will be ended for a limit of time. */
+  readonly endsAt: string | null;
+  /** Percent of one processor; null: not known. */
+  readonly cpu: number | null;
+  /** Bytes; null: not known. */
+  readonly memory: number | null;
+  /** Most bytes that it may have; 0: not known. */
+  readonly memoryLimit: number;
+  readonly services: readonly IService[];
+  readonly history: readonly IHistoryNote[];
+}
+
+/** Something that can be started. */
+export interface IOffer {
+  readonly kernelName: string;
+  readonly displayName: string;
+  readonly title: string;
+  readonly description: string;
+  readonly preset: string;
+  readonly image: string;
+  readonly resources: Readonly<Record<string, string>>;
+  /** Whether launchers show it. */
+  readonly listed: boolean;
+}
+
+/** How the server's part is. */
+export interface IHealth {
+  /** `docker`, `process`, or "". */
+  readonly engine: string;
+  readonly available: boolean;
+  /** Why not, and what to do. */
+  readonly reason: string;
+  readonly notes: readonly string[];
+}
+
+/** Statuses of sessions of which nothing is left. */
+export const FINAL: ReadonlySet<string> = new Set(['TERMINATED', 'CANCELLED', 'ERROR']);
+
+/** Statuses of sessions that are on their way up. */
+export const STARTING: ReadonlySet<string> = new Set(['PENDING', 'PULLING', 'CREATING']);

@@ -1,0 +1,20 @@
+/** Names of the commands. */
+
+const PREFIX = 'jupyter-sessmgr';
+
+export const CommandIDs = {
+  create: `${PREFIX}:create`,
+  createPreset: `${PREFIX}:create-preset`,
+  show: `${PREFIX}:show`,
+  openNotebook: `${PREFIX}:open-notebook`,
+  openConsole: `${PREFIX}:open-console`,
+  openService: `${PREFIX}:open-service`,
+  details: `${PREFIX}:details`,
+  restart: `${PREFIX}:restart`,
+  suspend: `${PREFIX}:suspend`,
+  resume: `${PREFIX}:resume`,
+  rename: `${PREFIX}:rename`,
+  copyUrl: `${PREFIX}:copy-url`,
+  copyAttach: `${PREFIX}:copy-attach-command`,
+  stop: `${PREFIX}:stop`
+} as const;

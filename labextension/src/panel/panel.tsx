@@ -1,0 +1,239 @@
+/** The list of sessions in the side bar. */
+
+import { ReactWidget, UseSignal } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { addIcon, refreshIcon, ToolbarButtonComponent } from '@jupyterlab/ui-components';
+import type { CommandRegistry } from '@lumino/commands';
+import type { IDisposable } from '@lumino/disposable';
+import type { Message } from '@lumino/messaging';
+import { Menu } from '@lumino/widgets';
+import React, { useState } from 'react';
+
+import { CommandIDs } from '../commands';
+import type { Sessions } from '../sessions';
+import type { ISession } from '../tokens';
+import { choose, Order } from './choosing';
+import { IRowActions, Row } from './row';
+import { UsageHistory } from './usage';
+
+/** What the menu of a session holds, in this order; null is a line. */
+const MENU = [
+  CommandIDs.openNotebook,
+  CommandIDs.openConsole,
+  null,
+  CommandIDs.details,
+  CommandIDs.rename,
+  CommandIDs.copyUrl,
+  CommandIDs.copyAttach,
+  null,
+  CommandIDs.restart,
+  CommandIDs.suspend,
+  CommandIDs.resume,
+  CommandIDs.stop
+];
+
+/** Lists sessions; keeps their figures fresh while it is shown. */
+export class SessionsPanel extends ReactWidget implements IRowActions {
+  constructor(
+    private readonly sessions: Sessions,
+    private readonly commands: CommandRegistry,
+    private readonly trans: TranslationBundle
+  ) {
+    super();
+    this.id = 'jupyter-sessmgr-panel';
+    this.addClass('jp-sessmgr-panel');
+    this.title.caption = trans.__('Remote sessions');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', trans.__('Remote sessions'));
+    this.usage = new UsageHistory(sessions);
+  }
+
+  run(command: string, session: ISession): void {
+    if (this.isEnabled(command, session)) {
+      void this.commands.execute(command, { id: session.id });
+    }
+  }
+
+  isEnabled(command: string, session: ISession): boolean {
+    return this.commands.isEnabled(command, { id: session.id });
+  }
+
+  menu(session: ISession, at: { x: number; y: number }): void {
+    const menu = new Menu({ commands: this.commands });
+    const args = { id: session.id };
+    const enabled = MENU.filter(one => one === null || this.isEnabled(one, session));
+    enabled.forEach(one => {
+      menu.addItem(one === null ? { type: 'separator' } : { command: one, args });
+    });
+    if (session.status === 'RUNNING') {
+      this.addServices(menu, session);
+    }
+    menu.aboutToClose.connect(() => window.setTimeout(() => menu.dispose()));
+    menu.open(at.x, at.y);
+  }
+
+  protected override render(): JSX.Element {
+    return (
+      <UseSignal signal={this.sessions.changed}>
+        {() => (
+          <List
+            sessions={this.sessions}
+            usage={this.usage}
+            trans={this.trans}
+            actions={this}
+            create={() => void this.commands.execute(CommandIDs.create)}
+          />
+        )}
+      </UseSignal>
+    );
+  }
+
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this.watching ??= this.sessions.watch();
+  }
+
+  protected override onAfterHide(message: Message): void {
+    super.onAfterHide(message);
+    this.watching?.dispose();
+    this.watching = null;
+  }
+
+  override dispose(): void {
+    this.watching?.dispose();
+    super.dispose();
+  }
+
+  private addServices(menu: Menu, session: ISession): void {
+    const services = session.services.filter(one => one.protocol !== 'tcp');
+    if (services.length === 0) {
+      return;
+    }
+    const submenu = new Menu({ commands: this.commands });
+    submenu.title.label = this.trans.__('Open Service');
+    for (const { name } of services) {
+      submenu.addItem({ command: CommandIDs.openService, args: { id: session.id, name } });
+    }
+    menu.insertItem(2, { type: 'submenu', submenu });
+  }
+
+  private readonly usage: UsageHistory;
+  private watching: IDisposable | null = null;
+}
+
+interface IListProps {
+  readonly sessions: Sessions;
+  readonly usage: UsageHistory;
+  readonly trans: TranslationBundle;
+  readonly actions: IRowActions;
+  readonly create: () => void;
+}
+
+function List(props: IListProps): JSX.Element {
+  const { sessions, usage, trans, actions, create } = props;
+  const [filter, setFilter] = useState('');
+  const [order, setOrder] = useState<Order>('newest');
+  const now = Date.now();
+  const row = (session: ISession) => (
+    <Row
+      key={session.id}
+      session={session}
+      figures={usage.of(session.id)}
+      trans={trans}
+      actions={actions}
+      now={now}
+    />
+  );
+  return (
+    <>
+      <div className="jp-sessmgr-bar">
+        <ToolbarButtonComponent
+          icon={addIcon}
+          label={trans.__('New Session…')}
+          tooltip={trans.__('Start a session on an image, with limits of your choice')}
+          onClick={create}
+        />
+        <ToolbarButtonComponent
+          icon={refreshIcon}
+          tooltip={trans.__('Look again')}
+          onClick={() => void sessions.refresh()}
+        />
+      </div>
+      <div className="jp-sessmgr-bar">
+        <input
+          type="search"
+          className="jp-mod-styled"
+          placeholder={trans.__('Filter')}
+          aria-label={trans.__('Filter sessions')}
+          value={filter}
+          onChange={event => setFilter(event.target.value)}
+        />
+        <Sorter order={order} set={setOrder} trans={trans} />
+      </div>
+      <Trouble words={sessions.trouble} />
+      <Rows
+        label={trans.__('Running sessions')}
+        none={sessions.isReady ? trans.__('No sessions. Start one, or pick a remote kernel.') : ''}
+        rows={choose(sessions.live, filter, order).map(row)}
+      />
+      <details
+        className="jp-sessmgr-ended"
+        open={sessions.showsEnded}
+        onToggle={event => (sessions.showsEnded = event.currentTarget.open)}
+      >
+        <summary>{trans.__('Finished')}</summary>
+        <Rows
+          label={trans.__('Finished sessions')}
+          none={trans.__('None ended lately.')}
+          rows={choose(sessions.ended, filter, 'newest').map(row)}
+        />
+      </details>
+    </>
+  );
+}
+
+function Rows(props: { label: string; none: string; rows: JSX.Element[] }): JSX.Element {
+  return props.rows.length === 0 ? (
+    <p className="jp-sessmgr-none">{props.none}</p>
+  ) : (
+    <ul className="jp-sessmgr-rows" aria-label={props.label}>
+      {props.rows}
+    </ul>
+  );
+}
+
+function Trouble(props: { words: string }): JSX.Element | null {
+  return props.words === '' ? null : (
+    <p className="jp-sessmgr-trouble" role="alert">
+      {props.words}
+    </p>
+  );
+}
+
+function Sorter(props: {
+  order: Order;
+  set: (order: Order) => void;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { order, set, trans } = props;
+  const words: Record<Order, string> = {
+    newest: trans.__('Newest first'),
+    name: trans.__('By name'),
+    memory: trans.__('By memory'),
+    cpu: trans.__('By processor')
+  };
+  return (
+    <select
+      className="jp-mod-styled"
+      aria-label={trans.__('Order of sessions')}
+      value={order}
+      onChange={event => set(event.target.value as Order)}
+    >
+      {Object.entries(words).map(([value, label]) => (
+        <option key={value} value={value}>
+          {label}
+        </option>
+      ))}
+    </select>
+  );
+}

@@ -1,0 +1,126 @@
+/** One session in the list: two lines, a small graph, and what can be done with it. */
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon, ellipsesIcon, LabIcon, notebookIcon, ToolbarButtonComponent } from '@jupyterlab/ui-components';
+import React from 'react';
+
+import { CommandIDs } from '../commands';
+import type { ISession } from '../tokens';
+import { details, mood, statusWord, usage } from '../words';
+import { Graph } from './graph';
+import type { IFigure } from './usage';
+
+/** What a row can ask for. */
+export interface IRowActions {
+  run(command: string, session: ISession): void;
+  isEnabled(command: string, session: ISession): boolean;
+  /** Show all that can be done, at a point of the page. */
+  menu(session: ISession, at: { x: number; y: number }): void;
+}
+
+interface IProps {
+  readonly session: ISession;
+  readonly figures: readonly IFigure[];
+  readonly trans: TranslationBundle;
+  readonly actions: IRowActions;
+  /** For what is said in "in 5 min". */
+  readonly now: number;
+}
+
+export function Row(props: IProps): JSX.Element {
+  const { session, figures, trans, actions, now } = props;
+  const word = statusWord(session, trans);
+  const second = details(session, trans, now);
+  return (
+    <li
+      className="jp-sessmgr-row"
+      data-mood={mood(session)}
+      data-session={session.id}
+      tabIndex={0}
+      aria-label={`${session.name}, ${word}. ${second}`}
+      title={second}
+      onContextMenu={event => showMenu(event, session, actions)}
+      onDoubleClick={() => actions.run(CommandIDs.openNotebook, session)}
+      onKeyDown={event => onKey(event, session, actions)}
+    >
+      <span className="jp-sessmgr-dot" aria-hidden="true" />
+      <div className="jp-sessmgr-lines">
+        <div className="jp-sessmgr-first">
+          <span className="jp-sessmgr-name">{session.name}</span>
+          {session.durable && (
+            <span className="jp-sessmgr-durable" title={trans.__('Goes on without the server')}>
+              {trans.__('durable')}
+            </span>
+          )}
+          <span className="jp-sessmgr-status">{word}</span>
+        </div>
+        <div className="jp-sessmgr-second">{second}</div>
+      </div>
+      <Graph figures={figures} memoryLimit={session.memoryLimit} label={usage(session)} />
+      <Buttons session={session} trans={trans} actions={actions} />
+    </li>
+  );
+}
+
+function Buttons(props: Pick<IProps, 'session' | 'trans' | 'actions'>): JSX.Element {
+  const { session, trans, actions } = props;
+  const button = (command: string, icon: LabIcon, tooltip: string) => (
+    <ToolbarButtonComponent
+      icon={icon}
+      tooltip={tooltip}
+      enabled={actions.isEnabled(command, session)}
+      onClick={() => actions.run(command, session)}
+    />
+  );
+  return (
+    <div className="jp-sessmgr-buttons">
+      {button(CommandIDs.openNotebook, notebookIcon, trans.__('Open a notebook on %1', session.name))}
+      {button(CommandIDs.stop, closeIcon, trans.__('Stop %1', session.name))}
+      <button
+        className="jp-sessmgr-more"
+        aria-label={trans.__('More about %1', session.name)}
+        aria-haspopup="menu"
+        title={trans.__('More')}
+        onClick={event => showMenu(event, session, actions)}
+      >
+        <ellipsesIcon.react tag={null} />
+      </button>
+    </div>
+  );
+}
+
+function showMenu(event: React.MouseEvent, session: ISession, actions: IRowActions): void {
+  event.preventDefault();
+  event.stopPropagation();
+  const box = event.currentTarget.getBoundingClientRect();
+  const byKeyboard = event.clientX === 0 && event.clientY === 0;
+  actions.menu(session, {
+    x: byKeyboard ? box.left : event.clientX,
+    y: byKeyboard ? box.bottom : event.clientY
+  });
+}
+
+function onKey(event: React.KeyboardEvent<HTMLElement>, session: ISession, actions: IRowActions): void {
+  if (event.target !== event.currentTarget) {
+    return; // a button's own
+  }
+  const row = event.currentTarget;
+  const keys: Record<string, () => void> = {
+    ArrowDown: () => focus(row.nextElementSibling),
+    ArrowUp: () => focus(row.previousElementSibling),
+    Enter: () => actions.run(CommandIDs.openNotebook, session),
+    Delete: () => actions.run(CommandIDs.stop, session),
+    F2: () => actions.run(CommandIDs.rename, session)
+  };
+  const work = keys[event.key];
+  if (work !== undefined) {
+    event.preventDefault();
+    work();
+  }
+}
+
+function focus(element: Element | null): void {
+  if (element instanceof HTMLElement) {
+    element.focus();
+  }
+}

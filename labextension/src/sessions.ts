@@ -1,0 +1,207 @@
+/** What the page knows of this user's sessions. */
+
+import type { Event } from '@jupyterlab/services';
+import { IDisposable } from '@lumino/disposable';
+import { Poll } from '@lumino/polling';
+import { ISignal, Signal } from '@lumino/signaling';
+
+import type { Api } from './api';
+import { ABOUT_SESSIONS, FINAL, ISession } from './tokens';
+
+/** Milliseconds between two looks while somebody looks at figures, and when nobody does. */
+const WATCHED = 10_000;
+const UNWATCHED = 60_000;
+
+/** Milliseconds in which events are gathered before the server is asked once. */
+const GATHER = 120;
+
+/** More changed sessions than this are asked for by one list. */
+const ONE_BY_ONE = 3;
+
+/**
+ * Keeps the list of sessions.
+ *
+ * Events are hints; the server's answers are the truth. A slow poll is the safety net, and what
+ * keeps figures fresh; it rests while the page is hidden.
+ */
+export class Sessions implements IDisposable {
+  constructor(private readonly api: Api) {
+    this.poll = new Poll({
+      auto: false,
+      factory: () => this.load(),
+      frequency: { interval: UNWATCHED, backoff: true, max: 300_000 },
+      name: 'jupyter-sessmgr:sessions',
+      standby: 'when-hidden'
+    });
+  }
+
+  /** Emitted when anything of the list changed. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** Emitted after each look at the whole list, which has new figures. */
+  get loaded(): ISignal<this, void> {
+    return this._loaded;
+  }
+
+  /** Sessions that live, newest first. */
+  get live(): readonly ISession[] {
+    return [...this.known.values()];
+  }
+
+  /** Sessions that ended lately, the last one first; empty until somebody wants to see them. */
+  get ended(): readonly ISession[] {
+    return this._ended;
+  }
+
+  /** Whether somebody wants to see those that ended. */
+  get showsEnded(): boolean {
+    return this._showsEnded;
+  }
+
+  set showsEnded(wanted: boolean) {
+    this._showsEnded = wanted;
+    void this.poll.refresh();
+  }
+
+  /** Why the list may be out of date, for people; "" when it is not. */
+  get trouble(): string {
+    return this._trouble;
+  }
+
+  /** Whether the server has answered once. */
+  get isReady(): boolean {
+    return this._ready;
+  }
+
+  find(id: string): ISession | undefined {
+    return this.known.get(id);
+  }
+
+  /** Begin to look. */
+  start(): void {
+    void this.poll.start();
+  }
+
+  /** Note an event. */
+  heard(event: Event.Emission): void {
+    const id: unknown = event['session_id'];
+    if (ABOUT_SESSIONS.has(event.schema_id) && typeof id === 'string') {
+      this.dirty.add(id);
+      this.timer ??= window.setTimeout(() => void this.catchUp(), GATHER);
+    }
+  }
+
+  /** Keep figures fresh while somebody looks at them; ends with what is returned. */
+  watch(): IDisposable {
+    this.watchers += 1;
+    this.pace();
+    void this.poll.refresh();
+    let over = false;
+    return {
+      get isDisposed() {
+        return over;
+      },
+      dispose: () => {
+        if (!over) {
+          over = true;
+          this.watchers -= 1;
+          this.pace();
+        }
+      }
+    };
+  }
+
+  /** Ask the server now. */
+  async refresh(): Promise<void> {
+    await this.poll.refresh();
+    await this.poll.tick;
+  }
+
+  get isDisposed(): boolean {
+    return this.poll.isDisposed;
+  }
+
+  dispose(): void {
+    if (!this.isDisposed) {
+      this.poll.dispose();
+      window.clearTimeout(this.timer);
+      Signal.clearData(this);
+    }
+  }
+
+  private pace(): void {
+    const interval = this.watchers > 0 ? WATCHED : UNWATCHED;
+    this.poll.frequency = { ...this.poll.frequency, interval };
+  }
+
+  private async load(): Promise<void> {
+    try {
+      const [live, ended] = await Promise.all([
+        this.api.live(),
+        this._showsEnded ? this.api.ended() : []
+      ]);
+      this.known = new Map(live.map(one => [one.id, one]));
+      this._ended = byEnd(ended);
+      this._ready = true;
+      this._trouble = '';
+      this._loaded.emit();
+    } catch (error) {
+      this._trouble = error instanceof Error ? error.message : String(error);
+      throw error; // the poll backs off
+    } finally {
+      this._changed.emit();
+    }
+  }
+
+  /** Ask for what events spoke of: one by one when it is little. */
+  private async catchUp(): Promise<void> {
+    const ids = [...this.dirty];
+    this.dirty.clear();
+    this.timer = undefined;
+    if (this.isDisposed || document.hidden) {
+      return; // the poll looks when the page is shown again
+    }
+    if (ids.length > ONE_BY_ONE) {
+      await this.poll.refresh();
+      return;
+    }
+    try {
+      const found = await Promise.all(ids.map(id => this.api.session(id)));
+      found.forEach((one, index) => this.note(ids[index] ?? '', one));
+      this._changed.emit();
+    } catch {
+      void this.poll.refresh(); // which says what is wrong
+    }
+  }
+
+  private note(id: string, session: ISession | null): void {
+    if (session === null || FINAL.has(session.status)) {
+      this.known.delete(id); // it ended, or is another user's
+    } else if (this.known.has(id)) {
+      this.known.set(id, session);
+    } else {
+      this.known = new Map([[id, session], ...this.known]);
+    }
+    if (session !== null && FINAL.has(session.status) && this._showsEnded) {
+      this._ended = byEnd([session, ...this._ended.filter(one => one.id !== id)]);
+    }
+  }
+
+  private known = new Map<string, ISession>();
+  private readonly dirty = new Set<string>();
+  private readonly poll: Poll;
+  private timer: number | undefined;
+  private watchers = 0;
+  private _ended: readonly ISession[] = [];
+  private _showsEnded = false;
+  private _ready = false;
+  private _trouble = '';
+  private readonly _loaded = new Signal<this, void>(this);
+  private readonly _changed = new Signal<this, void>(this);
+}
+
+function byEnd(sessions: readonly ISession[]): ISession[] {
+  return [...sessions].sort((one, other) => (other.endedAt ?? '').localeCompare(one.endedAt ?? ''));
+}

@@ -1,0 +1,69 @@
+/** Reads what the server answers. Pure. */
+
+import type { JSONObject } from '@lumino/coreutils';
+
+import { numberOrNull, object, objects, text, texts, textOrNull } from './json';
+import type { IHealth, IHistoryNote, IOffer, IService, ISession } from './tokens';
+
+const KIB = 1024;
+
+export function readSession(body: JSONObject): ISession {
+  const usage = object(body['usage']);
+  return {
+    id: text(body['sessionId']),
+    name: text(body['sessionName']),
+    status: text(body['status']),
+    info: text(body['statusInfo']),
+    stopReason: text(body['stopReason']),
+    position: numberOrNull(body['queuePosition']),
+    waitsFor: text(body['queueReason']),
+    image: text(body['image']),
+    preset: text(body['preset']),
+    kernel: text(body['kernel']),
+    durable: body['durable'] === true,
+    startedAt: textOrNull(body['startedAt']),
+    endedAt: textOrNull(body['endedAt']),
+    endsAt: textOrNull(body['idleTimeoutAt']),
+    cpu: numberOrNull(usage['cpuPercent']),
+    memory: numberOrNull(usage['memBytes']),
+    memoryLimit: (numberOrNull(body['memoryLimit']) ?? 0) * KIB,
+    services: objects(body['servicePorts']).map(readService),
+    history: objects(body['history']).map(readNote)
+  };
+}
+
+export function readService(body: JSONObject): IService {
+  return {
+    name: text(body['name']),
+    protocol: text(body['protocol']) || 'http',
+    running: body['running'] === true,
+    url: text(body['url'])
+  };
+}
+
+function readNote(body: JSONObject): IHistoryNote {
+  return { status: text(body['status']), at: text(body['at']), info: text(body['info']) };
+}
+
+export function readOffer(body: JSONObject): IOffer {
+  const amounts = Object.entries(object(body['resources']));
+  return {
+    kernelName: text(body['kernelName']),
+    displayName: text(body['displayName']),
+    title: text(body['title']),
+    description: text(body['description']),
+    preset: text(body['preset']),
+    image: text(body['image']),
+    resources: Object.fromEntries(amounts.map(([slot, amount]) => [slot, String(amount)])),
+    listed: body['listed'] === true
+  };
+}
+
+export function readHealth(body: JSONObject): IHealth {
+  return {
+    engine: text(body['engine']),
+    available: body['available'] === true,
+    reason: text(body['reason']),
+    notes: texts(body['notes'])
+  };
+}
