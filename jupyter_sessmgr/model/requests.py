@@ -54,6 +54,8 @@ class CreateRequest:
     notebook_path: str = ""
     #: JPY_SESSION_NAME as Jupyter gives it; only the kernel door may say one.
     jupyter_session: str = ""
+    #: Seconds that the engine may take to say what it has; None: as long as it is given anyway.
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,12 @@ from jupyter_sessmgr.manager.admission.mounting import choose_folders
 from jupyter_sessmgr.manager.admission.presets import make_preset, make_presets
 from jupyter_sessmgr.manager.admission.quotas import QuotaSettings
 from jupyter_sessmgr.manager.admission.sizing import Limits, size
-from jupyter_sessmgr.model.errors import ImageNotFound, InvalidRequest, LimitExceeded
+from jupyter_sessmgr.model.errors import (
+    EngineUnavailable,
+    ImageNotFound,
+    InvalidRequest,
+    LimitExceeded,
+)
 from jupyter_sessmgr.model.images import Image, check_reference, is_allowed, with_tag
 from jupyter_sessmgr.model.naming import check_environ, is_text
 from jupyter_sessmgr.model.ports import check_preopen_ports
@@ -200,7 +205,13 @@ class AdmissionControl(QuotaSettings):
                 f"There is no image {with_tag(reference)!r} that may be used here.", field="image"
             )
         try:
-            return await engine.image(reference)
+            async with asyncio.timeout(request.patience):
+                return await engine.image(reference)
+        except TimeoutError:
+            raise EngineUnavailable(
+                f"The engine {engine.name} did not answer within {request.patience:g} s, so "
+                "nothing was made. Ask again, or wait longer."
+            ) from None
         except ImageNotFound:
             if not engine.capabilities.pull:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
@@ -65,12 +66,14 @@ class CreateHandler(BackendAIHandler):
         Without `enqueueOnly` the answer comes when the session runs, or has failed to. A client
         that goes away meanwhile loses nothing: the same request finds the same session.
         """
+        began = time.monotonic()
         call = parse_create(await self.read_body())
         if call.owner_access_key:
             await self.sessions.keypairs.refresh()
         owner = self.owner_of(call.owner_access_key) if call.owner_access_key else self.owner
         session, fresh = await self.sessions.create(call.request, owner)
-        session, status = await self._outcome(call, session, fresh=fresh)
+        waited = time.monotonic() - began
+        session, status = await self._outcome(call, session, waited, fresh=fresh)
         known = known_of(self.sessions, session)
         body = wire.render_created(
             session, status=status, fresh=fresh, base_url=self.base_url, known=known
@@ -78,12 +81,13 @@ class CreateHandler(BackendAIHandler):
         self.reply(body, HTTPStatus.CREATED if fresh else HTTPStatus.OK)
 
     async def _outcome(
-        self, call: CreateCall, session: ComputeSession, *, fresh: bool
+        self, call: CreateCall, session: ComputeSession, waited: float, *, fresh: bool
     ) -> tuple[ComputeSession, str]:
         """Wait as the client wishes."""
         if call.enqueue_only:
             return session, SessionStatus.PENDING.value if fresh else session.status.value
-        done = await started(self.sessions, session, call.max_wait)
+        left = None if call.max_wait is None else max(call.max_wait - waited, 0.0)
+        done = await started(self.sessions, session, left)
         if done is None:
             return self.sessions.find(session.id, session.owner, name_last=True), wire.TIMEOUT
         if done.status is SessionStatus.RUNNING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -80,10 +80,11 @@ def parse_create(body: Mapping[str, Any]) -> CreateCall:
     """
     fields = Fields(body, "body")
     fields.refuse(*_UNSUPPORTED)
+    max_wait = _max_wait(fields.first("max_wait_seconds"))
     return CreateCall(
-        request=_request(fields),
+        request=replace(_request(fields), patience=max_wait),
         enqueue_only=fields.flag("enqueue_only", default=False),
-        max_wait=_max_wait(fields.first("max_wait_seconds")),
+        max_wait=max_wait,
         owner_access_key=fields.text("owner_access_key"),
     )
 
