@@ -183,6 +183,31 @@ c = get_config()  # noqa: F821 - given by traitlets
 # c.StartQueue.reserve_after = 300.0
 
 # ------------------------------------------------------------------------------
+# WarmPool: Keeps booted sessions ready that nobody asked for yet. Made by the manager, as its `pool`.
+# ------------------------------------------------------------------------------
+
+# How many spares are kept ready, by the name of a preset or an image, such as `{"python": 3,
+# "isolated": 1}`; an image's number counts before its preset's, 0 means none. Raise a number
+# where many people start kernels at the same time. Each spare takes the memory of an idle
+# kernel.
+# c.WarmPool.sizes = {}
+
+# How many spares the default preset has, once it was used, where `sizes` does not name it. 0
+# turns them off; do that on machines with little memory.
+# c.WarmPool.default_size = 1
+
+# Part of the machine's memory that must be free for there to be spares; with less, all are
+# removed. Raise it where other programs need memory at short notice.
+# c.WarmPool.min_free_memory = 0.15
+
+# Seconds after the last start until a spare is made. Raise it where the first cells of a new
+# kernel should have the machine for themselves for longer.
+# c.WarmPool.refill_delay = 2.0
+
+# How many spares are made at the same time. Raise it on machines with many processors.
+# c.WarmPool.refill_at_once = 1
+
+# ------------------------------------------------------------------------------
 # IdleCuller: Applies the limits of time. Made by the manager, as its `idle`.
 # ------------------------------------------------------------------------------
 
@@ -514,28 +539,3 @@ c = get_config()  # noqa: F821 - given by traitlets
 # How many agents are asked at the same time. Raise it when sessions are far away, so that
 # answers take long.
 # c.UsageMeter.at_once = 8
-
-# ------------------------------------------------------------------------------
-# WarmPool: Keeps booted sessions ready that nobody asked for yet. Made by the manager, as its `pool`.
-# ------------------------------------------------------------------------------
-
-# How many spares are kept ready, by the name of a preset or an image, such as `{"python": 3,
-# "isolated": 1}`; an image's number counts before its preset's, 0 means none. Raise a number
-# where many people start kernels at the same time. Each spare takes the memory of an idle
-# kernel.
-# c.WarmPool.sizes = {}
-
-# How many spares the default preset has, once it was used, where `sizes` does not name it. 0
-# turns them off; do that on machines with little memory.
-# c.WarmPool.default_size = 1
-
-# Part of the machine's memory that must be free for there to be spares; with less, all are
-# removed. Raise it where other programs need memory at short notice.
-# c.WarmPool.min_free_memory = 0.15
-
-# Seconds after the last start until a spare is made. Raise it where the first cells of a new
-# kernel should have the machine for themselves for longer.
-# c.WarmPool.refill_delay = 2.0
-
-# How many spares are made at the same time. Raise it on machines with many processors.
-# c.WarmPool.refill_at_once = 1

@@ -27,6 +27,7 @@ ORDER = (
     "ComputeSessionManager",
     "AdmissionControl",
     "StartQueue",
+    "WarmPool",
     "IdleCuller",
     "DockerEngine",
     "ProcessEngine",

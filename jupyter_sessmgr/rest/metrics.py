@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prometheus_client import REGISTRY, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from jupyter_sessmgr.manager.pool import MISSES, SPARE_STATES
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model import errors as tree
 from jupyter_sessmgr.model.events import (
@@ -146,10 +147,13 @@ class _Now(Collector):
     def describe(self) -> Iterator[Metric]:
         """Name the metrics without asking anybody."""
         yield from _gauges(Tally(), [])
+        yield from _spares(Tally(), Tally())
 
     def collect(self) -> Iterator[Metric]:
         """Read the metrics from memory."""
         statuses: Tally[SessionStatus] = Tally()
+        spares: Tally[str] = Tally()
+        claims: Tally[str] = Tally()
         waits: list[float] = []
         for one in tuple(_managers):
             try:
@@ -157,7 +161,10 @@ class _Now(Collector):
             except tree.Standby:
                 continue  # it closes just now
             waits += [time.time() - queued.since for queued in one.sessions.queue.places.values()]
+            spares.update(one.sessions.pool.counts())
+            claims.update({"hit": one.sessions.pool.hits, **one.sessions.pool.misses})
         yield from _gauges(statuses, waits)
+        yield from _spares(spares, claims)
 
 
 def _gauges(statuses: Tally[SessionStatus], waits: list[float]) -> Iterator[Metric]:
@@ -176,6 +183,23 @@ def _gauges(statuses: Tally[SessionStatus], waits: list[float]) -> Iterator[Metr
         "Seconds that the session which waits longest has waited; 0 when none does.",
         value=max(0.0, *waits, 0.0),
     )
+
+
+def _spares(spares: Tally[str], claims: Tally[str]) -> Iterator[Metric]:
+    there = GaugeMetricFamily(
+        "sessmgr_spares", "Spare sessions of the warm pool, by state.", labels=["state"]
+    )
+    for state in SPARE_STATES:
+        there.add_metric([state], spares[state])
+    yield there
+    asked = CounterMetricFamily(
+        "sessmgr_spare_claims",
+        "Starts of sessions of which there are spares, by whether one was had, or why not.",
+        labels=["result"],
+    )
+    for result in ("hit", *MISSES):
+        asked.add_metric([result], claims[result])
+    yield asked
 
 
 _managers: set[SessionMetrics] = set()

@@ -35,7 +35,11 @@ class Sessions:
     def __init__(self, statuses=(), waits=(), closed=False):
         self.statuses, self.closed = statuses, closed
         self.places = dict(enumerate(waits))
-        self.queue = self
+        self.queue = self.pool = self
+        self.hits, self.misses = 3, Counter({"unlike": 2})
+
+    def counts(self):
+        return {"ready": 2, "booting": 1}
 
     def census(self):
         if self.closed:
@@ -193,6 +197,23 @@ def test_what_is_now_is_the_sum_of_the_managers_of_this_process():
     assert value("sessmgr_queue_length") == before[1]
 
 
+def test_spares_and_who_got_one_are_sums_too():
+    watch = Watch()
+    for result in ("hit", "unlike", "none"):
+        watch.note("sessmgr_spare_claims_total", result=result)
+    before = value("sessmgr_spares", state="ready"), value("sessmgr_spares", state="booting")
+    made = [SessionMetrics(Sessions()), SessionMetrics(Sessions())]
+    try:
+        assert value("sessmgr_spares", state="ready") == before[0] + 4
+        assert value("sessmgr_spares", state="booting") == before[1] + 2
+        assert watch.grew("sessmgr_spare_claims_total", result="hit") == 6
+        assert watch.grew("sessmgr_spare_claims_total", result="unlike") == 4
+        assert watch.grew("sessmgr_spare_claims_total", result="none") == 0
+    finally:
+        for one in made:
+            one.close()
+
+
 def test_no_metric_has_a_label_that_names_anybody():
     labels = {
         label
@@ -201,4 +222,4 @@ def test_no_metric_has_a_label_that_names_anybody():
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels <= {"status", "phase", "outcome", "cause", "kind", "le"}
+    assert labels <= {"status", "phase", "outcome", "cause", "kind", "le", "state", "result"}

@@ -21,6 +21,12 @@ LASTING = 300.0
 #: Seconds that spares get to end when the server stops.
 STOP_TIMEOUT = 10.0
 
+#: What a spare can be.
+SPARE_STATES = ("ready", "booting")
+#: Why a start gets none: there is none; those that there are are for others; the one there was
+#: has just ended; its kernel cannot take the names of a session any more.
+MISSES = ("none", "unlike", "lost", "unable")
+
 
 class Stock:
     """Who has a spare: this, a session, or nobody any more. On one event loop.
@@ -113,7 +119,7 @@ class Stock:
     async def take(self, key: str, *, volatile: bool) -> tuple[Spare | None, str]:
         """Take a spare of a kind; whoever took it says by `settle` what became of it.
 
-        Returns the spare, or why there is none: "none", "unlike", "lost", "unable".
+        Returns the spare, or why there is none, one of `MISSES`.
         """
         spare, why = self._pick(key, volatile=volatile)
         boots = [task for task, kept in self._boots.items() if kept.key == key]
@@ -131,7 +137,7 @@ class Stock:
             kernel = self._parts.links.kernel(spare.place.id)
             if not is_fresh(kernel):
                 why = "lost"
-            elif volatile and not getattr(kernel, "personal", False):
+            elif volatile and not (kernel and kernel.personal):
                 why = "unable"
             else:
                 del self._ready[spare.place.id]

@@ -150,10 +150,9 @@ class WarmPool(LoggingConfigurable):
         return (f"{words} ready for the next start.",) if ready else ()
 
     def note(self, session: ComputeSession, digest: str) -> None:
-        """Note that a session is about to start. `digest` says which image it was let in for."""
-        if self._ties is not None and self._size(self._ties, session.spec):
+        """Note which image a session that is about to start was let in for: it saves a question."""
+        if self._ties is not None:
             self._digests[session.id] = digest
-            self._demand.note(spare_spec(session.spec))
 
     @contextlib.asynccontextmanager
     async def taking(
@@ -170,10 +169,12 @@ class WarmPool(LoggingConfigurable):
             The kernel must be able to take names that are known only now.
         """
         ties, digest = self._ties, self._digests.pop(session.id, "")
-        if ties is None or not digest:
+        if ties is None or not self._size(ties, session.spec):
             yield None
             return
-        spare, why = await ties.stock.take(ties.key_of(session.spec, digest), volatile=volatile)
+        self._demand.note(spare_spec(session.spec))
+        key = ties.key_of(session.spec, digest) if digest else await ties.key_now(session.spec)
+        spare, why = await ties.stock.take(key, volatile=volatile)
         if spare is None:
             self.misses[why] += 1
             yield None
