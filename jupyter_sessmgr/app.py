@@ -39,7 +39,7 @@ from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.services import SessionServices
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
-from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessmgrError
+from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken, SessmgrError, Standby
 from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_kernels
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.gateways import kernelspec_manager_class
@@ -75,6 +75,9 @@ from jupyter_sessmgr.rest.owners import Owners
 from jupyter_sessmgr.rest.routes import ROOT, routes
 from jupyter_sessmgr.store.notebooks import NotebookFile
 
+#: Seconds until a server looks again whether the one that it cannot follow has ended.
+OPEN_AGAIN = 2.0
+
 
 class Opener:
     """Opens the manager once, whoever asks first, and again after it could not be opened.
@@ -103,12 +106,13 @@ class Opener:
         self._on_open = on_open
         self._log = log
         self._attempt: asyncio.Task[SessmgrError | None] | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._told = ""
         self._open = False
 
     @property
     def is_open(self) -> bool:
-        """Whether the manager is open, or stands by on purpose."""
+        """Whether the manager is open."""
         return self._open
 
     def begin(self) -> asyncio.Task[SessmgrError | None]:
@@ -140,6 +144,8 @@ class Opener:
 
     async def close(self) -> None:
         """Stop opening, and close what is open."""
+        if self._again is not None:
+            self._again.cancel()
         if self._attempt is not None and not self._attempt.done():
             self._attempt.cancel()
             await asyncio.wait({self._attempt})
@@ -150,14 +156,15 @@ class Opener:
             await self._sessions.open()
         except SessmgrError as error:
             self._tell(f"No remote kernels: {error.message}")
+            if isinstance(error, Standby):  # until that server ends
+                self._again = self._loop.call_later(OPEN_AGAIN, self.begin)
             return error
         except Exception:  # noqa: BLE001 - see below
             # Whatever breaks here must not take local kernels along, and has to be seen.
             self._log.exception("No remote kernels: the session manager could not be opened.")
             return SessmgrError("The session manager could not be opened; see the server's log.")
         self._open = True
-        if not self._sessions.health().standby:
-            await self._on_open()
+        await self._on_open()
         return None
 
     def _tell(self, words: str) -> None:

@@ -77,7 +77,8 @@ class FolderSessions(Sessions):
 
     async def _open(self) -> None:
         await self._manager.open()
-        if self._manager.health().standby:
+        if not self._manager.leader:
+            await self._manager.close()
             folder = StateFolder(Path(self._manager.state_dir))
             raise CommandFailed(
                 f"The state folder {folder.path} is in use by {folder.holder()}, which could not "

@@ -2,136 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import fields, replace
 
-from jupyter_sessmgr.manager.clock import ServerClock
+from jupyter_sessmgr.manager.presence import SAY_AGAIN, Board
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.model.usage import Usage
+from jupyter_sessmgr.store.merging import Use
 
 
-@dataclass(slots=True)
-class Presence:
-    """What is known of the use of one session. Times are the server clock's."""
+class Activity(Board):
+    """The board, and what of it is written down.
 
-    #: When this server first heard of it.
-    since: float
-    #: When it was used last; while somebody is connected or code runs, it is in use now.
-    active_at: float
-    #: How many clients are connected.
-    clients: int = 0
-    #: Whether its kernel is busy; None: unknown, which is not idle.
-    busy: bool | None = None
-    #: Seconds since the epoch of the first and the last use that this server saw.
-    first_use: float | None = None
-    last_use: float | None = None
-    #: Executions that this server saw, and those that the row had before.
-    queries: int = 0
-    queries_before: int | None = None
-    usage: Usage | None = None
-    #: Whether the row has not all of this yet, and whether it is to have it now.
-    is_new: bool = False
-    is_due: bool = False
-
-
-class Activity:
-    """The board on which doors, the pulse and the meter note what sessions do.
-
-    Every note is a change in memory, whatever its number; rows get what is new with any other
-    fact, when it matters, and once a minute.
-
-    Parameters
-    ----------
-    clock : ServerClock, optional
-        Decides how long ago something was.
+    Rows get what is new with any other fact, when it matters, and once a minute. A server that
+    follows writes no facts: it says how sessions are used, and that is added to what they have.
     """
-
-    def __init__(self, clock: ServerClock | None = None) -> None:
-        self.clock = clock or ServerClock()
-        self._known: dict[str, Presence] = {}
-        self._write: Callable[[str], None] = lambda _session_id: None
-
-    def on_due(self, write: Callable[[str], None]) -> None:
-        """Have `write` called with the id of a session whose row is to be written soon."""
-        self._write = write
-
-    # noted by doors
-
-    def touch(self, session_id: str) -> None:
-        """Note that a session was used: its idle time begins anew.
-
-        Called for executions, attaching and traffic of services; never for questions about it.
-        """
-        known = self.of(session_id)
-        known.active_at, known.last_use, known.is_new = self.clock.now(), time.time(), True
-        if known.first_use is None:
-            known.first_use = known.last_use
-            self._due(session_id, known)
-
-    def note_query(self, session_id: str) -> None:
-        """Note that code is to be executed; this counts, too."""
-        self.of(session_id).queries += 1
-        self.touch(session_id)
-
-    @contextlib.contextmanager
-    def client(self, session_id: str) -> Iterator[None]:
-        """Count a client as connected as long as the context lasts."""
-        self.of(session_id).clients += 1
-        self.touch(session_id)
-        try:
-            yield
-        finally:
-            # It may have ended, and been forgotten, meanwhile.
-            known = self._known.get(session_id)
-            if known is not None and known.clients > 0:
-                known.clients -= 1
-                self.touch(session_id)
-                if not known.clients:
-                    self._due(session_id, known)
-
-    # noted by those who watch
-
-    def set_busy(self, session_id: str, busy: bool | None) -> None:
-        """Note what a kernel does; None when that is not known any more.
-
-        Called by the pulse. Whatever else hears a kernel may call it as well.
-        """
-        known = self.of(session_id)
-        if busy is False and known.busy is not False:
-            known.active_at = self.clock.now()
-        known.busy = busy
-
-    def note_usage(self, session_id: str, usage: Usage) -> None:
-        """Note what a session used so far. Called by the meter."""
-        known = self.of(session_id)
-        known.usage, known.is_new = usage, True
-
-    # asked
-
-    def of(self, session_id: str) -> Presence:
-        """Return what is known of a session's use; it is known from now on."""
-        known = self._known.get(session_id)
-        if known is None:
-            now = self.clock.now()
-            known = self._known[session_id] = Presence(since=now, active_at=now)
-        return known
-
-    def last_active(self, session_id: str) -> float | None:
-        """Say when a session was used last, in seconds since the epoch; None: never seen."""
-        known = self._known.get(session_id)
-        return known.last_use if known is not None else None
-
-    def idle_for(self, session: ComputeSession) -> float | None:
-        """Say for how many seconds nobody used a session; None while it is or may be in use."""
-        known = self.of(session.id)
-        stands = session.status is SessionStatus.SUSPENDED
-        runs_code = bool(session.spec.kernel) and known.busy is not False and not stands
-        if known.clients or session.spec.session_type == "batch" or runs_code:
-            return None
-        return max(0.0, self.clock.now() - known.active_at)
 
     def stamp(self, session: ComputeSession) -> ComputeSession:
         """Return a session with what is known here."""
@@ -139,7 +25,7 @@ class Activity:
         if known is None:
             return session
         if known.queries_before is None:
-            known.queries_before = session.queries
+            known.queries_before = session.queries - known.queries_written
         usage = _most(session.usage, known.usage)
         return replace(
             session,
@@ -159,19 +45,60 @@ class Activity:
             known.is_new = known.is_due = False
         return self.stamp(session)
 
+    def written(self, row: ComputeSession, stamped: ComputeSession) -> None:
+        """Note what a row has after it was written as `stamped`, and how others used it."""
+        known = self._known.get(row.id)
+        if known is not None and known.queries_before is not None:
+            known.queries_written = stamped.queries - known.queries_before
+        self.heard(None, row)
+
+    # said to other servers, and heard from them
+
+    def heard(self, before: ComputeSession | None, row: ComputeSession) -> None:
+        """Note what another server wrote of a session's use; `before` is the row before that."""
+        known = self._known.get(row.id)
+        if known is not None and known.queries_before is not None:
+            known.queries_before = row.queries - known.queries_written
+        if before is not None and row.last_active_at != before.last_active_at:
+            known = self.of(row.id)
+            known.elsewhere_at = known.active_at = self.clock.now()
+
+    def take_uses(self) -> list[Use]:
+        """Say what the server that leads does not know of the use of sessions here.
+
+        What is in use is said again and again, since it may only be in use here.
+        """
+        now, found = self.clock.now(), []
+        for session_id, known in self._known.items():
+            if known.clients and (known.told_at is None or now - known.told_at >= SAY_AGAIN):
+                known.last_use, known.told_at = time.time(), None
+            if known.told_at is None and known.last_use is not None:
+                queries = known.queries - known.queries_written
+                found.append(
+                    Use(
+                        session_id=session_id,
+                        queries=queries,
+                        first=known.first_use,
+                        last=known.last_use,
+                    )
+                )
+                known.queries_written += queries
+                known.told_at, known.is_new = now, False
+        return found
+
+    def untake(self, uses: Iterable[Use]) -> None:
+        """Take back that these were said: they could not be written."""
+        for use in uses:
+            known = self._known.get(use.session_id)
+            if known is not None:
+                known.queries_written -= use.queries
+                known.told_at, known.is_new = None, True
+
     def write_all(self) -> None:
         """Have all rows written that lack something."""
         for session_id, known in self._known.items():
             if known.is_new:
                 self._due(session_id, known)
-
-    def forget(self, session_id: str) -> None:
-        """Drop what is known of a session that ended."""
-        self._known.pop(session_id, None)
-
-    def _due(self, session_id: str, known: Presence) -> None:
-        known.is_due = True
-        self._write(session_id)
 
 
 def _most(before: Usage | None, now: Usage | None) -> Usage | None:

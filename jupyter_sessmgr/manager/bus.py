@@ -20,6 +20,7 @@ class EventBus:
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
         self._log = log
         self._listeners: dict[object, Listener] = {}
+        self._waiters: set[asyncio.Event] = set()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on; returns what ends that."""
@@ -38,14 +39,20 @@ class EventBus:
                 listener(event)
             except Exception:  # noqa: BLE001 - whatever a listener does, the rest must hear it
                 self._log.exception("A listener failed on %s", type(event).__name__)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have all conditions judged anew: something changed that no event tells of."""
+        for waiter in self._waiters:
+            waiter.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; it is judged at once and anew after every event."""
         changed = asyncio.Event()
-        unsubscribe = self.subscribe(lambda _event: changed.set())
+        self._waiters.add(changed)
         try:
             while not condition():
                 changed.clear()
                 await changed.wait()
         finally:
-            unsubscribe()
+            self._waiters.discard(changed)

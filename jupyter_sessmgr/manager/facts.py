@@ -25,8 +25,9 @@ class Facts:
     async def save(self, session: ComputeSession) -> ComputeSession:
         """Write facts, and what is new of the session's use; tell all of another status."""
         before = self._parts.store.get(session.id)
-        session = self._parts.activity.take_due(session)
-        saved = await self._parts.store.save_facts(with_history(before, session))
+        stamped = self._parts.activity.take_due(session)
+        saved = await self._parts.store.save_facts(with_history(before, stamped))
+        self._parts.activity.written(saved, stamped)
         self._tell(before, saved)
         return saved
 

@@ -150,15 +150,19 @@ class IdleCuller(LoggingConfigurable):
         #: Tells whether the server of this id runs; the manager knows.
         self.is_there: Callable[[str], bool] = lambda _server_id: True
 
-    def start(self, parts: Parts, wishes: Wishes) -> None:
-        """Begin to look. What ran before this server did begins to be idle now."""
+    def start(self, parts: Parts, wishes: Wishes, *, judges: bool = True) -> None:
+        """Begin to look. What ran before this server did begins to be idle now.
+
+        Unless it `judges`, another server does, and this one only says what limits there are.
+        """
         self._parts, self._wishes = parts, wishes
         self._clock.longest_gap = 2 * self.check_interval
         self._clock.tick()
         self._unsubscribe = parts.bus.subscribe(self._on_event)
         for session in parts.store.sessions():
             self._begin(session)
-        self._task = asyncio.create_task(self._look_forever(), name="sessmgr-idle")
+        if judges:
+            self._task = asyncio.create_task(self._look_forever(), name="sessmgr-idle")
 
     async def stop(self) -> None:
         """Stop looking."""
@@ -229,6 +233,7 @@ class IdleCuller(LoggingConfigurable):
         if not in_time:
             self.log.info("The server did not run for a while; no session is judged for that.")
             return
+        await self._parts.others.look()  # what is in use elsewhere
         for session in self._parts.store.sessions():
             await self._judge(session)
 

@@ -28,7 +28,9 @@ class KernelVerbs(Lifecycle):
     def kernel_exit(self, session_id: str) -> KernelExit | None:
         """Say how the kernel of the wished generation ended; None while it lives or is unknown.
 
-        Called by the kernel door's `poll`, from memory.
+        Called by the kernel door's `poll`, from memory. Of several servers on one state folder it
+        is told to one, since who hears of it starts another kernel: to the one that asked the
+        kernel to end, else to the one that leads.
         """
         session = self._session(session_id)
         ended = session.kernel_exit
@@ -36,9 +38,11 @@ class KernelVerbs(Lifecycle):
             reason = session.failure or session.status_info or "The session was ended."
             known = ended or KernelExit(generation=session.generation, code=None)
             return replace(known, reason=reason)
-        if ended is not None and ended.generation >= session.generation:
-            return ended
-        return None
+        if ended is None or ended.generation < session.generation:
+            return None
+        asked_here = self._open_parts().memory.asked_exits.get(session_id, 0) >= ended.generation
+        asked = session.exit_wished >= ended.generation
+        return ended if asked_here or (self.leader and not asked) else None
 
     def connection_info(self, session_id: str) -> dict[str, Any]:
         """Say how Jupyter's clients reach a session's kernel, keys included.
@@ -102,9 +106,20 @@ class KernelVerbs(Lifecycle):
         """Note that the caller starts this session's kernel again when it dies."""
         self._open_parts().memory.keepers[session_id] += 1
 
-    def expect_exit(self, session_id: str) -> None:
-        """Note that a keeper asked the kernel to end, so its end is no death to tell of."""
-        self._open_parts().memory.expected_exits.add(session_id)
+    async def expect_exit(self, session_id: str) -> None:
+        """Note that a keeper asks the kernel to end, so its end is no death to tell of.
+
+        Raises
+        ------
+        StoreError
+            when the server that leads cannot be told.
+        """
+        memory = self._open_parts().memory
+        if self.leader:
+            memory.expected_exits.add(session_id)
+            return
+        session = await self._open_wishes().expect_exit(self._session(session_id))
+        memory.asked_exits[session_id] = session.exit_wished
 
     def unkeep(self, session_id: str) -> None:
         """Undo one `keep`."""

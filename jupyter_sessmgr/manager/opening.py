@@ -9,17 +9,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Engine
+from jupyter_sessmgr.manager import leftovers, others
 from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.boot import agent_sources
 from jupyter_sessmgr.manager.bus import EventBus
-from jupyter_sessmgr.manager.leftovers import Mark
 from jupyter_sessmgr.manager.links import AgentLinks
+from jupyter_sessmgr.manager.marks import Mark
+from jupyter_sessmgr.manager.others import Others
 from jupyter_sessmgr.manager.parts import Memory, Parts
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.statefolder import StateFolder
-from jupyter_sessmgr.model.errors import EngineError
+from jupyter_sessmgr.model.errors import EngineError, Standby
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.store.base import Store
+from jupyter_sessmgr.store.base import Store, StoreHealth
 
 #: Seconds that an engine may take to answer when a server starts.
 OPEN_TIMEOUT = 10.0
@@ -34,11 +36,14 @@ class Opening:
         parts: Parts,
         installation: InstallationSecrets,
         mark: Mark | None,
+        leads: bool,
     ) -> None:
         self.folder = folder
         self.parts = parts
         #: The folder's own secrets; those of a private manager are others.
         self.installation = installation
+        #: Whether this server leads, since it held the lock first; else it follows another.
+        self.leads = leads
         self._mark = mark
 
     async def close(self, *, clean: bool = True) -> None:
@@ -49,6 +54,7 @@ class Opening:
         await self.parts.links.close()
         await self.parts.engine.close()
         await self.parts.store.close()
+        await self.parts.others.leave()
         await asyncio.to_thread(self.folder.close)
         if self._mark is not None:
             await asyncio.to_thread(self._mark.remove if clean else self._mark.release)
@@ -58,6 +64,7 @@ async def open_parts(
     path: Path,
     *,
     shared: bool,
+    server_id: str,
     store: Store,
     choose: Callable[[InstallationSecrets, Path], Awaitable[Engine]],
     on_change: Callable[[str], None],
@@ -73,27 +80,28 @@ async def open_parts(
         Do not take the leader's lock, and sign with an identity that ends with this process:
         for private managers, which keep nothing. With the folder's own identity, each would take
         the other's sessions for lost ones of its own.
+    server_id
+        Names this run of a server among the others that use the folder.
 
     Raises
     ------
     Standby
-        when another server holds the folder.
+        when another server holds the folder that this one cannot follow.
     StoreRefused
         when the folder must not be used as it is.
     """
     folder = StateFolder(path)
-    await asyncio.to_thread(folder.open, lock=not shared)
+    leads = await asyncio.to_thread(_join, folder, shared)
     async with contextlib.AsyncExitStack() as undo:
         undo.push_async_callback(asyncio.to_thread, folder.close)
         installation = await asyncio.to_thread(folder.secrets)
         mark = await _leave_mark(path, undo) if shared else None
-        secrets = mark.secrets(installation) if mark is not None else installation
+        secrets = leftovers.identity(mark, installation) if mark else installation
         undo.push_async_callback(store.close)
-        await _open_store(store, path, secrets, log)
+        tell_damage(await store.open(path, secrets, leads=leads), log)
+        beside = await _attend(path, server_id, store, log, undo) if not shared else Others()
         await asyncio.to_thread(agent_sources)
-        engine = await choose(secrets, path)
-        if mark is not None:
-            await asyncio.to_thread(mark.note, engine)
+        engine = await _note(mark, await choose(secrets, path))
         await open_engine(engine, secrets, path, log)
         undo.pop_all()
     parts = Parts(
@@ -107,23 +115,52 @@ async def open_parts(
         log=log,
         autorestart=autorestart,
         activity=activity,
+        others=beside,
     )
-    return Opening(folder, parts, installation, mark)
+    return Opening(folder, parts, installation, mark, leads)
+
+
+async def _note(mark: Mark | None, engine: Engine) -> Engine:
+    if mark is not None:
+        await asyncio.to_thread(leftovers.note_engine, mark, engine)
+    return engine
+
+
+def _join(folder: StateFolder, shared: bool) -> bool:
+    """Take the lead if nobody has it; say whether this server leads. Files are read."""
+    folder.prepare()
+    if shared:
+        return True  # of a store of its own
+    try:
+        folder.acquire()
+    except Standby:
+        folder.check_release()
+        return False
+    return True
+
+
+async def _attend(
+    path: Path,
+    server_id: str,
+    store: Store,
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+    undo: contextlib.AsyncExitStack,
+) -> Others:
+    mark = await asyncio.to_thread(others.leave_mark, path, server_id)
+    undo.push_async_callback(asyncio.to_thread, mark.remove)
+    return Others(store, mark, log)
 
 
 async def _leave_mark(path: Path, undo: contextlib.AsyncExitStack) -> Mark:
-    mark = await asyncio.to_thread(Mark.make, path)
+    mark = await asyncio.to_thread(leftovers.leave_mark, path)
     undo.push_async_callback(asyncio.to_thread, mark.remove)
     return mark
 
 
-async def _open_store(
-    store: Store,
-    path: Path,
-    secrets: InstallationSecrets,
-    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+def tell_damage(
+    health: StoreHealth, log: logging.Logger | logging.LoggerAdapter[logging.Logger]
 ) -> None:
-    health = await store.open(path, secrets)
+    """Say what opening the store as its leader found."""
     if health.corrupt_copy:
         log.error(
             "The sessions' database was damaged and was moved to %s. Sessions that still run are "

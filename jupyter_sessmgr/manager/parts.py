@@ -13,6 +13,7 @@ from jupyter_sessmgr.engines.base import Engine
 from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.bus import EventBus
 from jupyter_sessmgr.manager.links import AgentLinks
+from jupyter_sessmgr.manager.others import Others
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.store.base import Store
@@ -43,6 +44,10 @@ class Memory:
     keepers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     #: Sessions whose kernel was asked to end by whoever keeps it: no death to tell of.
     expected_exits: set[str] = field(default_factory=set)
+    #: The latest generation whose kernel was asked to end through this server, which follows.
+    asked_exits: dict[str, int] = field(default_factory=dict)
+    #: Since when a kernel is dead that another server asked to end, on the monotonic clock.
+    left_to_others: dict[str, float] = field(default_factory=dict)
     #: When a session's kernel died by itself, on the monotonic clock.
     deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     #: How often a start found no engine.
@@ -80,6 +85,8 @@ class Memory:
             self.deaths,
             self.start_attempts,
             self.unsuspendable,
+            self.asked_exits,
+            self.left_to_others,
         ):
             known.pop(session_id, None)
         self.expected_exits.discard(session_id)
@@ -103,3 +110,5 @@ class Parts:
     autorestart: Callable[[ComputeSession], Awaitable[None]]
     #: Who uses what; rows get it with other facts.
     activity: Activity = field(default_factory=Activity)
+    #: The other servers on the same state folder.
+    others: Others = field(default_factory=Others)

@@ -81,6 +81,7 @@ class ComputeSessionManager(PauseVerbs):
         try:
             session = await parts.store.add(session, admitted.quota)
         except NameTaken:
+            await parts.others.look()  # it may have been made elsewhere this moment
             known = self._reusable(request, session.owner, session.name)
             if known is None:
                 raise
@@ -123,7 +124,11 @@ class ComputeSessionManager(PauseVerbs):
             running = session.status is SessionStatus.RUNNING
             return (
                 session.status.is_final
-                or (running and session.observed_generation >= session.generation)
+                or (
+                    running
+                    and session.observed_generation >= session.generation
+                    and self._reaches(session_id)
+                )
                 or (session.status is SessionStatus.SUSPENDED and session.goal is Goal.SUSPEND)
             )
 
@@ -249,5 +254,5 @@ class ComputeSessionManager(PauseVerbs):
         NameTaken
             when another live session of its owner has it.
         """
-        session = replace(self._session(session_id), name=check_session_name(name))
-        return await self._open_parts().store.save_wish(session)
+        session = self._session(session_id)
+        return await self._open_wishes().rename(session, check_session_name(name))

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyter_sessmgr._version import __version__
 from jupyter_sessmgr.manager.secrets import KEY_BYTES, InstallationSecrets
 from jupyter_sessmgr.model.errors import Standby, StoreError, StoreRefused
 
@@ -49,6 +50,8 @@ class LockHolder:
     note: str
     #: When it took the lock, in seconds since the epoch.
     since: float
+    #: Which release of this package it is.
+    release: str = ""
 
     def __str__(self) -> str:
         note = f", {self.note}" if self.note else ""
@@ -150,15 +153,19 @@ class StateFolder:
             lock = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            words = {"pid": os.getpid(), "note": note[:500], "since": time.time()}
+            words = {
+                "pid": os.getpid(),
+                "note": note[:500],
+                "since": time.time(),
+                "release": __version__,
+            }
             os.ftruncate(lock, 0)
             os.pwrite(lock, json.dumps(words).encode(), 0)
         except BlockingIOError:
             os.close(lock)
             raise Standby(
-                f"The state folder {self.path} is in use by {self.holder()}. This server offers "
-                "no remote kernels; stop the other one, or give this one a folder of its own "
-                "with c.ComputeSessionManager.state_dir."
+                f"The state folder {self.path} is in use by {self.holder()}. Stop that one, or "
+                "give this one a folder of its own with c.ComputeSessionManager.state_dir."
             ) from None
         except OSError as error:
             os.close(lock)
@@ -170,9 +177,26 @@ class StateFolder:
         try:
             with (self.path / LOCK_FILE).open("rb") as stream:
                 words = json.loads(stream.read(_NOTE_LIMIT))
-            return LockHolder(int(words["pid"]), str(words["note"]), float(words["since"]))
+            pid, note, since = int(words["pid"]), str(words["note"]), float(words["since"])
+            return LockHolder(pid, note, since, str(words.get("release", "")))
         except (OSError, ValueError, KeyError, TypeError):
             return LockHolder(0, "", 0.0)
+
+    def check_release(self) -> None:
+        """Refuse to follow a leader whose rows and agents another release understands.
+
+        Raises
+        ------
+        Standby
+            when the leader is of another release; says which, and the remedy.
+        """
+        holder = self.holder()
+        if holder.release and holder.release != __version__:
+            raise Standby(
+                f"The state folder {self.path} is in use by {holder} of release {holder.release}, "
+                f"and this server is of release {__version__}: it cannot follow, and offers no "
+                "remote kernels until the other one ends. Start both with the same release."
+            )
 
     def close(self) -> None:
         """Give the lock back. Harmless when it is not held."""

@@ -158,9 +158,13 @@ class Steps:
         self, step: decide.NoteExit, session: ComputeSession, _place: Place | None
     ) -> None:
         memory = self._parts.memory
-        if session.id in memory.expected_exits:
+        await self._parts.others.look()  # it may have been asked to end elsewhere
+        session = self._parts.store.get(session.id) or session
+        if session.id in memory.expected_exits or session.exit_wished >= step.exit.generation:
             memory.expected_exits.discard(session.id)
-            await self.facts.save(replace(session, kernel_exit=step.exit))
+            await self.facts.save(
+                replace(session, kernel_exit=replace(step.exit, expected=True))
+            )
             return
         memory.note_death(session.id)
         saved = await self.facts.save(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.activity import Activity
@@ -10,7 +12,6 @@ from jupyter_sessmgr.manager.idle import IdleCuller
 from jupyter_sessmgr.manager.meter import UsageMeter
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.pulse import Pulse
-from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.errors import StoreError
 
@@ -24,9 +25,15 @@ class Watching:
         self.meter = UsageMeter(self.activity, parent=parent)
         self._pulse: Pulse | None = None
 
-    def start(self, parts: Parts, reconciler: SessionReconciler, wishes: Wishes) -> None:
-        """Begin to watch."""
-        self.activity.on_due(reconciler.poke)
+    def follow(self, parts: Parts, wishes: Wishes) -> None:
+        """Begin to watch as a server that follows: it ends nothing, and writes no facts."""
+        self.activity.on_due(lambda _session_id: None)
+        self.meter.start(parts)
+        self.idle.start(parts, wishes, judges=False)
+
+    def start(self, parts: Parts, poke: Callable[[str], None], wishes: Wishes) -> None:
+        """Begin to watch. `poke` has the row of a session written, with what is new of it."""
+        self.activity.on_due(poke)
         self._pulse = Pulse(parts, self.activity)
         self._pulse.start()
         self.meter.start(parts)

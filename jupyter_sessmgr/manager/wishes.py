@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from jupyter_sessmgr.manager.parts import Parts
-from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.model.errors import StoreError
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import Goal
@@ -17,24 +17,41 @@ from jupyter_sessmgr.model.status import Goal
 USER_REQUESTED, SERVER_STOPPED = "user-requested", "server-stopped"
 
 
+class Looker(Protocol):
+    """Who looks at sessions of which something is wished."""
+
+    leads: bool
+
+    def poke(self, session_id: str) -> None:
+        """Look at a session soon."""
+
+    def interrupt_start(self, session_id: str) -> None:
+        """Break off a start that is under way."""
+
+
 class Wishes:
     """The pen of the manager."""
 
-    def __init__(self, parts: Parts, reconciler: SessionReconciler) -> None:
+    def __init__(self, parts: Parts, looker: Looker) -> None:
         self._parts = parts
-        self._reconciler = reconciler
+        self._looker = looker
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def made(self, session: ComputeSession) -> None:
         """Have a session that was just added looked at."""
-        self._reconciler.poke(session.id)
+        self._looker.poke(session.id)
 
     async def stop(
         self, session: ComputeSession, *, forced: bool = False, reason: str = USER_REQUESTED
     ) -> None:
-        """Wish for a session's end. A wish that cannot be stored travels in memory.
+        """Wish for a session's end. A wish that cannot be stored travels in memory, if it can.
 
         Of several reasons the first is kept: it is the one that the session ends for.
+
+        Raises
+        ------
+        StoreError
+            when it cannot be stored, and another server is the one to do it.
         """
 
         def wish(current: ComputeSession) -> ComputeSession:
@@ -48,12 +65,14 @@ class Wishes:
         try:
             await self._change(session, wish)
         except StoreError as error:
+            if not self._looker.leads:
+                raise
             self._parts.log.warning(
                 "The end of session %s is not written down yet: %s", session.name, error
             )
             self._parts.memory.unsaved_stops[session.id] = wish
-        self._reconciler.interrupt_start(session.id)
-        self._reconciler.poke(session.id)
+        self._looker.interrupt_start(session.id)
+        self._looker.poke(session.id)
 
     async def stop_all(
         self, sessions: Sequence[ComputeSession], *, reason: str = SERVER_STOPPED
@@ -84,6 +103,16 @@ class Wishes:
         """Except a session from the limits of time, or undo that."""
         return await self._change(session, lambda current: replace(current, idle_exempt=exempt))
 
+    async def expect_exit(self, session: ComputeSession) -> ComputeSession:
+        """Note that the kernel that runs now was asked to end, so that its end is no death."""
+        return await self._change(
+            session, lambda current: replace(current, exit_wished=current.generation)
+        )
+
+    async def rename(self, session: ComputeSession, name: str) -> ComputeSession:
+        """Give a session another name."""
+        return await self._change(session, lambda current: replace(current, name=name))
+
     async def open_ports(
         self, session: ComputeSession, change: Callable[[tuple[int, ...]], tuple[int, ...]]
     ) -> ComputeSession:
@@ -101,7 +130,7 @@ class Wishes:
         async with lock:
             current = self._parts.store.get(session.id) or session
             saved = await self._parts.store.save_wish(wish(current))
-        self._reconciler.poke(session.id)
+        self._looker.poke(session.id)
         return saved
 
     def _is_live(self, session_id: str) -> bool:

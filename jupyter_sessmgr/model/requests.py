@@ -80,5 +80,5 @@ class Health:
     reason: str
     #: One sentence each: why this engine, and what it does not enforce.
     notes: tuple[str, ...] = ()
-    #: Who holds the state folder, when it is not this server.
-    standby: str = ""
+    #: Who leads on the state folder, when this server follows: ``process 123``.
+    follows: str = ""

@@ -106,7 +106,7 @@ class Held:
         if self.exit_code() is not None:
             return
         try:
-            self.expect_exit()
+            await self.expect_exit()
             await self.signal(signum)
         except SessmgrError as error:
             self.home.sessions.log.warning("Session %s: signal %d: %s", self.id, signum, error)
@@ -120,9 +120,12 @@ class Held:
         except SessmgrError as error:
             self.home.sessions.log.warning("Session %s is not resumed: %s", self.id, error)
 
-    def expect_exit(self) -> None:
-        """Note that Jupyter asked the kernel to end."""
-        self.home.tell(lambda: self.home.sessions.expect_exit(self.id))
+    async def expect_exit(self) -> None:
+        """Note that Jupyter asks the kernel to end; never fails, since it is ended anyway."""
+        try:
+            await self.home.call(lambda: self.home.sessions.expect_exit(self.id))
+        except SessmgrError as error:
+            self.home.sessions.log.debug("Session %s: %s", self.id, error)
 
     async def restart(self, timeout: float) -> None:
         """Have another kernel in the same session.

@@ -94,6 +94,9 @@ class SessionProvisioner(KernelProvisionerBase):
         """
         if self.held is None:
             raise NotRunning("The kernel has no session any more. Start it again.")
+        if getattr(self.parent, "shutting_down", False):
+            # jupyter_client interrupts before it asks the kernel to end: others hear it in time
+            await self.held.expect_exit()
         try:
             if signum == signal.SIGINT:
                 await self.held.interrupt(self.parent)
@@ -111,7 +114,7 @@ class SessionProvisioner(KernelProvisionerBase):
         """
         _ = restart
         if self.held is not None and self.held.exit_code() is None:
-            self.held.expect_exit()
+            await self.held.expect_exit()
             await self.held.wake()
             for _ in range(SOON_LOOKS):
                 if await self.poll() is not None:

@@ -90,15 +90,14 @@ async def test_P8_two_installations_never_touch_each_others_places(tmp_path, eng
         assert two.find(yours.id, "me").status is S.RUNNING
 
 
-async def test_P9_a_second_server_refuses_and_says_who_holds_the_folder(tmp_path):
+async def test_P9_a_second_server_follows_and_says_whom(tmp_path):
     async with managed(tmp_path / "s") as first, managed(tmp_path / "s", keep=True) as second:
-        assert first.health().available
+        assert (first.leader, second.leader) == (True, False)
+        assert first.health().follows == ""
         health = second.health()
-        assert not health.available
-        assert str(os.getpid()) in health.standby
-        with pytest.raises(Standby, match=str(os.getpid())):
-            await second.create(CreateRequest(), "me")
-        assert second.offers == ()
+        assert health.available
+        assert str(os.getpid()) in health.follows
+        assert second.offers == first.offers
 
 
 async def test_P9_a_killed_leader_leaves_no_lock(tmp_path):

@@ -280,7 +280,7 @@ async def test_a_spare_killed_by_hand_is_told_and_the_next_start_is_cold(state_d
         second = await begun(manager)  # nobody had noticed yet
         assert second.place_id not in {spare.id, first.place_id}
         assert manager.pool.misses["lost"] == 1
-        manager._place_changed(spare.id)
+        manager._role.place_changed(spare.id)
         await eventually(lambda: manager._parts.store.place(spare.id).state is PlaceState.DOOMED)
         assert "is gone: it was removed from outside" in caplog.text
         await only(manager, first, second)

@@ -67,10 +67,15 @@ def health_of(server: Server) -> Finding:
             f"{server.url} does not tell how it is ({reply.status})",
             "Set JUPYTER_TOKEN to its token.",
         )
-    if health.get("standby"):
-        return Finding("warn", "server", f"{server.url}: {health['standby']}")
     if not health.get("available"):
         return Finding("fail", "server", f"{server.url}: {health.get('reason')}")
+    if health.get("follows"):
+        return Finding(
+            "ok",
+            "server",
+            f"{server.url} follows {health['follows']}: it uses the same sessions, and takes over "
+            "when that one ends",
+        )
     return Finding("ok", "server", f"{server.url} runs sessions on {health.get('engine')}")
 
 

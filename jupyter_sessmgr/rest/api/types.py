@@ -14,7 +14,7 @@ class HealthReply(TypedDict):
     available: Annotated[bool, Meta(description="Whether sessions can be started.")]
     reason: Annotated[str, Meta(description="Why not, and what to do.")]
     notes: Annotated[list[str], Meta(description="Why this engine, and what it does not enforce.")]
-    standby: Annotated[str, Meta(description="Who holds the state folder, if another does.")]
+    follows: Annotated[str, Meta(description="Which server leads, if this one follows another.")]
 
 
 class OfferReply(TypedDict):

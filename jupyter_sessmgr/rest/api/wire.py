@@ -16,7 +16,7 @@ def render_health(health: Health, trouble: str) -> HealthReply:
         "available": health.available and not trouble,
         "reason": trouble or health.reason,
         "notes": list(health.notes),
-        "standby": health.standby,
+        "follows": health.follows,
     }
 
 

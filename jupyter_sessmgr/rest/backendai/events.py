@@ -9,7 +9,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
-from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed, Standby
+from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed
 from jupyter_sessmgr.rest.backendai.base import OWNER_PARAMETER, BackendAIHandler
 from jupyter_sessmgr.rest.backendai.event_types import EventData
 from jupyter_sessmgr.rest.backendai.event_wire import render_message
@@ -60,8 +60,6 @@ class SessionEventsHandler(BackendAIHandler):
         A listener that does not keep up is disconnected.
         """
         wants, after = self._wishes(), self._after()
-        if self.sessions.health().standby:
-            raise Standby(self.sessions.health().standby)
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")
