@@ -8,6 +8,7 @@ from . import exits, firstscript, kernelspecs, launch
 from .bound import is_bound
 from .cgroup import Cgroup
 from .oomwatch import OomWatch
+from .personal import Personal
 from .ring import Output
 from .starter import Starter
 
@@ -43,6 +44,7 @@ class Kernel:
         self.pid: int | None = None
         self.output = Output(LOG_BYTES)
         self.starter = Starter(orders, reaper, self.output.start)
+        self.personal = Personal(orders)
         self.cgroup = Cgroup()
         #: Why it is about to be killed, when the agent itself decided that.
         self.verdict: dict[str, Any] | None = None
@@ -64,7 +66,8 @@ class Kernel:
 
     def describe(self) -> dict[str, Any]:
         """Return what the server is told: KSTATE of the protocol."""
-        return dict(self._facts, generation=self.generation, state=self.state, pid=self.pid)
+        mine = {"generation": self.generation, "state": self.state, "pid": self.pid}
+        return dict(self._facts, personal=self.personal.able, **mine)
 
     def start(self, wanted: Mapping[str, Any] | None) -> None:
         """Start the process; what goes wrong is told by the state and its error.
@@ -147,7 +150,8 @@ class Kernel:
             warning=warning,
         )
         environ = launch.make_environ(orders, wanted, spec)
-        self.starter.start(spec.command(self._connection_file), environ, folder)
+        line = self.personal.begin(wanted, spec)
+        self.starter.start(spec.command(self._connection_file), environ, folder, line)
         self.state = "starting"
         if self.starter.is_due():
             self._take_over()
@@ -162,7 +166,7 @@ class Kernel:
     def look(self) -> bool:
         """Notice when a starting kernel listens; returns whether it still starts."""
         awaited = self.state == "starting" and self.pid and self._connection_file
-        if awaited and is_bound(self._connection, self.pid or 0):
+        if awaited and is_bound(self._connection, self.pid or 0) and self.personal.is_settled():
             self.state = "bound"
             self.changed()
         return self.state == "starting"
@@ -186,6 +190,7 @@ class Kernel:
         }
         self.pid = None
         self.verdict = None
+        self.personal.end()
         self.changed()
 
     def clean(self) -> None:
@@ -205,6 +210,7 @@ class Kernel:
             "warning": "",
         }
         self.verdict = None
+        self.personal.end()
         self._written_before = self.output.written
         self.oom.begin()
 

@@ -56,8 +56,16 @@ class Starter:
         self._reaper.watch(pid, ended)
         return pid
 
-    def start(self, argv: Sequence[str], environ: Mapping[str, str], folder: str) -> None:
+    def start(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        folder: str,
+        line: int | None = None,
+    ) -> None:
         """Begin to start a kernel; `take` it when it `is_due`.
+
+        `line` is for the kernel of a spare, to be told whose it is.
 
         Raises
         ------
@@ -65,9 +73,11 @@ class Starter:
             when the program cannot be run.
         """
         self._plan = argv, environ, folder
-        self._birth = self.template.ask(argv, environ, folder, self._output)
+        self._birth = None
+        if line is None:
+            self._birth = self.template.ask(argv, environ, folder, self._output)
         if self._birth is None:
-            self._pid = self._by_command()
+            self._pid = self._by_command(line)
         else:
             self._pid = None
             self._reaper.expect()
@@ -90,13 +100,14 @@ class Starter:
         """
         return self._pid or self._by_command()
 
-    def _by_command(self) -> int:
+    def _by_command(self, line: int | None = None) -> int:
         """Start it by its command, which makes a new template, too."""
         argv, environ, folder = self._plan
         self._reaper.forget()
-        command, handed = self.template.seed(argv)
+        command, handed = self.template.seed(argv, line)
         try:
             return launch.spawn(command, environ, folder, self._output, self._orders, handed=handed)
         finally:
-            for one in handed:
-                os.close(one)
+            for one in (*handed, line):
+                if one is not None:
+                    os.close(one)

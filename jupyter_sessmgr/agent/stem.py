@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Where the agent is asked and told, as `template` hands it over.
 TRUNK = 4
+#: Where the kernel of a spare is told whose it is; None in others.
+LINE: int | None = globals().get("LINE")
 #: What every kernel imports until its first reply, beside what comes with these.
 _NEEDED = (
     "ipykernel.kernelapp",
@@ -68,27 +70,41 @@ class Needs:
         #: The environment before the imports, and what they changed in it.
         self.before = dict(os.environ)
         self.changed: dict[str, str | None] = {}
-        self._asked: set[str] = set()
+        #: Variables that were looked up.
+        self.asked: set[str] = set()
         #: Names that could not be imported: somebody may install them.
         self._missing: set[str] = set()
+        self._plain: Any = os.environ.__class__
+        #: Files and folders that were seen, and which names in these matter.
+        self._paths: list[str] = []
+        self._names: set[str] = set()
         self._files: dict[str, Any] = {}
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Note a module that nobody found."""
         self._missing.add(name.partition(".")[0])
 
-    def watch_imports(self) -> None:
-        """Import everything; note what it looks at."""
+    def watch(self) -> None:
+        """Begin to note which variables are looked up."""
         environ: Any = os.environ
-        asked = self._asked
+        asked = self.asked
 
-        class Watched(type(environ)):  # type: ignore[misc]
+        class Watched(self._plain):  # type: ignore[misc, name-defined]
             def __getitem__(self, name: str) -> str:
                 asked.add(name)
                 return str(super().__getitem__(name))
 
-        plain, finders = environ.__class__, sys.meta_path
         environ.__class__ = Watched
+
+    def unwatch(self) -> None:
+        """End what `watch` began."""
+        environ: Any = os.environ
+        environ.__class__ = self._plain
+
+    def watch_imports(self) -> None:
+        """Import everything; note what it looks at."""
+        environ, finders = os.environ, sys.meta_path
+        self.watch()
         finders.append(self)
         environ.setdefault(_QUIET, "1")
         try:
@@ -96,7 +112,7 @@ class Needs:
                 _import(name)
         finally:
             finders.remove(self)
-            environ.__class__ = plain
+            self.unwatch()
             if _QUIET not in self.before:
                 del environ[_QUIET]
         for name in set(self.before) | set(environ):
@@ -104,33 +120,36 @@ class Needs:
                 self.changed[name] = environ.get(name)
 
     def look(self) -> None:
-        """Note the files that were imported."""
+        """Note the files that were imported, and what may come before or beside them."""
+        modules = [getattr(one, "__file__", None) for one in list(sys.modules.values())]
+        paths = (sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), *modules)
+        folders = (*sys.path, getattr(sys.modules.get("site"), "USER_SITE", None))
+        self._paths = [path for path in paths if isinstance(path, str)]
+        self._paths += [folder + os.sep for folder in folders if folder]
+        self._names = {name.partition(".")[0] for name in sys.modules} | self._missing
+        self._names |= {"sitecustomize", "usercustomize"}
         self._files = dict(self._state())
 
     def are_met(self, environ: Mapping[str, str]) -> bool:
         """Tell whether a fresh start in this environment would make the same as a fork."""
         for name in set(self.before) | set(environ):
-            matters = name in self._asked or name.startswith(_READ_AT_START)
+            matters = name in self.asked or name.startswith(_READ_AT_START)
             if matters and self.before.get(name) != environ.get(name):
                 return False
-        unchanged = all(self._files.get(path, self) == state for path, state in self._state())
-        return unchanged and _threads() == 1
+        return all(self._files[path] == state for path, state in self._state())
 
     def _state(self) -> Iterator[tuple[str, Any]]:
-        """Yield what was imported, and what may come before it or beside it, as it is on disk."""
-        modules = [getattr(one, "__file__", None) for one in list(sys.modules.values())]
-        for path in (sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), *modules):
-            if isinstance(path, str):
-                yield path, _stamp(path)
-        names = {name.partition(".")[0] for name in sys.modules} | self._missing
-        names |= {"sitecustomize", "usercustomize"}
-        site = sys.modules.get("site")
-        for folder in (*sys.path, getattr(site, "USER_SITE", None) or ""):
-            yield folder + os.sep, _related(folder, names)
+        """Yield what was seen, as it is on disk."""
+        for path in self._paths:
+            folder = path.endswith(os.sep)
+            yield path, _related(path, self._names) if folder else _stamp(path)
 
 
-def grow() -> None:
-    """Leave a template behind; returns in the kernels. Failing that, this one is none the worse."""
+def grow() -> Needs | None:
+    """Leave a template behind; returns in the kernels. Failing that, this one is none the worse.
+
+    Returns what the first kernel needs; None in those that are forked.
+    """
     needs, collecting = Needs(), gc.isenabled()
     gc.disable()  # it finds little in imports, and takes a good part of their time
     try:
@@ -139,11 +158,12 @@ def grow() -> None:
     finally:
         if collecting:
             gc.enable()
-    trunk = _take(TRUNK)
+    trunk, first = _take(TRUNK), os.getpid()
     if trunk is not None and _threads() == 1:
         sys.stdout.flush()
         _fork_off(trunk, needs)
         trunk.close()
+    return needs if os.getpid() == first else None
 
 
 def pretend() -> None:
@@ -174,6 +194,8 @@ def _fork_off(trunk: socket.socket, needs: Needs) -> None:
 def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
     """Be the template; returns in the kernels that are forked from it."""
     os.setsid()
+    if LINE is not None:
+        os.close(LINE)  # it is the kernel's
     for flags, targets in ((os.O_RDONLY, [0]), (os.O_WRONLY, [1, 2])):
         null = os.open(os.devnull, flags)
         for target in targets:
@@ -211,7 +233,8 @@ def _receive(trunk: socket.socket) -> tuple[dict[str, Any], list[int]]:
 def _beget(plan: Mapping[str, Any], fds: list[int], needs: Needs) -> bool:
     """Fork a kernel, if it can be forked; True in the kernel. Who gets no answer knows enough."""
     try:
-        between = os.fork() if needs.are_met(plan["environ"]) else -1
+        can = _threads() == 1 and needs.are_met(plan["environ"])
+        between = os.fork() if can else -1
     except OSError:
         between = -1
     if not between:
@@ -265,6 +288,7 @@ def _prctl(option: int, value: Any) -> None:
 
 
 def _take(number: int) -> socket.socket | None:
+    """Take what the agent handed over; None when it did not."""
     try:
         os.set_inheritable(number, False)
         return socket.socket(fileno=number)
@@ -298,11 +322,12 @@ def _related(folder: str, names: set[str]) -> Any:
     except OSError:
         return None
     paths = {one for one in entries if one.partition(".")[0] in names}
-    return paths, {(one, _stamp(folder + os.sep + one)) for one in entries if one[-4:] == ".pth"}
+    return paths, {(one, _stamp(folder + one)) for one in entries if one[-4:] == ".pth"}
 
 
 if __name__ == "__main__":
+    NEEDS = None
     try:
-        grow()
+        NEEDS = grow()
     finally:
         pretend()

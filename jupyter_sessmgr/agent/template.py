@@ -17,13 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping, Sequence
 
-#: What starts a kernel by its command. The text that makes a template comes by descriptor 3;
-#: whatever is wrong with it in this or that Python, the kernel starts.
+#: What starts a kernel by its command. The texts that make a template come by descriptor 3;
+#: whatever is wrong with them in this or that Python, the kernel starts.
 _LAUNCH = """\
 import runpy
 try:
-    with open(3) as stem: stem = stem.read()
-    exec(stem, {"__name__": "__main__"})
+    with open(3) as texts: texts = texts.read()
+    names = {"__name__": "__main__"}
+    for text in texts.split("\\0"): exec(text, names)
 except Exception: pass
 runpy.run_module("ipykernel_launcher", None, "__main__", True)
 """
@@ -91,10 +92,11 @@ class Template:
                 self.drop()
         return {self._pid} if self._pid else set()
 
-    def seed(self, argv: Sequence[str]) -> tuple[Sequence[str], list[int]]:
+    def seed(self, argv: Sequence[str], line: int | None = None) -> tuple[Sequence[str], list[int]]:
         """Return the command that starts a kernel and makes a template, and what it is handed.
 
-        Another template ends. Who asked closes what is handed over.
+        Another template ends. Who asked closes what is handed over. `line` is for the kernel of a
+        spare, to be told whose it is.
         """
         self.drop()
         at = _launcher(argv)
@@ -103,7 +105,10 @@ class Template:
         self._interpreter = argv[:at]
         self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._trunk.setblocking(False)
-        handed = [_file(_stem()), end.detach()]
+        texts, lines = [_source("stem")], []
+        if line is not None:
+            texts, lines = ["LINE = 5", *texts, _source("spare")], [os.dup(line)]
+        handed = [_file("\0".join(texts)), end.detach(), *lines]
         return [*argv[:at], "-c", _LAUNCH, *argv[at + 2 :]], handed
 
     def ask(
@@ -167,10 +172,10 @@ def _file(text: str) -> int:
     return made
 
 
-def _stem() -> str:
-    """Return the text that makes a template."""
+def _source(name: str) -> str:
+    """Return the text of one of the agent's modules."""
     here = sys.modules[__name__].__spec__
     assert here is not None
     assert here.loader is not None
-    source: str = here.loader.get_source(__name__.rpartition(".")[0] + ".stem")  # type: ignore[attr-defined]
+    source: str = here.loader.get_source(__name__.rpartition(".")[0] + "." + name)  # type: ignore[attr-defined]
     return source

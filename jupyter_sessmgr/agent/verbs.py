@@ -90,11 +90,22 @@ class Verbs:
         check_kernel(args)
         # shielded: a restart that was begun goes on when its asker leaves
         await asyncio.shield(self._supervisor.start(args, number(args, "grace", 5.0, MAX_GRACE)))
-        return self._kernel()
+        return _told(self._supervisor)
 
     async def _do_stop_kernel(self, args: Mapping[str, Any]) -> dict[str, Any]:
         await asyncio.shield(self._supervisor.stop(number(args, "grace", 5.0, MAX_GRACE)))
-        return self._kernel()
+        return _told(self._supervisor)
+
+    async def _do_personalise(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        environ, workdir = args.get("environ") or {}, args.get("workdir") or ""
+        _expect_environ(environ)
+        _expect(isinstance(workdir, str), "workdir")
+        kernel = self._supervisor.kernel
+        if args.get("generation", kernel.generation) != kernel.generation:
+            raise Refused("There is another kernel by now.")
+        await kernel.personal.tell(environ, workdir)
+        kernel.changed()
+        return _told(self._supervisor)
 
     async def _do_signal(self, args: Mapping[str, Any]) -> None:
         signum = args.get("signum")
@@ -133,8 +144,9 @@ class Verbs:
         if not self._supervisor.send(signum):
             raise Refused("No kernel runs in this session.")
 
-    def _kernel(self) -> dict[str, Any]:
-        return {"kernel": self._supervisor.kernel.describe()}
+
+def _told(supervisor: Supervisor) -> dict[str, Any]:
+    return {"kernel": supervisor.kernel.describe()}
 
 
 def number(args: Mapping[str, Any], name: str, default: float | None, highest: float) -> float:
@@ -168,9 +180,7 @@ def check_kernel(args: Mapping[str, Any]) -> None:
     for channel in CHANNELS:
         name = channel + "_port"
         _expect(type(connection.get(name)) is int, "connection." + name)
-    environ = args.get("environ") or {}
-    _expect(isinstance(environ, dict), "environ")
-    _expect(all(isinstance(value, str) for value in environ.values()), "environ")
+    _expect_environ(args.get("environ") or {})
     curve = args.get("curve")
     _expect(curve is None or {"public", "secret"} <= set(curve), "curve")
 
@@ -178,3 +188,11 @@ def check_kernel(args: Mapping[str, Any]) -> None:
 def _expect(holds: bool, name: str) -> None:
     if not holds:
         raise Invalid("%s: missing, or of the wrong type" % name)
+
+
+def _expect_environ(environ: object) -> None:
+    _expect(isinstance(environ, dict), "environ")
+    assert isinstance(environ, dict)
+    words = [*environ, *environ.values()]
+    _expect(all(isinstance(word, str) and "\0" not in word for word in words), "environ")
+    _expect(all(name and "=" not in name for name in environ), "environ")

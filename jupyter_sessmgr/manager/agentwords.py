@@ -80,6 +80,8 @@ class KernelState:
     error: str
     #: What is not as it was asked for, for people.
     warning: str
+    #: It is a spare's, and can be told whose it is.
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +224,7 @@ def read_kernel(told: object) -> KernelState:
         exit=None if ended is None else _read_exit(ended, generation),
         error=_word(said, "error", 2000),
         warning=_word(said, "warning", 2000),
+        personal="personal" in said and _flag(said, "personal"),
     )
 
 

@@ -106,6 +106,8 @@ print(json.dumps(shown, default=str))
 async def the_next(agent, generation, **changes):
     """Have the next kernel; returns its state."""
     link = agent.links[-1]
+    if generation == 2:  # the template has its name by now, if there will be one
+        await eventually(lambda: set(below(agent.process.pid)) <= {link.kernel.pid})
     await link.start_kernel(agent.kernel(generation, **changes), grace=1)
     state = await until(link, "bound", "failed", generation=generation)
     assert state.state == "bound", state.error
@@ -155,6 +157,11 @@ async def test_what_is_imported_ahead_writes_nothing_that_a_plain_start_does_not
     assert first == second == plain
 
 
+async def grown(agent):
+    """Wait for the template, which nobody waits for otherwise; returns its pid."""
+    return await eventually(lambda: template(agent.process.pid))
+
+
 def command(pid):
     """Say how a process was started; a forked one as the process that it was forked from."""
     return Path(f"/proc/{pid}/cmdline").read_text()
@@ -162,7 +169,7 @@ def command(pid):
 
 async def is_forked(agent, state):
     """Tell whether a kernel and the template were started by the same command."""
-    return command(state.pid) == command(template(agent.process.pid))
+    return command(state.pid) == command(await grown(agent))
 
 
 USES = r"""
@@ -252,7 +259,7 @@ async def test_a_forked_kernel_is_interrupted_with_what_it_runs():
     async with an_agent(kernel={}) as agent:
         link = await agent.link()
         await until(link, "bound")
-        mother = template(agent.process.pid)
+        mother = await grown(agent)
         await the_next(agent, 2)
         async with a_client(agent, agent.kernel(2)) as client:
             ready = agent.folder / "ready"
@@ -285,7 +292,7 @@ async def test_how_a_forked_kernel_ended_is_told(code, number):
 async def test_a_template_that_was_killed_is_replaced():
     async with an_agent(kernel={}) as agent:
         await until(await agent.link(), "bound")
-        mother = template(agent.process.pid)
+        mother = await grown(agent)
         os.kill(mother, signal.SIGKILL)
         await eventually(lambda: not alive(mother))
         second = await the_next(agent, 2)
@@ -299,7 +306,7 @@ async def test_a_template_that_is_stuck_costs_a_moment_and_is_replaced():
     async with an_agent(kernel={}) as agent:
         link = await agent.link()
         await until(link, "bound")
-        mother = template(agent.process.pid)
+        mother = await grown(agent)
         os.kill(mother, signal.SIGSTOP)
         begun = time.monotonic()
         restart = asyncio.create_task(the_next(agent, 2))
@@ -359,7 +366,7 @@ async def test_a_template_goes_with_its_agent_and_holds_nothing_of_a_kernel():
     async with an_agent(kernel={}) as agent:
         link = await agent.link()
         await until(link, "bound")
-        mother = template(agent.process.pid)
+        mother = await grown(agent)
         files = Path(f"/proc/{mother}/fd").iterdir()
         held = sorted(str(one.readlink()).partition(":")[0] for one in files)
         assert held == ["/dev/null"] * 3 + ["socket"]

@@ -35,15 +35,17 @@ def test_only_ipykernel_started_by_python_itself_is_forked(argv, at):
     assert _launcher(argv) == at
 
 
-def test_what_runs_in_the_kernels_python_is_ascii():
-    path = Path(template.__file__).with_name("stem.py")
+@pytest.mark.parametrize("name", ["stem", "spare"])
+def test_what_runs_in_the_kernels_python_is_ascii(name):
+    path = Path(template.__file__).with_name(f"{name}.py")
     assert path.read_bytes().isascii()
+    assert b"\0" not in path.read_bytes(), "it stands between texts"
 
 
 @pytest.fixture
 def planted(monkeypatch):
     """Give a template and the other end of what it hears."""
-    monkeypatch.setattr(template, "_stem", str)
+    monkeypatch.setattr(template, "_source", str)
     made = Template()
     _, handed = made.seed(["python", *LAUNCH])
     os.close(handed[0])
