@@ -16,6 +16,7 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.store.sqlite import SqliteStore
 from tests.plugins.managers import without_spares
+from tests.plugins.waiting import eventually
 
 #: Point -> what has to have happened before it counts.
 CREATE = [
@@ -46,6 +47,17 @@ DESTROY = [
     "place DOOMED.before",
     "facts TERMINATED.before",
 ]
+#: Of a spare that is made, and of a second session that takes it.
+SPARE = [
+    "spare INTENDED.after",
+    "spare start.booting",
+    "spare MADE.before",
+    "spare MADE.after",
+    "claim.before",
+    "claim.after",
+    "set_claim.before",
+    "set_claim.after",
+]
 POINT = ""
 
 
@@ -64,9 +76,16 @@ class KillingStore(SqliteStore):
         return added
 
     async def save_place(self, place):
-        at(f"place {place.state}.before")
+        what = "spare" if place.pool_key and not place.session_id else "place"
+        at(f"{what} {place.state}.before")
         await super().save_place(place)
-        at(f"place {place.state}.after")
+        at(f"{what} {place.state}.after")
+
+    async def claim(self, session, place):
+        at("claim.before")
+        claimed = await super().claim(session, place)
+        at("claim.after")
+        return claimed
 
     async def save_wish(self, session):
         name = "STOP" if session.goal == "STOP" else "generation"
@@ -94,7 +113,8 @@ def killing(engine_class):
             at("engine.start.before")
             async for checkpoint in super().start(place, spec, boot):
                 yield checkpoint
-                at(f"engine.start.{checkpoint.phase}")
+                what = "spare " if place.pool_key else "engine."
+                at(f"{what}start.{checkpoint.phase}")
 
         async def stop(self, place, grace):
             at("engine.stop.before")
@@ -112,8 +132,17 @@ async def start_kernel(self, *args, **kwargs):
     return answer
 
 
+async def set_claim(self, *args, **kwargs):
+    """Stand in for `AgentLink.set_claim`."""
+    at("set_claim.before")
+    await _set_claim(self, *args, **kwargs)
+    at("set_claim.after")
+
+
 _start_kernel = AgentLink.start_kernel
 AgentLink.start_kernel = start_kernel
+_set_claim = AgentLink.set_claim
+AgentLink.set_claim = set_claim
 
 
 def _engine(name):
@@ -131,11 +160,12 @@ def __getattr__(name):
 
 async def main(state_dir, engine, scenario):
     """Run one session through the scenario, telling on stdout what was acknowledged."""
+    with_spares = {"WarmPool": {"default_size": 1, "refill_delay": 0.0, "min_free_memory": 0.0}}
     manager = ComputeSessionManager(
         state_dir=state_dir,
         engine=f"tests.plugins.killpoints.Killing_{engine}",
         store_class=KillingStore,
-        config=without_spares(),
+        config=without_spares(with_spares if scenario == "spare" else {}),
     )
     await manager.open()
     session, _ = await manager.create(CreateRequest(name="kill-point"), "me")
@@ -145,6 +175,12 @@ async def main(state_dir, engine, scenario):
     if scenario == "restart":
         await manager.restart(session.id, 60)
         print("restarted", flush=True)
+    if scenario == "spare":
+        await eventually(lambda: manager.pool.counts()["ready"], 60)
+        print("spare", flush=True)
+        second, _ = await manager.create(CreateRequest(name="second"), "me")
+        await manager.settled(second.id, 60)
+        print("second", flush=True)
     if scenario == "destroy":
         await manager.destroy(session.id)
         print("destroyed", flush=True)
