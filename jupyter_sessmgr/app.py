@@ -32,6 +32,7 @@ from traitlets.config import Config
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.files import SessionFiles
 from jupyter_sessmgr.manager.idle import IdleCuller
+from jupyter_sessmgr.manager.journal import OutputJournal
 from jupyter_sessmgr.manager.meter import UsageMeter
 from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.pool import WarmPool
@@ -186,6 +187,7 @@ class SessMgrApp(ExtensionApp):
         WarmPool,
         IdleCuller,
         SessionFiles,
+        OutputJournal,
         SessionServices,
         UsageMeter,
         SessionReconciler,

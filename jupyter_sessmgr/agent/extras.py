@@ -35,6 +35,9 @@ class Extras:
         "find_port",
         "land",
         "make_folder",
+        "journal_note",
+        "journal_position",
+        "journal_state",
     )
 
     def __init__(self, orders: Mapping[str, Any], reaper: Reaper) -> None:
@@ -50,6 +53,10 @@ class Extras:
 
     async def do(self, verb: str, args: Mapping[str, Any]) -> dict[str, Any]:
         """Do one of `verbs`."""
+        if verb.startswith("journal_"):
+            from .journalverbs import do  # noqa: PLC0415 - a start must not wait for it
+
+            return await do(verb, args, self.premises.recorder)
         services = self._have_services()
         if verb == "start_service":
             return {"service": await services.start(args)}

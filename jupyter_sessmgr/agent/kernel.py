@@ -9,6 +9,7 @@ from .bound import is_bound
 from .cgroup import Cgroup
 from .oomwatch import OomWatch
 from .personal import Personal
+from .recorder import Recorder
 from .ring import Output
 from .starter import Starter
 
@@ -45,6 +46,7 @@ class Kernel:
         self.output = Output(LOG_BYTES)
         self.starter = Starter(orders, reaper, self.output.start)
         self.personal = Personal(orders)
+        self.recorder = Recorder(orders, reaper)
         self.cgroup = Cgroup()
         #: Why it is about to be killed, when the agent itself decided that.
         self.verdict: dict[str, Any] | None = None
@@ -67,7 +69,8 @@ class Kernel:
     def describe(self) -> dict[str, Any]:
         """Return what the server is told: KSTATE of the protocol."""
         mine = {"generation": self.generation, "state": self.state, "pid": self.pid}
-        return dict(self._facts, personal=self.personal.able, **mine)
+        more = {"personal": self.personal.able, "recorded": self.recorder.records}
+        return dict(self._facts, **more, **mine)
 
     def start(self, wanted: Mapping[str, Any] | None) -> None:
         """Start the process; what goes wrong is told by the state and its error.
@@ -150,8 +153,9 @@ class Kernel:
             warning=warning,
         )
         environ = launch.make_environ(orders, wanted, spec)
-        line = self.personal.begin(wanted, spec)
-        self.starter.start(spec.command(self._connection_file), environ, folder, line)
+        line, command = self.personal.begin(wanted, spec), spec.command(self._connection_file)
+        self.starter.start(command, environ, folder, line)
+        self.recorder.turn_to(wanted, encrypted, command, launch.base_environ(orders))
         self.state = "starting"
         if self.starter.is_due():
             self._take_over()
@@ -166,10 +170,15 @@ class Kernel:
     def look(self) -> bool:
         """Notice when a starting kernel listens; returns whether it still starts."""
         awaited = self.state == "starting" and self.pid and self._connection_file
-        if awaited and is_bound(self._connection, self.pid or 0) and self.personal.is_settled():
+        if awaited and self._is_ready(self.pid or 0):
             self.state = "bound"
             self.changed()
         return self.state == "starting"
+
+    def _is_ready(self, pid: int) -> bool:
+        """Tell whether it listens, is as it was asked for, and is heard by its recorder."""
+        listens = is_bound(self._connection, pid) and self.personal.is_settled()
+        return listens and self.recorder.hears(self.generation)
 
     def _ended(self, code: int) -> None:
         self.output.drain()
@@ -188,6 +197,7 @@ class Kernel:
             "reason": reason,
             "tail": self.output.tail(min(TAIL_BYTES, self.output.written - self._written_before)),
         }
+        self.recorder.turn_away(reason)
         self.pid = None
         self.verdict = None
         self.personal.end()

@@ -20,6 +20,8 @@ _KINDS = {
     "read": ("files", "serve_read"),
     "archive": ("files", "serve_archive"),
     "write": ("files", "serve_write"),
+    "journal": ("journalverbs", "serve_read"),
+    "execution": ("journalverbs", "serve_execution"),
 }
 
 

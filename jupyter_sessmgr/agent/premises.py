@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Sequence
 
     from .reaper import Reaper
+    from .recorder import Recorder
 
 #: How often a process that should end is looked at, in seconds.
 _LOOK = 0.1
@@ -34,6 +35,8 @@ class Premises:
         #: Leaders of the processes that outlive a kernel: services and terminals.
         self.guests: set[int] = set()
         self._reaper = reaper
+        #: Knows what the kernel said; set before anybody asks.
+        self.recorder: Recorder
 
     def folder(self) -> str:
         """Return the working folder."""

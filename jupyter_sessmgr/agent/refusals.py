@@ -38,3 +38,9 @@ class Full(Refused):
     """There is no room for it."""
 
     kind = "full"
+
+
+class NotHere(Refused):
+    """The image, or the session, cannot do it."""
+
+    kind = "unsupported"

@@ -62,9 +62,11 @@ class Service:
         verbs = Verbs(self._orders, supervisor, self._lease, self._leave, extras)
         control = Control(self._orders, verbs.hello, verbs.do, self._lease.renew, extras.serve)
         extras.push = control.push
+        extras.premises.recorder = self._kernel.recorder
         self._kernel.changed = lambda: control.push(
             {"event": "kernel", "kernel": self._kernel.describe()}
         )
+        self._kernel.recorder.changed = self._kernel.changed
         supervisor.open()
         control.open()
         ticking = loop.create_task(self._tick())

@@ -106,6 +106,7 @@ class Supervisor:
         kernel = self.kernel
         if self.closing:
             kernel.starter.template.drop()
+            kernel.recorder.close()
         if kernel.pid is not None:
             kernel.verdict = kernel.verdict or {"asked": True, "reason": "The kernel was stopped."}
             if grace > 0 and self.send(signal.SIGTERM):
@@ -132,7 +133,7 @@ class Supervisor:
         """Kill what the kernel left behind: all but the guests."""
         deadline = asyncio.get_running_loop().time() + _KILL_DEADLINE
         while True:
-            spared = self._guests | self.kernel.starter.template.processes
+            spared = self._guests | self._helpers()
             left = procs.kill_descendants(os.getpid(), spared)
             self._reaper.reap()
             if self.kernel.pid is None and not left:
@@ -140,6 +141,10 @@ class Supervisor:
             if asyncio.get_running_loop().time() > deadline:
                 raise StopFailed(StopFailed.public)
             await asyncio.sleep(0.01)
+
+    def _helpers(self) -> set[int]:
+        """List the processes that live on beside the next kernel."""
+        return self.kernel.starter.template.processes | self.kernel.recorder.processes
 
     async def _until_bound(self) -> None:
         """Look at a starting kernel until it listens, or is out of time."""
@@ -168,7 +173,7 @@ class Supervisor:
                 reason = exits.out_of_memory(limit, advisory=True)
                 self.kernel.verdict = {"oom": True, "reason": reason}
                 self.send(signal.SIGKILL)
-                procs.kill_descendants(os.getpid(), self.kernel.starter.template.processes)
+                procs.kill_descendants(os.getpid(), self._helpers())
 
     def _own(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -90,6 +90,8 @@ class Layout:
     workdir: str
     #: Whether the agent is PID 1 of its own PID namespace, so it must reap and may signal all.
     owns_pids: bool
+    #: A private folder on a disk for what the kernel said; "": there is none, or it is memory.
+    journal_dir: str = ""
     #: Where `Engine.landing` is; "" where the place does not see it.
     landing: str = ""
     #: Environment that the engine wants the kernel to have.

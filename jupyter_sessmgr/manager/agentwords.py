@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast, get_args
 
 from jupyter_sessmgr.model.errors import (
     InvalidRequest,
@@ -19,6 +19,7 @@ from jupyter_sessmgr.model.errors import (
     NotRunning,
     ServiceNotFound,
     SessmgrError,
+    Unsupported,
 )
 from jupyter_sessmgr.model.resources import MAX_NUMBER
 from jupyter_sessmgr.model.session import KernelExit
@@ -38,6 +39,7 @@ ERRORS: Mapping[str, type[SessmgrError]] = MappingProxyType(
         "absent": NoSuchFile,
         "unknown": ServiceNotFound,
         "full": LimitExceeded,
+        "unsupported": Unsupported,
     }
 )
 
@@ -46,15 +48,10 @@ KernelStateName = Literal["none", "starting", "bound", "exited", "failed"]
 ServiceStateName = Literal["starting", "running", "stopped", "failed"]
 #: Whose definition of a service is in effect; "" while none is.
 ServiceSource = Literal["", "admin", "image", "built-in"]
-_SOURCES = frozenset({"", "admin", "image", "built-in"})
-_SERVICE_STATES = frozenset({"starting", "running", "stopped", "failed"})
-_STATES = frozenset({"none", "starting", "bound", "exited", "failed"})
-_MAX_PID = 2**22
-_MAX_SPECS = 100
-_MAX_SERVICES = 64
-_MAX_PORT = 65535
-_MAX_TAIL = 4096
-_MAX_CODE = 255
+_STATES, _SERVICE_STATES = get_args(KernelStateName), get_args(ServiceStateName)
+_SOURCES = get_args(ServiceSource)
+_MAX_PID, _MAX_PORT, _MAX_CODE = 2**22, 65535, 255
+_MAX_SPECS, _MAX_SERVICES, _MAX_TAIL = 100, 64, 4096
 
 
 class Junk(Exception):
@@ -76,12 +73,11 @@ class KernelState:
     #: "signal" or "message".
     interrupt_mode: str
     exit: KernelExit | None
-    #: Why it failed, for people.
-    error: str
-    #: What is not as it was asked for, for people.
-    warning: str
+    error: str  # why it failed, for people
+    warning: str  # what is not as it was asked for, for people
     #: It is a spare's, and can be told whose it is.
     personal: bool = False
+    recorded: bool = False  # in a journal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +221,7 @@ def read_kernel(told: object) -> KernelState:
         error=_word(said, "error", 2000),
         warning=_word(said, "warning", 2000),
         personal="personal" in said and _flag(said, "personal"),
+        recorded="recorded" in said and _flag(said, "recorded"),
     )
 
 

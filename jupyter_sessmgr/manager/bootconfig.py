@@ -20,6 +20,8 @@ INTERACTIVE_LEASE = 90.0
 SPARE_LEASE = 90.0
 #: Seconds that a session's bootstrap script may take; its kernel's own time begins after.
 BOOTSTRAP_DEADLINE = 600.0
+#: Of a session's memory, one part may be its journal.
+_JOURNAL_PART = 16
 
 
 def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
@@ -49,6 +51,7 @@ def boot_bytes(session: ComputeSession, place: Place, parts: Parts) -> bytes:
             "environ": {**layout.environ, **spec.environ},
             "lease": lease_of(session, place),
             "limits": _limits(session, parts),
+            "journal": _journal(session, layout, parts),
             "bootstrap": spec.bootstrap_script,
             "bootstrap_deadline": BOOTSTRAP_DEADLINE,
             "kernel": kernel_config(session, place, layout, secrets, parts.memory.base_url)
@@ -63,6 +66,18 @@ def lease_of(session: ComputeSession, place: Place) -> float:
     if place.session_id is None:
         return SPARE_LEASE
     return DURABLE_LEASE if session.spec.durable else INTERACTIVE_LEASE
+
+
+def _journal(session: ComputeSession, layout: Layout, parts: Parts) -> dict[str, Any] | None:
+    """Say where the kernel's output is kept, and how much of it; None: there is no kernel."""
+    if not session.spec.kernel or session.spec.session_type == "batch":
+        return None
+    size, age = parts.memory.journal_bounds
+    memory = session.spec.resources.mem
+    if memory is not None and not layout.journal_dir:  # it lies in the session's own memory
+        size = min(size, memory // _JOURNAL_PART)
+    folder = layout.journal_dir or f"{layout.runtime_dir}/journal"
+    return {"folder": folder, "max_bytes": size, "max_age": age}
 
 
 def _limits(session: ComputeSession, parts: Parts) -> dict[str, Any]:

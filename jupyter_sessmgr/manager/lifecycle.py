@@ -59,6 +59,7 @@ class Lifecycle(Standing):
         )
         self._parts = parts = opening.parts
         parts.memory.base_url = self.services.base_url
+        parts.memory.journal_bounds = (self.journal.max_bytes, self.journal.max_age)
         parts.bus.subscribe(self._on_event)
         self.idle.is_there = parts.others.is_there
         self._board = OfferBoard(self.admission, parts.engine, self.log)
@@ -129,6 +130,7 @@ class Lifecycle(Standing):
             if opening is None or role is None:
                 return
             await role.stop()
+            await self.journal.close()
             live = [one for one in opening.parts.store.sessions() if not one.spec.durable]
             mine = [one for one in live if one.server_id == self.server_id]
             with contextlib.suppress(TimeoutError):  # the next server ends what is left

@@ -32,6 +32,8 @@ class Memory:
     )
     #: The path of the server whose pages show services.
     base_url: str = "/"
+    #: Bytes and seconds that a journal may have.
+    journal_bounds: tuple[int, float] = (32 * 2**20, 0.0)
     #: Rows that ended but could not be written.
     unsaved_ends: dict[str, ComputeSession] = field(default_factory=dict)
     #: Why a session cannot be judged at the moment, by id.

@@ -13,6 +13,7 @@ from jupyter_sessmgr.manager.bus import Listener
 from jupyter_sessmgr.manager.files import SessionFiles
 from jupyter_sessmgr.manager.following import Following
 from jupyter_sessmgr.manager.inside import Inside
+from jupyter_sessmgr.manager.journal import OutputJournal
 from jupyter_sessmgr.manager.keypairs import KeyPairs
 from jupyter_sessmgr.manager.leading import Leading
 from jupyter_sessmgr.manager.offers import OfferBoard
@@ -58,6 +59,8 @@ class Standing(ManagerSettings):
         self._inside = inside = Inside(self._open_parts, self._session, self._open_wishes)
         #: Files inside sessions.
         self.files = SessionFiles(inside, parent=self)
+        #: What kernels said.
+        self.journal = OutputJournal(inside, parent=self)
         #: Apps inside sessions, and streams to them.
         self.services = SessionServices(inside, parent=self)
         self._opening: Opening | None = None

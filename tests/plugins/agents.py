@@ -241,14 +241,24 @@ def descendants(root):
 
 def is_template(pid):
     """Tell a kernel template from other processes."""
+    return comm(pid) == "kernel-template"
+
+
+def comm(pid):
+    """Return a process's name; "" when it is gone."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "kernel-template"
-    return False
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
+def is_recorder(pid):
+    """Tell the process that keeps the journal from others."""
+    return comm(pid) == "recorder"
 
 
 def below(pid):
-    """Find everything below an agent but the template, which outlives its kernels."""
-    return [one for one in descendants(pid) if not is_template(one)]
+    """Find everything below an agent but what outlives its kernels: template and recorder."""
+    return [one for one in descendants(pid) if not is_template(one) and not is_recorder(one)]
 
 
 def template(pid):

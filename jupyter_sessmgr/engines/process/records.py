@@ -10,6 +10,7 @@
         run/                 the socket files, unless their path would be too long
         home/                the home folder, when no mount is one
         tmp/                 what a session in a sandbox has as /tmp
+        journal/             what its kernel said
 
 The first two stay outside of what a sandbox shows, so code in a session cannot name another
 process to be ended.
@@ -87,13 +88,14 @@ class PlaceFolder:
         self.log = self.path / "log"
         self.home = self.path / "home"
         self.tmp = self.path / "tmp"
+        self.journal = self.path / "journal"
 
     def make(self, record: Record) -> None:
         """Make the folder and its record, both or neither."""
         fresh = self.path.with_name(_NEW + self.place_id)
         _remove(fresh)
         fresh.mkdir(mode=0o700)
-        for name in ("home", "tmp", "run"):
+        for name in ("home", "tmp", "run", "journal"):
             (fresh / name).mkdir(mode=0o700)
         _write(fresh / _RECORD, asdict(record))
         fresh.rename(self.path)

@@ -75,6 +75,7 @@ class Workshop:
             agent_address=str(sockets / AGENT_SOCKET),
             agent_port=0,
             runtime_dir=bubblewrap.INSIDE_RUN if isolated else str(sockets),
+            journal_dir=str(book.folder(place.id).journal),
             home=home,
             workdir=spec.workdir or home,
             owns_pids=isolated,
@@ -129,7 +130,7 @@ class Workshop:
         command = agent_command(environment.python)
         if self.isolation.sandbox is None:
             return command
-        own = (self.keeper.book.sockets(place.place_id), place.home)
+        own = (self.keeper.book.sockets(place.place_id), place.home, place.journal)
         shown = sandboxing.view(spec, environment, place, own, (self.folder,))
         return bubblewrap.arguments(self.isolation.sandbox, shown, command, info)
 

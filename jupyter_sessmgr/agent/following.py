@@ -1,0 +1,184 @@
+"""What a kernel does, from what it says: what runs, and how each execution ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+
+from . import heard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .heard import Message
+    from .journal import Journal
+
+#: Executions that may be under way at once; a kernel that says more is not believed.
+_MOST = 256
+#: What is no use of a session: whoever connects asks for it.
+_NO_USE = ("kernel_info_request", "")
+_EXECUTE = "execute_request"
+
+
+class Execution:
+    """One that is under way."""
+
+    def __init__(self, header: str, count: int | None = None) -> None:
+        self.header = header
+        self.count = count
+        #: Its code was echoed, so it was not skipped, as those are that follow one that failed.
+        self.began = count is not None
+        self.error: dict[str, Any] | None = None
+        #: An earlier recorder heard it begin, so its end may have been missed.
+        self.is_old = False
+
+    def outcome(self) -> dict[str, Any]:
+        """Say how it ended, as its reply does."""
+        if self.error is not None:
+            names = ("ename", "evalue", "traceback")
+            told = {name: self.error.get(name, "") for name in names}
+            return dict(told, status="error", execution_count=self.count)
+        return {
+            "status": "ok" if self.began else "aborted",
+            "execution_count": self.count,
+            "payload": [],
+            "user_expressions": {},
+        }
+
+
+class Following:
+    """Follows one kernel after the other, and has the journal keep what they say.
+
+    Parameters
+    ----------
+    journal : Journal
+        Keeps it.
+    session : str
+        What the recorder calls itself when it asks.
+    """
+
+    def __init__(self, journal: Journal, session: str) -> None:
+        self._journal = journal
+        #: What the recorder calls itself when it asks.
+        self.session = session
+        self._facts = {
+            name: json.loads(value)
+            for name, value in journal.shelf.read("SELECT name, value FROM fact")
+        }
+        self._running: OrderedDict[str, Execution] = OrderedDict()
+        #: What keeps it busy.
+        self._busy: set[str] = set()
+        self._begun = False
+        self._activity: float = self._facts.get("activity", 0.0)
+        for header, count in self._facts.get("executing", ()):
+            one = Execution(header, count)
+            one.is_old = one.began = True
+            self._running[json.loads(header)["msg_id"]] = one
+
+    @property
+    def executing(self) -> list[str]:
+        """What it executes."""
+        return list(self._running)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is known of the kernel."""
+        busy = bool(self._busy or self._running)
+        return {
+            "execution_state": ("busy" if busy else "idle") if self._begun else "starting",
+            "last_activity": self._activity,
+            "executing": self.executing,
+            "kernel_info": self._facts.get("kernel_info"),
+            "last": self._journal.last,
+            "problem": self._journal.problem,
+        }
+
+    def begin(self) -> None:
+        """Note that another kernel starts."""
+        self._begun = False
+
+    def end(self, reason: str) -> None:
+        """Note that the kernel ended; so did what it executed."""
+        for one in self._running.values():
+            one.error = {"ename": "KernelDied", "evalue": reason[:2000], "traceback": []}
+            self._journal.add(_status(one), time.time())
+        for number in list(self._running):
+            self._finish(number, time.time())
+        self._busy.clear()
+        self._begun = False
+        self._journal.forget_outputs()
+
+    def answered(self, message: Message) -> None:
+        """Note what the kernel told of itself."""
+        if message.type == "kernel_info_reply":
+            self._keep("kernel_info", message.said)
+
+    def hear(self, message: Message, at: float) -> None:
+        """Take a message of the kernel's iopub channel."""
+        if message.type == "status":
+            self._hear_status(message, at)
+            return
+        if message.type == "iopub_welcome" or message.asker == self.session:
+            self._journal.skip(message)
+            return
+        one = self._running.get(message.parent)
+        if one is not None and message.type == "execute_input":
+            count = message.said.get("execution_count")
+            one.began, one.count = True, count if type(count) is int else None
+        elif one is not None and message.type == "error":
+            one.error = message.said
+        self._activity = at
+        self._journal.add(message, at)
+
+    def _hear_status(self, message: Message, at: float) -> None:
+        state, parent = message.said.get("execution_state"), message.parent
+        own = message.asker == self.session
+        if state == "busy" and len(self._busy) < _MOST:
+            self._busy.add(parent)
+        elif state == "idle":
+            self._busy.discard(parent)
+            self._begun = True
+        if message.parent_type not in _NO_USE and not own:
+            self._activity = at
+        if own and state == "idle":
+            self._finish_old(at)
+        if own:
+            self._journal.skip(message)
+            return
+        executes = message.parent_type == _EXECUTE
+        if executes and state == "busy" and len(self._running) < _MOST:
+            self._begun = True
+            self._running[parent] = Execution(message.parent_header)
+            self._keep_executing()
+        self._journal.add(message, at)
+        if executes and state == "idle":
+            self._finish(parent, at)
+
+    def _finish_old(self, at: float) -> None:
+        """End what began before the recorder did, and has ended, since the kernel was idle."""
+        for number in [number for number, one in self._running.items() if one.is_old]:
+            self._journal.add(_status(self._running[number]), at)
+            self._finish(number, at)
+
+    def _finish(self, number: str, at: float) -> None:
+        """Write an execution's reply, which only its asker was sent."""
+        one = self._running.pop(number, None)
+        if one is not None:
+            parent = json.loads(one.header)
+            self._journal.add(heard.make("execute_reply", parent, one.outcome(), "reply"), at)
+            self._keep_executing()
+
+    def _keep_executing(self) -> None:
+        running = [(one.header, one.count) for one in self._running.values()]
+        self._keep("executing", running)
+        self._keep("activity", self._activity)
+
+    def _keep(self, name: str, value: Any) -> None:
+        self._facts[name] = self._journal.fresh.facts[name] = value
+
+
+def _status(one: Execution) -> Message:
+    """Make the word that an execution ended, for a kernel that cannot say it any more."""
+    content = {"execution_state": "idle"}
+    return heard.make("status", json.loads(one.header), content, "idle")

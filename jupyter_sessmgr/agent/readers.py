@@ -1,0 +1,118 @@
+"""Who reads the journal: each has a socket, which gets one answer."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from . import pages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any, Callable, Mapping
+
+    from .following import Following
+    from .journal import Journal
+
+MOST_READERS = 64
+#: What a socket is looked at for, as pyzmq has it.
+_COMES, _HAS_ROOM = 1, 2
+#: Seconds that a reader may wait for something new.
+_MOST_WAIT = 600.0
+
+
+class Reader:
+    """One question, and its answer as far as it was taken."""
+
+    def __init__(self, peer: socket.socket, order: Mapping[str, Any]) -> None:
+        peer.setblocking(False)
+        self.peer = peer
+        self.order = order
+        self.answer: memoryview | None = None
+        wait = min(float(order.get("wait", 0)), _MOST_WAIT)
+        self.deadline = time.monotonic() + wait
+
+
+class Readers:
+    """All readers. A slow one waits for itself alone.
+
+    Parameters
+    ----------
+    journal : Journal
+        What is read.
+    following : Following
+        What is known of the kernel.
+    """
+
+    def __init__(self, journal: Journal, following: Following) -> None:
+        self._journal = journal
+        self._following = following
+        self._readers: dict[int, Reader] = {}
+        self._questions: dict[str, Callable[[Mapping[str, Any]], bytes]] = {
+            "read": self._read,
+            "execution": self._execution,
+            "position": lambda order: _line({"seq": pages.position(journal, str(order["id"]))}),
+            "state": lambda _: _line(following.describe()),
+        }
+
+    def add(self, peer: socket.socket, order: Mapping[str, Any]) -> None:
+        """Take a question; one too many is not answered."""
+        if len(self._readers) >= MOST_READERS or order["ask"] not in self._questions:
+            peer.close()
+            return
+        self._readers[peer.fileno()] = Reader(peer, order)
+
+    def awaited(self) -> list[tuple[int, int]]:
+        """List the sockets to look at, and what for: room for an answer, or the reader's end."""
+        return [
+            (number, _COMES if one.answer is None else _HAS_ROOM)
+            for number, one in self._readers.items()
+        ]
+
+    def patience(self) -> float:
+        """Say in how many seconds somebody has waited long enough."""
+        waiting = [one.deadline for one in self._readers.values() if one.answer is None]
+        return max(0.0, min(waiting, default=float("inf")) - time.monotonic())
+
+    def serve(self, ready: Mapping[Any, int]) -> None:
+        """Answer those who need not wait any more, and go on with answers."""
+        for number, reader in list(self._readers.items()):
+            if reader.answer is None:
+                if ready.get(number):  # it says nothing: it left
+                    self._end(number)
+                    continue
+                if not self._is_due(reader):
+                    continue
+                reader.answer = memoryview(self._questions[reader.order["ask"]](reader.order))
+            self._send(number, reader)
+
+    def _is_due(self, reader: Reader) -> bool:
+        order = reader.order
+        if order["ask"] != "read" or order["since"] != self._journal.last:
+            return True
+        return time.monotonic() >= reader.deadline
+
+    def _send(self, number: int, reader: Reader) -> None:
+        assert reader.answer is not None
+        try:
+            while reader.answer:
+                reader.answer = reader.answer[reader.peer.send(reader.answer) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # it left
+        self._end(number)
+
+    def _end(self, number: int) -> None:
+        self._readers.pop(number).peer.close()
+
+    def _read(self, order: Mapping[str, Any]) -> bytes:
+        return pages.page(self._journal, order["since"], order["most"])
+
+    def _execution(self, order: Mapping[str, Any]) -> bytes:
+        return pages.page(self._journal, order["since"], order["most"], str(order["id"]))
+
+
+def _line(words: Any) -> bytes:
+    return json.dumps(words).encode() + b"\n"

@@ -1,0 +1,257 @@
+"""The agent's side of the recorder, the process that keeps the journal of the kernel's output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+import time
+
+from . import launch, procs
+from .refusals import NotHere, Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Mapping, Sequence
+
+    from .reaper import Reaper
+
+#: The recorder's own modules, each after those it needs.
+_MODULES = (
+    *("lines", "shelf", "heard", "changes", "journal", "following", "pages", "readers", "ear"),
+    "collector",
+)
+#: Becomes the recorder. Its text comes by descriptor 3, its orders by 4.
+_LAUNCH = """\
+import json, sys, types
+if sys.path[:1] == [""]: del sys.path[0]
+with open(3) as stream: modules = json.load(stream)
+sys.modules["recorder"] = types.ModuleType("recorder")
+for name, text in modules:
+    made = sys.modules["recorder." + name] = types.ModuleType("recorder." + name)
+    made.__package__ = "recorder"
+    setattr(sys.modules["recorder"], name, made)
+    exec(compile(text, "<recorder.%s>" % name, "exec"), made.__dict__)
+made.main()
+"""
+_FILE = "journal.sqlite"
+_PYTHON = re.compile(r"python[0-9.]*$")
+#: Seconds that a kernel which listens waits at most for the recorder to hear it.
+PATIENCE = 10.0
+#: A recorder that ends is started again, but not more often than so many times in so many seconds.
+_MOST_STARTS, _WITHIN = 5, 60.0
+_MOST_WORDS = 64 * 1024
+
+
+class Recorder:
+    """Starts the recorder, tells it of kernels, and hands questions on to it.
+
+    Parameters
+    ----------
+    orders : dict
+        The agent's config; without ``journal`` nothing is recorded.
+    reaper : Reaper
+        Tells when the process ended.
+    """
+
+    def __init__(self, orders: Mapping[str, Any], reaper: Reaper) -> None:
+        self._orders = orders
+        self._bounds: Mapping[str, Any] | None = orders.get("journal")
+        self._reaper = reaper
+        self._trunk: socket.socket | None = None
+        self._pid = 0
+        self._kernel: Mapping[str, Any] | None = None
+        self._python, self._environ = sys.executable, {}  # type: tuple[str, Mapping[str, str]]
+        self._starts: list[float] = []
+        #: The generation that it hears, and until when that is waited for.
+        self._heard, self._patience = -1, float("inf")
+        #: Why nothing is recorded; "" when it is.
+        self.problem = "" if self._bounds else "This session keeps no journal of its output."
+        #: Called when it becomes another.
+        self.changed: Callable[[], None] = _nobody_listens
+
+    @property
+    def processes(self) -> set[int]:
+        """The recorder's process, as long as it lives."""
+        return {self._pid} if self._pid else set()
+
+    @property
+    def records(self) -> bool:
+        """Whether what the kernel says is kept."""
+        self._hear()
+        return self._trunk is not None and self._kernel is not None and not self.problem
+
+    def turn_to(
+        self, wanted: Mapping[str, Any], encrypted: bool, argv: Sequence[str], environ: Any
+    ) -> None:
+        """Have a kernel recorded that starts; `argv` and `environ` are its own."""
+        if self._bounds is None:
+            return
+        if _PYTHON.match(os.path.basename(argv[0])):
+            self._python = argv[0]
+        self._environ = environ
+        self._kernel = {
+            "generation": wanted["generation"],
+            "connection": wanted["connection"],
+            "curve": wanted["curve"] if encrypted else None,
+        }
+        self._patience = float("inf")
+        if self._trunk is None:
+            self._start()
+        self._say({"kernel": self._kernel})
+
+    def turn_away(self, reason: str) -> None:
+        """Note that the kernel ended."""
+        if self._kernel is not None:
+            self._kernel = None
+            self._say({"ended": reason or "The kernel ended."})
+
+    def hears(self, generation: int) -> bool:
+        """Tell whether all is heard that a kernel says from now on, or it is no use to wait.
+
+        Asked when it listens.
+        """
+        if not self.records or self._heard == generation:
+            return True
+        self._patience = min(self._patience, time.monotonic() + PATIENCE)
+        return time.monotonic() > self._patience
+
+    def note(self, request: str, cell: str | None, path: str | None) -> None:
+        """Note which cell a request is of."""
+        self._say({"note": [request, cell, path]})
+
+    def ask(self, question: Mapping[str, Any]) -> socket.socket:
+        """Ask the recorder; its answer, and then an end, comes from what is returned.
+
+        Raises
+        ------
+        Refused
+            when nothing is recorded, or not at the moment.
+        """
+        self._hear()
+        if self.problem:
+            raise NotHere(self.problem)
+        if self._trunk is None:
+            raise Refused("The recorder of the session's output does not run at the moment.")
+        mine, answer = socket.socketpair()
+        mine.setblocking(False)
+        try:
+            fds = struct.pack("i", answer.fileno())
+            self._send(question, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except OSError:
+            mine.close()
+            raise Refused("The recorder of the session's output is busy.") from None
+        finally:
+            answer.close()
+        return mine
+
+    def close(self) -> None:
+        """End the recorder; what it was sent until now is kept."""
+        self._bounds = None
+        if self._trunk is not None:
+            self._trunk.close()
+            self._trunk = None
+        if self._pid:
+            procs.send(self._pid, signal.SIGKILL)
+
+    def _start(self) -> None:
+        assert self._bounds is not None
+        self._starts = [one for one in self._starts if one > time.monotonic() - _WITHIN]
+        if len(self._starts) >= _MOST_STARTS:
+            self.problem = "The recorder of the session's output ended too often."
+            return
+        self._starts.append(time.monotonic())
+        self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._trunk.setblocking(False)
+        text = _program()
+        try:
+            bounds = _on_disk(self._bounds)
+            argv = [self._python, "-c", _LAUNCH]
+            self._pid = launch.spawn(
+                argv, self._environ, "/", 2, self._orders, handed=[text, end.fileno()]
+            )
+        except (launch.LaunchFailed, OSError) as error:
+            self.problem = "The recorder of the session's output cannot be started: %s" % error
+            self._trunk.close()
+            self._trunk = None
+            return
+        finally:
+            os.close(text)
+            end.close()
+        self._reaper.watch(self._pid, self._ended)
+        self._say(bounds)
+
+    def _ended(self, code: int) -> None:
+        """Start it again; what the kernel said meanwhile is a gap."""
+        del code
+        self._hear()
+        self._pid, self._heard = 0, -1
+        if self._trunk is not None:
+            self._trunk.close()
+            self._trunk = None
+        if self._bounds is None or self.problem:
+            return
+        since = time.time()
+        self._start()
+        words = "The recorder ended, and was started again: output of that time may be missing."
+        self._say({"gap": [since, time.time(), words]})
+        if self._kernel is not None:
+            self._say({"kernel": self._kernel})
+        self.changed()
+
+    def _hear(self) -> None:
+        """Take what the recorder says."""
+        while self._trunk is not None:
+            try:
+                words = self._trunk.recv(_MOST_WORDS)
+            except OSError:
+                return
+            if not words:
+                return
+            told = json.loads(words.decode())
+            self._heard = told.get("heard", self._heard)
+            if told.get("problem"):
+                self.problem = "What the kernel says is not recorded: %s" % told["problem"]
+
+    def _say(self, words: Mapping[str, Any]) -> None:
+        try:
+            self._send(words, ())
+        except OSError:
+            return  # it ended: `_ended` follows
+
+    def _send(self, words: Mapping[str, Any], extra: Any) -> None:
+        if self._trunk is not None:
+            self._trunk.sendmsg([json.dumps(words).encode()], extra)
+
+
+def _on_disk(bounds: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the journal's folder, and leave half of what it lies on to others."""
+    folder = bounds["folder"]
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    disk = os.statvfs(folder)
+    size = min(bounds["max_bytes"], disk.f_blocks * disk.f_frsize // 2)
+    return dict(bounds, path=os.path.join(folder, _FILE), max_bytes=size)
+
+
+def _program() -> int:
+    """Put the recorder's text into a file without a name; returns its descriptor."""
+    here = sys.modules[__name__].__spec__
+    assert here is not None
+    package, loader = __name__.rpartition(".")[0], here.loader
+    modules = [
+        (name, loader.get_source("%s.%s" % (package, name)))  # type: ignore[union-attr]
+        for name in _MODULES
+    ]
+    made = os.memfd_create("sessmgr")
+    with open(made, "w", encoding="ascii", closefd=False) as stream:
+        json.dump(modules, stream)
+    os.lseek(made, 0, os.SEEK_SET)
+    return made
+
+
+def _nobody_listens() -> None:
+    """Stand in until the control port is open."""

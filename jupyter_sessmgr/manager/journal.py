@@ -1,0 +1,212 @@
+"""What kernels said, kept beside them: read by doors, whoever listened at the time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from traitlets import Float
+from traitlets.config import LoggingConfigurable
+
+from jupyter_sessmgr.manager.agentstream import BUFFER, AgentStream
+from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT
+from jupyter_sessmgr.manager.agentwords import Junk
+from jupyter_sessmgr.manager.inside import Inside
+from jupyter_sessmgr.manager.journalwords import (
+    MOST_ID,
+    MOST_NUMBER,
+    Gap,
+    JournalPage,
+    KernelNow,
+    Lost,
+    PageHead,
+    Recorded,
+    as_args,
+    read_position,
+    read_recorded,
+    read_state,
+)
+from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest, SessmgrError
+from jupyter_sessmgr.model.naming import is_text
+from jupyter_sessmgr.traits import ByteSize
+
+__all__ = ["Gap", "JournalPage", "KernelNow", "Lost", "OutputJournal", "Recorded"]
+
+#: Bytes of a page at most, one longer message aside; the same for that message.
+MOST_PAGE, MOST_MESSAGE = 16 * 2**20, 32 * 2**20
+#: Bytes of an execution that is brought back.
+EXECUTION = 8 * 2**20
+#: Seconds that a reader may wait for something new.
+MOST_WAIT = 600.0
+#: Seconds that a page may take to come, once there is something.
+_PAGE_TIMEOUT = 30.0
+#: Notes that may be under way; the next ones are let go.
+_MOST_NOTES = 256
+#: Bytes that are read in a row before others have their turn.
+_IN_A_ROW = 64 * 1024
+_MOST_PATH = 4096
+_JUNK = "The session's agent said something of its journal that makes no sense ({})."
+_SLOW = "The session's agent takes too long to read its journal."
+Checked = TypeVar("Checked")
+
+
+class OutputJournal(LoggingConfigurable):
+    """Reads the journals of running sessions. Called by the doors.
+
+    A journal is kept inside the session, by a process beside the kernel, from before the first
+    execution on and also while no server runs; it ends with the place that the session runs in.
+    Sequence numbers begin at 1 and grow; some are never used. Reading deletes nothing.
+
+    Every method raises `NotRunning`, `AgentError` and `AgentUnavailable`, and `Unsupported` where
+    nothing is recorded; the message says why.
+    """
+
+    max_bytes = ByteSize(
+        32 * 2**20,
+        config=True,
+        help="""Bytes on disk that a session's output journal may take, such as 128m. When it is
+        full the oldest text is dropped first, and readers are told how much. Raise it for long
+        runs with much output; in containers it counts as the session's memory, so no more than a
+        sixteenth of that is used.""",
+    )
+    max_age = Float(
+        0.0,
+        min=0.0,
+        config=True,
+        help="""Seconds after which output is dropped from a session's journal. 0 keeps it as long
+        as there is room. Set it where output must not be kept longer than needed.""",
+    )
+
+    def __init__(self, inside: Inside, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._inside = inside
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def read(
+        self,
+        session_id: str,
+        since: int = 0,
+        *,
+        most_bytes: int = 2**20,
+        wait: float = 0.0,
+    ) -> JournalPage:
+        """Return what came after `since`, the number of the last message that is known.
+
+        When there is nothing, wait up to `wait` seconds for something. `next` of the page is where
+        to go on; it is lower than `since` when there never was such a number.
+        """
+        wait = min(max(0.0, wait), MOST_WAIT)
+        args = {"since": _checked(since), "most": min(most_bytes, MOST_PAGE)}
+        return await self._page(session_id, "journal", wait, **args, wait=int(wait * 1000))
+
+    async def execution(self, session_id: str, msg_id: str, *, since: int = 0) -> JournalPage:
+        """Return what is kept of one execution, its reply included once it ended.
+
+        Of more than 8 MiB the rest is read from `next` on.
+        """
+        args = {"since": _checked(since), "most": EXECUTION, "id": _checked_id(msg_id)}
+        return await self._page(session_id, "execution", 0.0, **args)
+
+    async def position(self, session_id: str, message_id: str) -> int | None:
+        """Return the sequence number of a message by its own id; None when it is not known."""
+        link = self._inside.link(session_id)
+        told = await link.call("journal_position", ANSWER_TIMEOUT, id=_checked_id(message_id))
+        return _believe(read_position, told)
+
+    async def state(self, session_id: str) -> KernelNow:
+        """Return what the kernel does, by what it said last; it is not asked."""
+        link = self._inside.link(session_id)
+        return _believe(read_state, await link.call("journal_state", ANSWER_TIMEOUT))
+
+    def note(
+        self, session_id: str, msg_id: str, *, cell: str | None, path: str | None = None
+    ) -> None:
+        """Note which cell, of which notebook, a request is of. Returns at once, and never fails.
+
+        Called before the request is passed on to the kernel.
+        """
+        texts = ((msg_id, MOST_ID), (cell or "-", MOST_ID), (path or "-", _MOST_PATH))
+        if not all(text and len(text) <= most and is_text(text) for text, most in texts):
+            return
+        if len(self._notes) >= _MOST_NOTES:
+            return
+        words = as_args({"id": msg_id, "cell": cell or None, "path": path or None})
+        task = asyncio.get_running_loop().create_task(
+            self._note(session_id, words), name=f"sessmgr-note-{session_id}"
+        )
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def close(self) -> None:
+        """Let go of notes that are under way."""
+        for task in self._notes:
+            task.cancel()
+        await asyncio.gather(*self._notes, return_exceptions=True)
+
+    async def _note(self, session_id: str, words: dict[str, object]) -> None:
+        try:
+            await self._inside.link(session_id).call("journal_note", ANSWER_TIMEOUT, **words)
+        except SessmgrError as error:
+            self.log.debug("Session %s: a cell was not noted: %s", session_id, error)
+
+    async def _page(self, session_id: str, kind: str, timeout: float, **args: Any) -> JournalPage:
+        link, since = self._inside.link(session_id), args["since"]
+        stream = await link.open_stream(kind, **args)
+        try:
+            async with asyncio.timeout(timeout + _PAGE_TIMEOUT):
+                return await _read_page(stream, since, args["most"] + MOST_MESSAGE)
+        except TimeoutError:
+            raise AgentUnavailable(_SLOW) from None
+        except Junk as error:
+            raise AgentError(_JUNK.format(error)) from None
+        finally:
+            stream.transport.abort()
+
+
+async def _read_page(stream: AgentStream, since: int, limit: int) -> JournalPage:
+    """Read a page line by line; others have their turn meanwhile."""
+    head: PageHead | None = None
+    messages: list[Recorded] = []
+    pieces: list[bytes] = []
+    total = 0
+    while data := await stream.reader.read(BUFFER):
+        total += len(data)
+        if total > limit:
+            raise Junk("size")
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*pieces, lines[0]])
+            pieces = []
+        pieces.append(rest)
+        for line in lines:
+            if head is None:
+                head = PageHead(line)
+            else:
+                messages.append(read_recorded(line, messages[-1].seq if messages else since))
+            if len(line) > _IN_A_ROW or len(messages) % 100 == 0:
+                await asyncio.sleep(0)
+    stream.check_whole()
+    if head is None or any(pieces):
+        raise Junk("its end")
+    return head.page(messages)
+
+
+def _believe(read: Callable[[object], Checked], told: object) -> Checked:
+    """Check a short answer."""
+    try:
+        return read(told)
+    except Junk as error:
+        raise AgentError(_JUNK.format(error)) from None
+
+
+def _checked(since: int) -> int:
+    if type(since) is not int or not 0 <= since <= MOST_NUMBER:
+        raise InvalidRequest("since: not a sequence number.", field="since")
+    return since
+
+
+def _checked_id(text: str) -> str:
+    if not text or len(text) > MOST_ID or not is_text(text):
+        raise InvalidRequest("This is not the id of a message.", field="id")
+    return text
