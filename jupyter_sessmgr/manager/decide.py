@@ -33,6 +33,8 @@ class Seen:
     #: How often the kernel died by itself lately, and how often is too often.
     deaths: int = 0
     max_deaths: int = 5
+    #: Seconds until it may be started again.
+    restart_in: float = 0.0
     #: The engine can suspend this place.
     suspendable: bool = False
     #: The queue let the session in.
@@ -322,7 +324,7 @@ def _dead(session: ComputeSession, seen: Seen, kernel: KernelState) -> Step:
         return Rest()
     if seen.deaths > seen.max_deaths:
         return Fail(f"The kernel died {seen.deaths} times in a row; at last: {ended.reason}")
-    return Autorestart()
+    return Rest() if seen.restart_in > 0 else Autorestart()
 
 
 def exit_of(kernel: KernelState) -> KernelExit:

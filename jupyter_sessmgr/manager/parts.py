@@ -20,6 +20,8 @@ from jupyter_sessmgr.store.base import Store
 
 #: A kernel that lived longer than this died for the first time again.
 DEATHS_WITHIN = 120.0
+#: Seconds until a kernel that died for the second time is started again; then twice as many.
+FIRST_PAUSE = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class Memory:
     left_to_others: dict[str, float] = field(default_factory=dict)
     #: When a session's kernel died by itself, on the monotonic clock.
     deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    first_pause: float = FIRST_PAUSE
     #: How often a start found no engine.
     start_attempts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     #: What carries our signature but is unknown to the store, by name: left alone, and told.
@@ -78,6 +81,14 @@ class Memory:
             return 0
         self.deaths[session_id] = [when for when in self.deaths[session_id] if when > since]
         return len(self.deaths[session_id])
+
+    def restart_in(self, session_id: str) -> float:
+        """Seconds until a kernel that died by itself may start again: at first none."""
+        before = self.recent_deaths(session_id) - 1
+        if before < 1:
+            return 0.0
+        pause = self.first_pause * 2 ** (before - 1)
+        return max(0.0, self.deaths[session_id][-1] + pause - time.monotonic())
 
     def forget(self, session_id: str) -> None:
         """Drop what is known of a session that ended."""

@@ -60,7 +60,7 @@ class SessionReconciler(LoggingConfigurable):
         5,
         config=True,
         help="""How often in two minutes a kernel may die by itself and be started again before
-        its session is given up.""",
+        its session is given up. Each start but the first waits twice as long as the one before.""",
     )
     workers = Integer(
         16,
@@ -140,9 +140,12 @@ class SessionReconciler(LoggingConfigurable):
             if session is None:
                 return
             place = self._place(session)
-            step = decide(session, await self._look(session, place))
+            seen = await self._look(session, place)
+            step = decide(session, seen)
             if isinstance(step, Rest):
                 self._wake_for_boot(session, place)
+                if seen.restart_in:
+                    self._queue.add_later(session.id, seen.restart_in)
                 await self._steps.facts.save_use(session)
                 return
             await self._steps.do(step, session, place)
@@ -181,6 +184,7 @@ class SessionReconciler(LoggingConfigurable):
             kept=self._is_kept(session),
             deaths=parts.memory.recent_deaths(session.id),
             max_deaths=self.max_deaths,
+            restart_in=parts.memory.restart_in(session.id),
             unsettled=bool(place.pool_key) and place.id not in parts.memory.settled,
             suspendable=parts.engine.capabilities.suspend
             and session.id not in parts.memory.unsuspendable,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jupyter_sessmgr.manager.admission import Admitted
 from jupyter_sessmgr.manager.pausing import PauseVerbs
+from jupyter_sessmgr.manager.wishes import USER_REQUESTED
 from jupyter_sessmgr.model.errors import (
     EngineUnavailable,
     NameTaken,
@@ -193,8 +194,12 @@ class ComputeSessionManager(PauseVerbs):
         ended = parts.memory.unsaved_ends
         return Counter(one.status for one in parts.store.sessions() if one.id not in ended)
 
-    async def destroy(self, session_id: str, forced: bool = False) -> ComputeSession:
+    async def destroy(
+        self, session_id: str, forced: bool = False, reason: str = USER_REQUESTED
+    ) -> ComputeSession:
         """End a session, and return it after its removal. Harmless when it ended already.
+
+        `reason` is a word for why; see `wishes`.
 
         Raises
         ------
@@ -204,7 +209,7 @@ class ComputeSessionManager(PauseVerbs):
         session = self._session(session_id)
         if session.status.is_final:
             return session
-        await self._open_wishes().stop(session, forced=forced)
+        await self._open_wishes().stop(session, forced=forced, reason=reason)
         try:
             async with asyncio.timeout(self.destroy_timeout):
                 await self._open_parts().bus.until(

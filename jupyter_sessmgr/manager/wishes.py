@@ -15,6 +15,8 @@ from jupyter_sessmgr.model.status import Goal
 
 #: Why sessions end that somebody asked to end, and those that end with their server.
 USER_REQUESTED, SERVER_STOPPED = "user-requested", "server-stopped"
+#: Why those end whose kernel Jupyter started again in vain.
+KERNEL_DIED = "kernel-died"
 
 
 class Looker(Protocol):

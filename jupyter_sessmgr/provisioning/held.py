@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from jupyter_sessmgr.manager.wishes import USER_REQUESTED
 from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError, Standby, StartFailed
 from jupyter_sessmgr.model.session import ComputeSession, KernelExit
 from jupyter_sessmgr.model.status import SessionStatus
@@ -147,7 +148,7 @@ class Held:
         finally:
             self.restarting = False
 
-    async def destroy(self) -> None:
+    async def destroy(self, reason: str = USER_REQUESTED) -> None:
         """End the session, and return when nothing is left of it or after `DESTROY_TIMEOUT`.
 
         Never fails: Jupyter could do nothing about it, and the wish to end stands.
@@ -155,7 +156,7 @@ class Held:
         log = self.home.sessions.log
         try:
             async with asyncio.timeout(DESTROY_TIMEOUT):
-                await self.home.finish(lambda: self.home.sessions.destroy(self.id))
+                await self.home.finish(lambda: self.home.sessions.destroy(self.id, reason=reason))
         except SessionNotFound:
             log.debug("Session %s was gone already.", self.id)
         except TimeoutError:
@@ -165,10 +166,10 @@ class Held:
         finally:
             self.give_back()
 
-    async def abandon(self) -> None:
+    async def abandon(self, reason: str = USER_REQUESTED) -> None:
         """Let go of a session whose kernel Jupyter gave up: end it when it was made here."""
         if self.made:
-            await self.destroy()
+            await self.destroy(reason)
         else:
             self.give_back()
 

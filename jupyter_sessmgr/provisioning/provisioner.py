@@ -8,6 +8,7 @@ import os
 import signal
 import weakref
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Bool, Float
 
+from jupyter_sessmgr.manager.wishes import KERNEL_DIED
 from jupyter_sessmgr.model.errors import InvalidRequest, NotRunning, SessmgrError
 from jupyter_sessmgr.provisioning.control import never_wait
 from jupyter_sessmgr.provisioning.held import UNKNOWN_EXIT, Held
@@ -228,7 +230,7 @@ class SessionProvisioner(KernelProvisionerBase):
         It is held on to, so that whoever is told next can say why the kernel died.
         """
         if self.held is not None:
-            self.held.home.post(self.held.abandon)
+            self.held.home.post(partial(self.held.abandon, KERNEL_DIED))
 
 
 async def take_over(manager: Any, info: KernelConnectionInfo) -> None:

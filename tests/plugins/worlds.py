@@ -50,7 +50,7 @@ class World:
             secrets=self.secrets,
             folder=Path("/nowhere"),
             bus=EventBus(log),
-            memory=Memory(),
+            memory=Memory(first_pause=0.01),
             log=log,
             autorestart=self.restart,
         )
