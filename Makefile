@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PORT ?= 8888
 ARGS ?=
 
-.PHONY: help lab test check bench fuzz image image-lock docs clean
+.PHONY: help lab test check bench fuzz soak image image-lock docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: $(VENV)/.bench ## Measure, against the bars of the project (ARGS="kernel_
 
 fuzz: $(VENV)/.test ## Send 10,000 generated requests to a server (ARGS="--seeds 4")
 	$(BIN)/python -m tests.generated.run $(ARGS)
+
+soak: $(VENV)/.test ## Kill a server 200 times, and have 2,000 sessions come and go (ARGS="--engine docker --rounds 20")
+	@scripts/with-engine.sh $(BIN)/python -m tests.soak.run $(ARGS)
 
 docs: $(VENV)/.test ## Write the reference pages that are made from the code
 	$(BIN)/python scripts/document_settings.py

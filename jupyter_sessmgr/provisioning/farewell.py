@@ -6,6 +6,11 @@ from collections.abc import Sequence
 
 from jupyter_sessmgr.model.session import ComputeSession
 
+_FIRST = "These sessions go on without this server, with all that is in their memory:"
+_LAST = (
+    "    They are found again when the server starts. To see or end them: "
+    "jupyter sessmgr list, jupyter sessmgr stop NAME (or --all)."
+)
 #: Sessions that are named; of more, the number is told.
 MOST_NAMED = 10
 
@@ -19,14 +24,7 @@ def what_goes_on(sessions: Sequence[ComputeSession]) -> str:
     more = len(lasting) - MOST_NAMED
     if more > 0:
         named.append(f"    and {more} more")
-    return "\n".join(
-        (
-            "These sessions go on without this server, with all that is in their memory:",
-            *named,
-            "    They are found again when the server starts. To see or end them: "
-            "jupyter sessmgr list, jupyter sessmgr stop NAME (or --all).",
-        )
-    )
+    return "\n".join([_FIRST, *named, _LAST])
 
 
 def _name(session: ComputeSession) -> str:
