@@ -184,6 +184,8 @@ class Engine(ConfigurableABC):
     name: str
     #: Which engine this is; see `Place`. "" until `open` succeeded.
     engine_id: str = ""
+    #: What every place gets of this server's environment.
+    inherited: Mapping[str, str] = MappingProxyType({})
     #: Why it was chosen, a sentence for people; set by `choose_engine`.
     why: str = ""
     #: Why sessions cannot be started though it answers, and what to do; "" when they can.
@@ -287,13 +289,6 @@ class Engine(ConfigurableABC):
     @abstractmethod
     async def capacity(self) -> Capacity:
         """Say what the host has."""
-
-    def terms(self) -> Mapping[str, str]:
-        """Say what every place gets besides its spec: one made on other terms is another.
-
-        This one names the engine's settings.
-        """
-        return {name: repr(getattr(self, name)) for name in self.trait_names(config=True)}
 
     def notes(self) -> Sequence[str]:
         """Say what people should know of this engine, a sentence each.

@@ -94,16 +94,23 @@ def test_terms_follow_settings():
     changed = terms_of(engine, admission)
     admission.pids_limit = 7
     assert before != changed != terms_of(engine, admission)
+    assert terms_of(engine, admission, (7, 0.0)) != terms_of(engine, admission)
 
 
-def test_terms_follow_what_processes_inherit(monkeypatch):
-    engine, admission = ProcessEngine(), AdmissionControl()
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    before = terms_of(engine, admission)
-    monkeypatch.setenv("A_SECRET_OF_THE_SERVER", "x")
-    assert terms_of(engine, admission) == before
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    assert terms_of(engine, admission) != before
+async def test_terms_follow_what_processes_inherit(monkeypatch, state_dir):
+    async def terms(**environ):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        engine = ProcessEngine()
+        await engine.open(SECRETS, state_dir)
+        try:
+            return terms_of(engine, AdmissionControl())
+        finally:
+            await engine.close()
+
+    before = await terms(TZ="Asia/Tokyo")
+    assert await terms(A_SECRET_OF_THE_SERVER="x") == before
+    assert await terms(TZ="Europe/Berlin") != before
 
 
 @pytest.mark.parametrize(

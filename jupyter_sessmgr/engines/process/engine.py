@@ -93,6 +93,7 @@ class ProcessEngine(Engine):
             open_workshop, signer, folder, dict(self.environments), self.isolation
         )
         self.capabilities = shop.capabilities()
+        self.inherited = spawn.inherited_environ(sys.executable)
         self.engine_id = f"process-{shop.keeper.book.machine.id}"
 
     async def close(self) -> None:
@@ -208,10 +209,6 @@ class ProcessEngine(Engine):
             cpu=None if processors is None else Decimal(processors),
             mem=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         )
-
-    def terms(self) -> Mapping[str, str]:
-        """Say what every place gets: the settings, and what it inherits of the environment."""
-        return {**super().terms(), "environ": repr(spawn.inherited_environ(sys.executable))}
 
     def notes(self) -> Sequence[str]:
         """Say what holds for sessions here and what does not."""

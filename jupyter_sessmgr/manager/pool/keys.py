@@ -51,14 +51,24 @@ def make_key(spec: SessionSpec, digest: str, terms: Mapping[str, object], signer
     return signer.sign("spare", json.dumps(words, sort_keys=True))
 
 
-def terms_of(engine: Engine, admission: Configurable) -> Mapping[str, object]:
-    """Say what sessions get besides what they ask for: the settings, and this very release."""
+def settings_of(configurable: Configurable) -> Mapping[str, str]:
+    """Return what an administrator may have chosen."""
+    names = configurable.trait_names(config=True)
+    return {name: repr(getattr(configurable, name)) for name in names}
+
+
+def terms_of(
+    engine: Engine, admission: Configurable, journal: tuple[int, float] = (0, 0.0)
+) -> Mapping[str, object]:
+    """Say what sessions get besides what they ask for: the settings, and this very release.
+
+    `journal` are the bounds of what is kept of their output.
+    """
     return {
+        "journal": journal,
         "engine": engine.engine_id,
-        "engine_terms": dict(engine.terms()),
-        "admission": {
-            name: repr(getattr(admission, name)) for name in admission.trait_names(config=True)
-        },
+        "inherited": dict(engine.inherited),
+        "settings": [settings_of(engine), settings_of(admission)],
         "release": __version__,
         "agent": hashlib.sha256(agent_sources()).hexdigest(),
     }

@@ -23,8 +23,8 @@ STOP_TIMEOUT = 10.0
 
 #: What a spare can be.
 SPARE_STATES = ("ready", "booting")
-#: Why a start gets none: there is none; those that there are are for others; the one there was
-#: has just ended; its kernel cannot take the names of a session any more.
+#: Why a start gets none: none is there; it is unlike those that are; the one for it has just
+#: ended; that one's kernel cannot take a notebook's name.
 MISSES = ("none", "unlike", "lost", "unable")
 
 

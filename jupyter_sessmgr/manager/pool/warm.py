@@ -45,8 +45,9 @@ class Ties:
 
     def key_of(self, spec: SessionSpec, digest: str) -> str:
         """Say which spares a session fits."""
-        terms = terms_of(self.parts.engine, self.admission)
-        return make_key(spec, digest, terms, self.parts.secrets)
+        parts = self.parts
+        terms = terms_of(parts.engine, self.admission, parts.memory.journal_bounds)
+        return make_key(spec, digest, terms, parts.secrets)
 
     async def key_now(self, spec: SessionSpec) -> str:
         """Say the same for the image as it is now; "" when it is not here."""
