@@ -264,7 +264,8 @@ def _with_kernel(session: ComputeSession, seen: Seen, kernel: KernelState) -> St
             return Mark(_S.RESTARTING)
         return StartKernel()
     if kernel.state == "bound":
-        return _settled(session, seen) if _is_up(session) else _up(session)
+        behind = kernel.generation > session.observed_generation  # the row is of an old copy
+        return _settled(session, seen) if _is_up(session) and not behind else _up(session)
     if kernel.state in {"exited", "failed"}:
         is_batch = session.spec.session_type == "batch"
         return _over(session, kernel) if is_batch else _dead(session, seen, kernel)

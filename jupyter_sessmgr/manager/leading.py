@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.leftovers import Leftovers
 from jupyter_sessmgr.manager.parts import Parts
@@ -10,10 +12,14 @@ from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.roles import Role
 from jupyter_sessmgr.manager.watching import Watching
+from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.events import StatusChanged
 from jupyter_sessmgr.model.status import Goal
 from jupyter_sessmgr.store.base import Change
 from jupyter_sessmgr.store.merging import WISHES
+
+#: Seconds that a start may be held up by sessions whose rows were lost.
+TAKE_BACK_TIMEOUT = 5.0
 
 
 class Leading(Role):
@@ -51,7 +57,18 @@ class Leading(Role):
         await parts.others.start(self.take, self._counted)
         if self._watching is not None:
             self._watching.start(parts, self.poke, self.wishes)
+            await self._take_back()
         await self._queue.start(parts, self.poke, self._admission.most_running)
+
+    async def _take_back(self) -> None:
+        """Find the sessions whose rows were lost, before anybody asks for them."""
+        if not self._parts.memory.rows_lost:
+            return
+        try:
+            async with asyncio.timeout(TAKE_BACK_TIMEOUT):
+                await self.reconciler.sweep()
+        except (SessmgrError, TimeoutError) as error:
+            self._parts.log.warning("Lost sessions are taken back later: %s", error)
 
     async def stop(self) -> None:
         """End all work but that on sessions."""

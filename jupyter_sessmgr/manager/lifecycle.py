@@ -12,7 +12,7 @@ from jupyter_sessmgr.manager.following import Following
 from jupyter_sessmgr.manager.leading import Leading
 from jupyter_sessmgr.manager.leftovers import Leftovers
 from jupyter_sessmgr.manager.offers import OfferBoard
-from jupyter_sessmgr.manager.opening import Opening, open_parts, tell_damage
+from jupyter_sessmgr.manager.opening import Opening, note_loss, open_parts
 from jupyter_sessmgr.manager.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.standing import Standing
@@ -108,7 +108,7 @@ class Lifecycle(Standing):
             await role.stop()
             await role.finish()
             try:
-                tell_damage(await opening.parts.store.lead(), self.log)
+                note_loss(await opening.parts.store.lead(), opening.parts.memory, self.log)
             except StoreError as error:
                 self.log.error("The lead is not taken over yet: %s", error)  # noqa: TRY400 - for people
                 await asyncio.to_thread(opening.folder.close)

@@ -98,7 +98,8 @@ async def open_parts(
         mark = await _leave_mark(path, undo) if shared else None
         secrets = leftovers.identity(mark, installation) if mark else installation
         undo.push_async_callback(store.close)
-        tell_damage(await store.open(path, secrets, leads=leads), log)
+        memory = Memory()
+        note_loss(await store.open(path, secrets, leads=leads), memory, log)
         beside = await _attend(path, server_id, store, log, undo) if not shared else Others()
         await asyncio.to_thread(agent_sources)
         engine = await _note(mark, await choose(secrets, path))
@@ -111,7 +112,7 @@ async def open_parts(
         secrets=secrets,
         folder=path,
         bus=EventBus(log),
-        memory=Memory(),
+        memory=memory,
         log=log,
         autorestart=autorestart,
         activity=activity,
@@ -157,16 +158,19 @@ async def _leave_mark(path: Path, undo: contextlib.AsyncExitStack) -> Mark:
     return mark
 
 
-def tell_damage(
-    health: StoreHealth, log: logging.Logger | logging.LoggerAdapter[logging.Logger]
+def note_loss(
+    health: StoreHealth,
+    memory: Memory,
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger],
 ) -> None:
-    """Say what opening the store as its leader found."""
+    """Note and say what opening the store as its leader found."""
+    memory.rows_lost = health.is_new or bool(health.corrupt_copy)
     if health.corrupt_copy:
-        log.error(
-            "The sessions' database was damaged and was moved to %s. Sessions that still run are "
-            "taken back as they are found.",
-            health.corrupt_copy,
+        memory.damage = (
+            f"The sessions' database was damaged and was moved to {health.corrupt_copy}. Sessions "
+            "that still run are taken back as they are found."
         )
+        log.error("%s", memory.damage)
 
 
 async def open_engine(

@@ -57,6 +57,9 @@ class Memory:
     first_pause: float = FIRST_PAUSE
     #: How often a start found no engine.
     start_attempts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    #: What was wrong with the store when it was opened, for people; and whether rows may be lost.
+    damage: str = ""
+    rows_lost: bool = False
     #: What carries our signature but is unknown to the store, by name: left alone, and told.
     quarantine: dict[str, str] = field(default_factory=dict)
     #: Why the engine refused to suspend a session, by its id: it goes on.

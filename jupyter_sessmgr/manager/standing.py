@@ -91,6 +91,8 @@ class Standing(ManagerSettings):
         strangers = [
             f"{name} is left alone: {why}." for name, why in self._parts.memory.quarantine.items()
         ]
+        role_notes = self._role.notes() if self._role else ()
+        lost = filter(None, (self._parts.memory.damage,))
         engine = self._parts.engine
         silent = f"The {engine.name} engine has not answered yet; it is asked again and again."
         wrong = self._unavailable or engine.trouble or silent * (not engine.engine_id)
@@ -98,7 +100,7 @@ class Standing(ManagerSettings):
             engine=engine.name,
             available=not wrong,
             reason=wrong,
-            notes=(*remarks(engine), *(self._role.notes() if self._role else ()), *strangers),
+            notes=(*remarks(engine), *role_notes, *lost, *strangers),
             follows=self._role.leader if isinstance(self._role, Following) else "",
         )
 

@@ -93,7 +93,7 @@ class Wishes:
         await self._change(
             session,
             lambda current: replace(
-                _unless_ending(current, Goal.RUN), generation=current.generation + 1
+                _unless_ending(current, Goal.RUN), generation=_newest(current) + 1
             ),
         )
 
@@ -139,6 +139,11 @@ class Wishes:
         ended = session_id in self._parts.memory.unsaved_ends
         session = self._parts.store.get(session_id)
         return not ended and session is not None and session.is_live
+
+
+def _newest(session: ComputeSession) -> int:
+    """Say which kernel the session wished for or has: a row of an old copy may be behind."""
+    return max(session.generation, session.observed_generation)
 
 
 def _unless_ending(session: ComputeSession, goal: Goal) -> ComputeSession:
