@@ -411,6 +411,20 @@ c = get_config()  # noqa: F821 - given by traitlets
 # c.MemoryStore.keep_ended_most = 500
 
 # ------------------------------------------------------------------------------
+# OutputJournal: Reads the journals of running sessions. Called by the doors.
+# ------------------------------------------------------------------------------
+
+# Bytes on disk that a session's output journal may take, such as 128m. When it is full the
+# oldest text is dropped first, and readers are told how much. Raise it for long runs with much
+# output; in containers it counts as the session's memory, so no more than a sixteenth of that
+# is used.
+# c.OutputJournal.max_bytes = "32m"
+
+# Seconds after which output is dropped from a session's journal. 0 keeps it as long as there is
+# room. Set it where output must not be kept longer than needed.
+# c.OutputJournal.max_age = 0.0
+
+# ------------------------------------------------------------------------------
 # ServiceProxy: How services of sessions are shown. Read by the proxy's handlers.
 # ------------------------------------------------------------------------------
 
@@ -489,7 +503,7 @@ c = get_config()  # noqa: F821 - given by traitlets
 # c.SessionReconciler.sweep_interval = 15.0
 
 # How often in two minutes a kernel may die by itself and be started again before its session is
-# given up.
+# given up. Each start but the first waits twice as long as the one before.
 # c.SessionReconciler.max_deaths = 5
 
 # How many sessions are worked on at the same time. Lower it when many simultaneous starts

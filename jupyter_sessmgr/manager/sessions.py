@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jupyter_sessmgr.manager.admission import Admitted
+from jupyter_sessmgr.manager.descriptors import check_descriptors
 from jupyter_sessmgr.manager.pausing import PauseVerbs
 from jupyter_sessmgr.manager.wishes import USER_REQUESTED
 from jupyter_sessmgr.model.errors import (
@@ -56,6 +57,7 @@ class ComputeSessionManager(PauseVerbs):
             raise EngineUnavailable(
                 f"No session can be made now: {self._unavailable or 'the engine does not answer.'}"
             )
+        check_descriptors()
         state, now = Path(self.state_dir), time.time()
         admitted = await self.admission.admit(request, owner, parts.engine, state)
         self.queue.check(admitted.spec.resources)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
-from jupyter_sessmgr.model.errors import EngineUnavailable, NameTaken, Standby, StoreError
+from jupyter_sessmgr.model.errors import EngineUnavailable, NameTaken, StoreError
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.status import Goal, SessionStatus
 from tests.plugins.disks import as_root, fill, tmpfs
