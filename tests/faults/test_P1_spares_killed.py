@@ -93,3 +93,25 @@ async def test_P1_P3_I1_I2_I3_I4_killed_around_a_spare_that_is_a_container(
     state = tmp_path / "s"
     await asyncio.to_thread(run_until_killed, state, "docker", point, "spare")
     await check(state, "docker", point)
+
+
+async def test_spares_of_other_settings_are_not_taken_over(tmp_path):
+    state = tmp_path / "s"
+    await asyncio.to_thread(run_until_killed, state, "process", "spare MADE.after", "spare")
+    config = {**POOL, "AdmissionControl": {"pids_limit": 500}}
+    async with managed(state, config=config) as manager:
+        (session,) = manager.list("me")
+        await eventually(lambda: not manager._parts.memory.kept, 60)
+        await manager._reconciler.sweep()
+        assert set(await places(manager)) == {session.place_id}
+        assert manager.pool.counts() == {"ready": 0, "booting": 0}
+
+
+async def test_spares_are_removed_by_a_server_that_has_none(tmp_path):
+    state = tmp_path / "s"
+    await asyncio.to_thread(run_until_killed, state, "process", "spare MADE.after", "spare")
+    async with managed(state) as manager:
+        (session,) = manager.list("me")
+        await eventually(lambda: not manager._parts.memory.kept, 60)
+        await manager._reconciler.sweep()
+        assert set(await places(manager)) == {session.place_id}
