@@ -71,6 +71,7 @@ def _head(journal: Journal, since: int, following: int, count: int, request: str
         "lost": [sum(one[0] for one in losses), sum(one[1] for one in losses)],
         "gaps": sorted(map(list, gaps)),
         "problem": journal.problem,
+        "known": _knows(journal, request),
     }
     return json.dumps(head).encode()
 
@@ -97,6 +98,14 @@ def _request(journal: Journal, request: str) -> tuple[str | None, str]:
         cell, header = known
     fresh = journal.fresh
     return fresh.notes.get(request, (cell, None))[0], fresh.requests.get(request, header)
+
+
+def _knows(journal: Journal, request: str) -> bool:
+    """Tell whether a request was heard of, if only by a note."""
+    fresh = journal.fresh
+    if request in fresh.notes or request in fresh.requests:
+        return True
+    return any(journal.shelf.read("SELECT 1 FROM request WHERE id = ?", request))
 
 
 def _spell(row: Sequence[Any]) -> bytes:

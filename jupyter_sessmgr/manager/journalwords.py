@@ -71,6 +71,8 @@ class JournalPage:
     gaps: tuple[Gap, ...] = ()
     #: What is wrong with the journal now, for people.
     problem: str = ""
+    #: Of one execution: it was asked for, though perhaps nothing was said of it yet.
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ class PageHead:
         self.lost = Lost(_number(lost[0]), _number(lost[1]))
         self.gaps = tuple(map(_gap, gaps))
         self.problem = _words(said.get("problem"))
+        self.known = said.get("known") is True
 
     def page(self, messages: list[Recorded]) -> JournalPage:
         """Put the page together.
@@ -120,6 +123,7 @@ class PageHead:
             lost=self.lost,
             gaps=self.gaps,
             problem=self.problem,
+            known=self.known,
         )
 
 

@@ -15,13 +15,12 @@ from jupyter_sessmgr.provisioning.culling import CullGuard
 from jupyter_sessmgr.provisioning.farewell import what_goes_on
 from jupyter_sessmgr.provisioning.held import Held
 from jupyter_sessmgr.provisioning.kernelspecs import kernel_name_for
+from jupyter_sessmgr.provisioning.learning import learn_state
 from jupyter_sessmgr.provisioning.locate import Home, registered
 from jupyter_sessmgr.provisioning.moving import follow
 
 #: Seconds that a stopping server gives the kernels which end with it.
 SHUTDOWN_TIMEOUT = 12.0
-#: Seconds that a kernel may take to answer before it counts as busy for good.
-STATE_TIMEOUT = 3600.0
 #: Seconds that a door waits for a kernel to be listed; it is listed later all the same.
 ADOPT_TIMEOUT = 10.0
 
@@ -147,7 +146,8 @@ class KernelAdopter:
             if not held.restarting:
                 tell_restarted(session.id)  # another door's wish: Jupyter does not know
         elif before is SessionStatus.RESTARTING and session.status is SessionStatus.RUNNING:
-            self._start(_learn_state(manager, "starting"), f"sessmgr-probe-{session.id}")
+            learning = learn_state(self._home, manager, session.id, "starting")
+            self._start(learning, f"sessmgr-probe-{session.id}")
 
     async def _work(self) -> None:
         while True:
@@ -176,11 +176,12 @@ class KernelAdopter:
         name = kernel_name_for(specs, spec.image, spec.preset, spec.kernel)
         await self._kernels.start_kernel(kernel_id=session.id, kernel_name=name)
         manager = self._kernels.get_kernel(session.id)
-        # Until it answers it may be in the middle of a cell: one that is not known to be busy
+        # Until more is known it may be in the middle of a cell: one that is not known to be busy
         # would be culled, and websockets would wait for it.
         suspended = session.status is SessionStatus.SUSPENDED
         manager.execution_state = "idle" if suspended else "busy"
-        self._start(_learn_state(manager, manager.execution_state), f"sessmgr-probe-{session.id}")
+        learning = learn_state(self._home, manager, session.id, manager.execution_state)
+        self._start(learning, f"sessmgr-probe-{session.id}")
         self._log.info("Session %s is listed as kernel %s.", session.name, session.id)
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -260,20 +261,3 @@ async def detach_kernels(server: Any) -> None:
 def _held(manager: Any) -> Held | None:
     held = getattr(getattr(manager, "provisioner", None), "held", None)
     return held if isinstance(held, Held) else None
-
-
-async def _learn_state(manager: Any, until_then: str) -> None:
-    """Wait until a kernel answers; note that it is idle then, if no more than a guess is known."""
-    channel = manager.connect_shell()
-    answered = asyncio.Event()
-    try:
-        channel.on_recv(lambda _message: answered.set())
-        manager.session.send(channel, "kernel_info_request")
-        async with asyncio.timeout(STATE_TIMEOUT):
-            await answered.wait()
-        if manager.execution_state == until_then:
-            manager.execution_state = "idle"
-    except TimeoutError:
-        return
-    finally:
-        channel.close()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jupyter_server.services.sessions.sessionmanager import SessionManager
 from traitlets.config import Config
 
 from jupyter_sessmgr.manager.statefolder import StateFolder
@@ -18,8 +19,16 @@ def keep_notebook_sessions(server: Any, state_dir: str) -> NotebookFile | None:
 
     Called by the extension before the server's managers exist. Who set
     ``SessionManager.database_filepath``, for whichever class, keeps that setting. Without a state
-    folder that can be used, notebook sessions end with the server, as ever.
+    folder that can be used, notebook sessions end with the server, as ever; so do those of
+    another extension's class, which may know more of them than the file would.
     """
+    chosen = server.trait_has_value("session_manager_class")
+    if chosen and server.session_manager_class is not SessionManager:
+        server.log.info(
+            "Notebook sessions will end with this server: another extension (%s) keeps them.",
+            server.session_manager_class.__module__,
+        )
+        return None
     if any("database_filepath" in section for section in server.config.values()):
         return None
     try:

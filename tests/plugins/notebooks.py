@@ -7,7 +7,9 @@ import json
 import struct
 import time
 import uuid
+from urllib.parse import urlencode
 
+from jupyter_server.services.kernels.connection.base import deserialize_binary_message
 from websockets.sync.client import connect
 
 V1 = "v1.kernel.websocket.jupyter.org"
@@ -16,13 +18,14 @@ V1 = "v1.kernel.websocket.jupyter.org"
 class Notebook:
     """One open websocket to one kernel; every message that arrived is kept in `heard`."""
 
-    def __init__(self, client, kernel_id, *, v1=False):
-        self.session = uuid.uuid4().hex
+    def __init__(self, client, kernel_id, *, v1=False, session="", replay=()):
+        self.session = session or uuid.uuid4().hex
         self.heard = []
         self._v1 = v1
+        query = urlencode({"session_id": self.session, "replay": replay}, doseq=True)
         url = f"ws{client.url.removeprefix('http')}api/kernels/{kernel_id}/channels"
         self._connecting = connect(
-            f"{url}?session_id={self.session}",
+            f"{url}?{query}",
             additional_headers={"Authorization": f"token {client.token}"},
             subprotocols=[V1] if v1 else None,
             max_size=2**24,
@@ -36,10 +39,10 @@ class Notebook:
     def __exit__(self, *exc):
         self._connecting.__exit__(*exc)
 
-    def send(self, msg_type, content, channel="shell"):
+    def send(self, msg_type, content, channel="shell", *, msg_id="", metadata=None):
         """Send a message; return its id."""
         header = {
-            "msg_id": uuid.uuid4().hex,
+            "msg_id": msg_id or uuid.uuid4().hex,
             "msg_type": msg_type,
             "username": "",
             "session": self.session,
@@ -47,14 +50,14 @@ class Notebook:
             "version": "5.3",
         }
         if self._v1:
-            parts = [json.dumps(part).encode() for part in (header, {}, {}, content)]
+            parts = [json.dumps(part).encode() for part in (header, {}, metadata or {}, content)]
             self._socket.send(_pack(channel, parts))
         else:
             message = {
                 "channel": channel,
                 "header": header,
                 "parent_header": {},
-                "metadata": {},
+                "metadata": metadata or {},
                 "content": content,
                 "buffers": [],
             }
@@ -66,10 +69,30 @@ class Notebook:
         deadline = time.monotonic() + timeout
         while True:
             raw = self._socket.recv(deadline - time.monotonic())
-            message = _unpack(raw) if self._v1 else json.loads(raw)
+            message = self._read(raw)
             self.heard.append(message)
             if wanted(message):
                 return message
+
+    def _read(self, raw):
+        if self._v1:
+            return _unpack(raw)
+        if isinstance(raw, str):
+            return json.loads(raw)
+        message = deserialize_binary_message(raw)
+        return {**message, "buffers": [bytes(one) for one in message["buffers"]]}
+
+    @property
+    def position(self):
+        """Say the last that was heard, as ``replay=`` takes it."""
+        last = next(m for m in reversed(self.heard) if m["channel"] == "iopub" and not is_made(m))
+        return f"msg:{last['header']['msg_id']}"
+
+    def reattach(self, msg_id):
+        """Ask to hear of an execution of before, as a page does that was loaded again."""
+        metadata = {"sessmgr": {"reattach": True}}
+        content = {"code": "", "silent": True, "store_history": False}
+        return self.send("execute_request", content, msg_id=msg_id, metadata=metadata)
 
     def ask(self, code, **content):
         """Ask for an execution; return its message id."""
@@ -99,6 +122,15 @@ def parent(message):
     return message["parent_header"].get("msg_id")
 
 
+def is_made(message):
+    """Tell whether a message is of the server, not of the kernel."""
+    return bool(message["metadata"].get("sessmgr", {}).get("made"))
+
+
+def is_reply(message, msg_id):
+    return message["header"]["msg_type"] == "execute_reply" and parent(message) == msg_id
+
+
 def is_status(message, state):
     kind = message["header"]["msg_type"]
     return kind == "status" and message["content"]["execution_state"] == state
@@ -123,4 +155,5 @@ def _unpack(raw):
         "parent_header": parent_header,
         "metadata": metadata,
         "content": content,
+        "buffers": pieces[5:],
     }

@@ -113,7 +113,7 @@ def test_what_jupyters_clients_need_comes_last_and_disturbs_no_reader():
     told = wire.render_info(one, broker_node="h:8888", max_message=1, timeout=1)
     plain = dotnet_info(wire.info_xml(told)), java_info(wire.to_json(told))
     told["Jupyter"] = wire.render_jupyter(
-        one, base_url="/base/", kernel_name="sessmgr-python", listed=True
+        one, base_url="/base/", kernel_name="sessmgr-python", listed=True, replay_from=7
     )
     assert list(told)[-1] == "Jupyter"
     assert told["Jupyter"] == {
@@ -129,7 +129,7 @@ def test_what_jupyters_clients_need_comes_last_and_disturbs_no_reader():
                 "url": f"/base/sessmgr/session/{one.id}/service/tensor%20board/",
             }
         ],
-        "replayFrom": None,
+        "replayFrom": 7,
     }
     assert dotnet_info(wire.info_xml(told)) == plain[0]
     assert "<servicePorts><item><name>tensor board</name>" in wire.info_xml(told)
@@ -137,7 +137,9 @@ def test_what_jupyters_clients_need_comes_last_and_disturbs_no_reader():
 
 def test_a_kernel_that_is_not_listed_is_not_named():
     one = session()
-    told = wire.render_jupyter(one, base_url="/", kernel_name="python3", listed=False)
+    told = wire.render_jupyter(
+        one, base_url="/", kernel_name="python3", listed=False, replay_from=None
+    )
     assert (told["kernelId"], told["channelsUrl"]) == (None, None)
     assert wire.links(one, base_url="/", listed=False) == [
         f'</sessmgr/session/{one.id}>; rel="session"'

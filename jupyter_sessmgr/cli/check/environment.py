@@ -21,8 +21,9 @@ _SERVER_EXTENSION = "jupyter_sessmgr"
 _LAB_EXTENSION = "jupyter-sessmgr"
 #: Extensions that take hooks which this one uses too, and what does not work beside them.
 _CLASHES = {
-    "jupyter_server_documents": "it brings its own kernel connections, so ours stay unused: "
-    "kernels run, but cells answer slower and progress may be missing",
+    "jupyter_server_documents": "it brings its own kernel websockets and notebook sessions. "
+    "Kernels run and survive, but notebooks do not get the output that they missed (it is kept: "
+    "GET sessmgr/session/<id>/output), cells do not say why a kernel died, and answer slower",
 }
 _SAME_ENVIRONMENT = (
     "Install both into one environment, or start JupyterLab as `{prefix}/bin/jupyter-lab`."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
+from jupyter_sessmgr.rest.api.output_handlers import OutputHandler
 from jupyter_sessmgr.rest.api.service_handlers import (
     ServiceListHandler,
     ServiceLogHandler,
@@ -22,6 +23,7 @@ API = (
     Route("/session/{reference}/suspend", SuspendHandler),
     Route("/session/{reference}/resume", ResumeHandler),
     Route("/session/{reference}/exempt", ExemptHandler),
+    Route("/session/{reference}/output", OutputHandler, alias=True),
     Route("/session/{reference}/services", ServiceListHandler),
     Route("/session/{reference}/services/{service}/start", ServiceStartHandler),
     Route("/session/{reference}/services/{service}/stop", ServiceStopHandler),
@@ -33,4 +35,5 @@ API = (
 
 def api_routes(root: str) -> list[Route]:
     """List the dialect's routes under `root`."""
-    return under(f"{root}/api", API)
+    output = Route(f"{root}/session/{{reference}}/output", OutputHandler)
+    return [output, *under(f"{root}/api", API)]

@@ -18,6 +18,7 @@ from jupyter_sessmgr.model.errors import (
     InvalidRequest,
     LimitExceeded,
     NameTaken,
+    SessmgrError,
     StartFailed,
     StoreError,
 )
@@ -147,6 +148,7 @@ class SessionInfoHandler(AttachApiHandler):
                 base_url=self.base_url,
                 kernel_name=self._kernel_name(session, listed=listed),
                 listed=listed,
+                replay_from=await self._replay_from(session),
             )
         for link in wire.links(session, base_url=self.base_url, listed=listed):
             self.add_header("Link", link)
@@ -155,6 +157,14 @@ class SessionInfoHandler(AttachApiHandler):
     def expand(self) -> bool:
         """Read ``?expand=jupyter``."""
         return parse_expand(self.get_query_arguments("expand"))
+
+    async def _replay_from(self, session: ComputeSession) -> int | None:
+        """Say where what is kept of a session's output begins; None when nothing is recorded."""
+        try:
+            page = await self.sessions.journal.read(session.id, most_bytes=0)
+        except SessmgrError:
+            return None
+        return max(page.first - 1, 0)
 
     def _kernel_name(self, session: ComputeSession, *, listed: bool) -> str:
         if not listed:

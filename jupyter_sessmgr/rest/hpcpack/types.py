@@ -25,7 +25,11 @@ class JupyterInfo(TypedDict):
     channelsUrl: Annotated[str | None, Meta(description="The kernel's WebSocket.")]
     servicePorts: list[AttachedPort]
     replayFrom: Annotated[
-        int | None, Meta(description="From where missed output can be had; null: it is not kept.")
+        int | None,
+        Meta(
+            description="Give it as `replay` to `channelsUrl`, or as `since` to the session's "
+            "`output`, for all output that is kept; null: none is."
+        ),
     ]
 
 

@@ -63,9 +63,28 @@ def service_version(image: str) -> str | None:
 
 
 def render_jupyter(
-    session: ComputeSession, *, base_url: str, kernel_name: str, listed: bool
+    session: ComputeSession,
+    *,
+    base_url: str,
+    kernel_name: str,
+    listed: bool,
+    replay_from: int | None,
 ) -> JupyterInfo:
-    """Write what clients of Jupyter need besides; `listed`: whether Jupyter knows the kernel."""
+    """Write what clients of Jupyter need besides.
+
+    Parameters
+    ----------
+    session : ComputeSession
+        Which one.
+    base_url : str
+        The server's path.
+    kernel_name : str
+        Name of its kernelspec.
+    listed : bool
+        Whether Jupyter knows the kernel.
+    replay_from : int, optional
+        Where what is kept of its output begins.
+    """
     kernel = f"{base_url}api/kernels/{session.id}"
     services = f"{base_url}sessmgr/session/{session.id}/service/"
     return {
@@ -82,7 +101,7 @@ def render_jupyter(
             }
             for port in session.spec.service_ports
         ],
-        "replayFrom": None,
+        "replayFrom": replay_from,
     }
 
 

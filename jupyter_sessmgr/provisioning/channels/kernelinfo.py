@@ -1,0 +1,54 @@
+"""Answers for a kernel that is too busy to say what it is.
+
+Jupyter asks a kernel before it opens a websocket, and JupyterLab once more after; a kernel that
+runs a long cell answers when that ends. What it said to the recorder beside it is as good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import Any
+
+from jupyter_sessmgr.manager.journal import KernelNow
+from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.provisioning.channels.frames import Asked
+from jupyter_sessmgr.provisioning.channels.writer import Writer
+
+#: Seconds that the recorder has to answer; without it Jupyter asks the kernel.
+ASK_TIMEOUT = 3.0
+
+
+async def kernel_now(sessions: ComputeSessionManager, session_id: str) -> KernelNow | None:
+    """Ask the recorder beside a kernel what that does; None when there is none or no answer."""
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT):
+            return await sessions.journal.state(session_id)
+    except (SessmgrError, TimeoutError):
+        return None
+
+
+def has_said(manager: Any) -> dict[str, Any]:
+    """Return what Jupyter knows that a kernel said of itself; empty when it does not know yet."""
+    future = getattr(manager, "_kernel_info_future", None)
+    known = future.result() if future is not None and future.done() else {}
+    return known if isinstance(known, dict) else {}
+
+
+def have_said(manager: Any, info: dict[str, Any] | None) -> None:
+    """Let Jupyter know what a kernel said of itself, so that nobody has to wait for it."""
+    if not info or has_said(manager):
+        return
+    future = getattr(manager, "_kernel_info_future", None)
+    if future is None or future.done():
+        future = manager._kernel_info_future = Future()  # noqa: SLF001 - jupyter_server's own way
+    future.set_result(info)
+
+
+def answer(writer: Writer, asked: Asked, info: dict[str, Any]) -> None:
+    """Answer a browser in a busy kernel's place, which stays busy for all that looks at it."""
+    writer.say("status", {"execution_state": "busy"}, asked.header)
+    writer.say("kernel_info_reply", {"status": "ok", **info}, asked.header, channel="shell")
+    writer.say("status", {"execution_state": "idle"}, asked.header)
+    writer.say("status", {"execution_state": "busy"}, {})

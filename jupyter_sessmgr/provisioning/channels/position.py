@@ -1,0 +1,51 @@
+"""Where a browser's knowledge ends, as it says in ``?replay=``. Pure but for one question."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from jupyter_sessmgr.model.errors import InvalidRequest
+
+#: How the id of a message is marked; all else is a number of the journal.
+_MESSAGE = "msg:"
+#: Messages that may be named, and how long their ids may be.
+_MOST, _LONGEST = 8, 200
+_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last that a browser has: a number of the journal, or one of these messages."""
+
+    seq: int = 0
+    message_ids: tuple[str, ...] = ()
+
+
+def read_position(values: Sequence[str]) -> Position | None:
+    """Read what ``?replay=`` says; None when it was not given.
+
+    Raises
+    ------
+    InvalidRequest
+        when it is neither a number nor up to eight ids of messages.
+    """
+    if not values:
+        return None
+    ids = tuple(one.removeprefix(_MESSAGE) for one in values if one.startswith(_MESSAGE))
+    if len(ids) == len(values) <= _MOST and all(0 < len(one) <= _LONGEST for one in ids):
+        return Position(message_ids=ids)
+    value = values[0]
+    if len(values) == 1 and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
+        return Position(int(value))
+    raise InvalidRequest(
+        "replay: give the number of the last message you have (0: all that is kept), or "
+        f"{_MESSAGE} and its id, up to {_MOST} times.",
+        field="replay",
+    )
+
+
+async def find(position: Position, look_up: Callable[[str], Awaitable[int | None]]) -> int:
+    """Say the number of the last message a browser has; 0 when none that it names is kept."""
+    found = [await look_up(one) for one in position.message_ids]
+    return max([position.seq, *(seq for seq in found if seq is not None)])

@@ -1,0 +1,81 @@
+"""Writes to a browser what did not come from its kernel just now."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from jupyter_sessmgr.manager.journal import Recorded
+from jupyter_sessmgr.provisioning.channels.catchup import is_reply
+from jupyter_sessmgr.provisioning.channels.frames import V1, unpack_buffers, write_message
+
+
+class Writer:
+    """Writes to the browser of one websocket.
+
+    Parameters
+    ----------
+    connection : ZMQChannelsWebsocketConnection
+        The websocket.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @property
+    def is_v1(self) -> bool:
+        """Whether the browser chose the newer protocol."""
+        return bool(self._connection.subprotocol == V1)
+
+    def send(self, message: dict[str, Any], channel: str) -> Awaitable[None]:
+        """Send a message; what is returned can be waited for until it has left.
+
+        Raises
+        ------
+        WebSocketClosedError
+            when the browser is gone.
+        """
+        pack = self._connection.session.pack
+        data = write_message(message, channel, v1=self.is_v1, pack=pack)
+        sent: Awaitable[None] = self._connection.write_message(data, binary=isinstance(data, bytes))
+        return sent
+
+    def say(
+        self,
+        kind: str,
+        content: dict[str, Any],
+        parent: dict[str, Any],
+        *,
+        channel: str = "iopub",
+    ) -> None:
+        """Send a message that no kernel made; `parent` is the header of what it belongs to.
+
+        It is marked, since its id is no position in the journal.
+        """
+        message = self._connection.session.msg(kind, content, metadata={"sessmgr": {"made": True}})
+        self.send({**message, "parent_header": parent, "buffers": []}, channel)
+
+    async def replay(self, recorded: Recorded) -> None:
+        """Send what the journal has, marked so; wait until the browser can take more."""
+        message = recorded.message
+        ours: dict[str, Any] = {"seq": recorded.seq, "replayed": True}
+        if recorded.cell is not None:
+            ours["cell"] = recorded.cell
+        reply = is_reply(recorded)
+        content = message.get("content")
+        copy = {
+            "header": message.get("header"),
+            "parent_header": message.get("parent_header") or {},
+            "metadata": {**(message.get("metadata") or {}), "sessmgr": ours},
+            "content": content if reply else self._censored(message, content),
+            "buffers": unpack_buffers(message.get("buffers")),
+        }
+        await self.send(copy, "shell" if reply else "iopub")
+
+    def _censored(self, message: dict[str, Any], content: Any) -> Any:
+        """Leave out an error's words where the server is told to."""
+        kernels = self._connection.multi_kernel_manager
+        if kernels.allow_tracebacks or message["header"].get("msg_type") != "error":
+            return content
+        hidden = self._connection.kernel_manager.traceback_replacement_message
+        return {"ename": "ExecutionError", "evalue": "Execution error", "traceback": [hidden]}
