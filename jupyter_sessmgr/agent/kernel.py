@@ -46,7 +46,7 @@ class Kernel:
         self.output = Output(LOG_BYTES)
         self.starter = Starter(orders, reaper, self.output.start)
         self.personal = Personal(orders)
-        self.recorder = Recorder(orders, reaper)
+        self.recorder = Recorder(orders, reaper, self.starter.template)
         self.cgroup = Cgroup()
         #: Why it is about to be killed, when the agent itself decided that.
         self.verdict: dict[str, Any] | None = None
@@ -165,7 +165,7 @@ class Kernel:
 
     def _take_over(self) -> None:
         self.pid = self.starter.take()
-        self._reaper.adopt(self.pid, self._ended)
+        self.starter.watch(self.pid, self._ended)
 
     def look(self) -> bool:
         """Notice when a starting kernel listens; returns whether it still starts."""
@@ -177,8 +177,9 @@ class Kernel:
 
     def _is_ready(self, pid: int) -> bool:
         """Tell whether it listens, is as it was asked for, and is heard by its recorder."""
-        listens = is_bound(self._connection, pid) and self.personal.is_settled()
-        return listens and self.recorder.hears(self.generation)
+        listens = is_bound(self._connection, pid)
+        self.recorder.settle(late=listens)
+        return listens and self.personal.is_settled() and self.recorder.hears(self.generation)
 
     def _ended(self, code: int) -> None:
         self.output.drain()

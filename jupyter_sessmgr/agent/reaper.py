@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import OrderedDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
+
+#: How many are remembered: more than can end while somebody forks a child for us.
+_MOST_STRAYS = 1024
 
 
 class Reaper:
@@ -18,27 +23,21 @@ class Reaper:
 
     def __init__(self) -> None:
         self._watched: dict[int, Callable[[int], None]] = {}
-        #: How those ended that nobody watches, from `expect` to `adopt`; pids are used again.
-        self._strays: dict[int, int] | None = None
+        #: How and when those ended that nobody watches; pids are used again.
+        self._strays: OrderedDict[int, tuple[int, float]] = OrderedDict()
 
     def watch(self, pid: int, ended: Callable[[int], None]) -> None:
         """Call `ended` with the exit code once this child ended; negative: killed by a signal."""
         self._watched[pid] = ended
 
-    def expect(self) -> None:
-        """Begin to remember who ended: somebody else forks a child for us."""
-        self._strays = {}
+    def adopt(self, pid: int, ended: Callable[[int], None], since: float) -> None:
+        """Do as `watch` for a child that somebody else forked, and that may have ended already.
 
-    def forget(self) -> None:
-        """Expect nobody any more."""
-        self._strays = None
-
-    def adopt(self, pid: int, ended: Callable[[int], None]) -> None:
-        """Do as `watch` for a child that may have been expected, and may have ended already."""
-        strays = self._strays or {}
-        self.forget()
-        if pid in strays:
-            ended(strays[pid])
+        `since` is before it began, on the monotonic clock.
+        """
+        code, when = self._strays.pop(pid, (0, float("-inf")))
+        if when >= since:
+            ended(code)
         else:
             self.watch(pid, ended)
 
@@ -54,8 +53,10 @@ class Reaper:
             ended = self._watched.pop(pid, None)
             if ended is not None:
                 ended(exit_code(status))
-            elif self._strays is not None:
-                self._strays[pid] = exit_code(status)
+                continue
+            self._strays[pid] = exit_code(status), time.monotonic()
+            if len(self._strays) > _MOST_STRAYS:
+                self._strays.popitem(last=False)
 
 
 def exit_code(status: int) -> int:

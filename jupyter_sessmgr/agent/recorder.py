@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import struct
 import sys
 import time
 
-from . import launch, procs
+from . import launch
+from .companion import Companion
 from .refusals import NotHere, Refused
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Sequence
 
     from .reaper import Reaper
+    from .template import Template
 
 #: The recorder's own modules, each after those it needs.
 _MODULES = (
@@ -56,14 +57,15 @@ class Recorder:
         The agent's config; without ``journal`` nothing is recorded.
     reaper : Reaper
         Tells when the process ended.
+    template : Template
+        Forks the recorder where it can: most of it is loaded there.
     """
 
-    def __init__(self, orders: Mapping[str, Any], reaper: Reaper) -> None:
+    def __init__(self, orders: Mapping[str, Any], reaper: Reaper, template: Template) -> None:
         self._orders = orders
+        self._process = Companion(orders, reaper, template, self._ended)
         self._bounds: Mapping[str, Any] | None = orders.get("journal")
-        self._reaper = reaper
         self._trunk: socket.socket | None = None
-        self._pid = 0
         self._kernel: Mapping[str, Any] | None = None
         self._python, self._environ = sys.executable, {}  # type: tuple[str, Mapping[str, str]]
         self._starts: list[float] = []
@@ -77,7 +79,7 @@ class Recorder:
     @property
     def processes(self) -> set[int]:
         """The recorder's process, as long as it lives."""
-        return {self._pid} if self._pid else set()
+        return {self._process.pid} if self._process.pid else set()
 
     @property
     def records(self) -> bool:
@@ -102,12 +104,24 @@ class Recorder:
         self._patience = float("inf")
         if self._trunk is None:
             self._start()
+            self.settle()
         self._say({"kernel": self._kernel})
+
+    def settle(self, *, late: bool = False) -> None:
+        """Have the process, if it is to come. Later it would miss something if it is `late`."""
+        self._attempt(lambda: self._process.settle(late=late))
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (launch.LaunchFailed, OSError) as error:
+            self._fail(error)
 
     def turn_away(self, reason: str) -> None:
         """Note that the kernel ended."""
         if self._kernel is not None:
             self._kernel = None
+            self._attempt(self._process.spawn)
             self._say({"ended": reason or "The kernel ended."})
 
     def hears(self, generation: int) -> bool:
@@ -155,8 +169,7 @@ class Recorder:
         if self._trunk is not None:
             self._trunk.close()
             self._trunk = None
-        if self._pid:
-            procs.send(self._pid, signal.SIGKILL)
+        self._process.close()
 
     def _start(self) -> None:
         assert self._bounds is not None
@@ -167,29 +180,23 @@ class Recorder:
         self._starts.append(time.monotonic())
         self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._trunk.setblocking(False)
-        text = _program()
+        self._process.prepare(_LAUNCH, self._python, self._environ, [_program(), end.detach()])
         try:
-            bounds = _on_disk(self._bounds)
-            argv = [self._python, "-c", _LAUNCH]
-            self._pid = launch.spawn(
-                argv, self._environ, "/", 2, self._orders, handed=[text, end.fileno()]
-            )
-        except (launch.LaunchFailed, OSError) as error:
-            self.problem = "The recorder of the session's output cannot be started: %s" % error
+            self._say(_on_disk(self._bounds))
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.problem = "The recorder of the session's output cannot be started: %s" % error
+        self._process.close()
+        if self._trunk is not None:
             self._trunk.close()
             self._trunk = None
-            return
-        finally:
-            os.close(text)
-            end.close()
-        self._reaper.watch(self._pid, self._ended)
-        self._say(bounds)
 
-    def _ended(self, code: int) -> None:
+    def _ended(self) -> None:
         """Start it again; what the kernel said meanwhile is a gap."""
-        del code
         self._hear()
-        self._pid, self._heard = 0, -1
+        self._heard = -1
         if self._trunk is not None:
             self._trunk.close()
             self._trunk = None
@@ -197,6 +204,7 @@ class Recorder:
             return
         since = time.time()
         self._start()
+        self._attempt(self._process.spawn)
         words = "The recorder ended, and was started again: output of that time may be missing."
         self._say({"gap": [since, time.time(), words]})
         if self._kernel is not None:

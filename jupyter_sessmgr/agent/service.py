@@ -92,6 +92,7 @@ class Service:
             await asyncio.sleep(1.0)
             self._reaper.reap()  # a signal can be lost
             self._kernel.oom.tick()
+            self._kernel.recorder.settle()
             if self._lease.tick():
                 sys.stderr.write("no server was heard for too long, the session ends\n")
                 self._leave(_LEASE_GRACE, _LEASE_OVER)

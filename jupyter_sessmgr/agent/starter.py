@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from . import launch
 from .template import Template
@@ -35,6 +36,8 @@ class Starter:
         self._output = output
         self._birth: Birth | None = None
         self._pid: int | None = None
+        #: When it was asked for; it cannot have ended before.
+        self._since = 0.0
         #: What the process is: command, environment, folder.
         self._plan: tuple[Sequence[str], Mapping[str, str], str] = ((), {}, "")
 
@@ -79,8 +82,7 @@ class Starter:
         if self._birth is None:
             self._pid = self._by_command(line)
         else:
-            self._pid = None
-            self._reaper.expect()
+            self._pid, self._since = None, self._birth.since
 
     def is_due(self) -> bool:
         """Tell whether the kernel is there, or will not come from the template."""
@@ -100,10 +102,14 @@ class Starter:
         """
         return self._pid or self._by_command()
 
+    def watch(self, pid: int, ended: Callable[[int], None]) -> None:
+        """Call `ended` with the exit code of the kernel that was taken."""
+        self._reaper.adopt(pid, ended, self._since)
+
     def _by_command(self, line: int | None = None) -> int:
         """Start it by its command, which makes a new template, too."""
         argv, environ, folder = self._plan
-        self._reaper.forget()
+        self._since = time.monotonic()
         command, handed = self.template.seed(argv, line)
         try:
             return launch.spawn(command, environ, folder, self._output, self._orders, handed=handed)

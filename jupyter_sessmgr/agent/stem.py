@@ -17,6 +17,7 @@ if FOLDER_FIRST:
     del sys.path[0]
 
 import ctypes  # noqa: E402 - see above
+import fcntl  # noqa: E402 - as above
 import gc  # noqa: E402 - as above
 import json  # noqa: E402 - as above
 import os  # noqa: E402 - as above
@@ -212,28 +213,31 @@ def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
         plan, fds = _receive(trunk)
         if _beget(plan, fds, needs):
             break
-    # this is the kernel
+    # this is the kernel, or whatever was asked for
     _become(plan, fds[0], needs)
     _prctl(_PR_SET_NAME, name)
     _come_to(agent)
     os.write(fds[1], b"%d" % os.getpid())  # fails when nobody waits any more: it ends then
     os.close(fds[1])
+    if "code" in plan:
+        trunk.close()
+        _run(plan["code"], fds[2:])
 
 
 def _receive(trunk: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for the next order; ends the process when the agent is gone."""
-    data, extra, _, _ = trunk.recvmsg(1, socket.CMSG_LEN(12))
+    data, extra, _, _ = trunk.recvmsg(1, socket.CMSG_LEN(32))
     if not data:
         os._exit(0)
-    plan, output, answer = struct.unpack("3i", extra[0][2])
+    plan, *fds = struct.unpack("%di" % (len(extra[0][2]) // 4), extra[0][2])
     with open(plan, encoding="ascii") as stream:
-        return json.load(stream), [output, answer]
+        return json.load(stream), fds
 
 
 def _beget(plan: Mapping[str, Any], fds: list[int], needs: Needs) -> bool:
     """Fork a kernel, if it can be forked; True in the kernel. Who gets no answer knows enough."""
     try:
-        can = _threads() == 1 and needs.are_met(plan["environ"])
+        can = _threads() == 1 and ("code" in plan or needs.are_met(plan["environ"]))
         between = os.fork() if can else -1
     except OSError:
         between = -1
@@ -268,6 +272,20 @@ def _become(plan: Mapping[str, Any], output: int, needs: Needs) -> None:
         sys.modules["numpy.random"].seed()
     if "multiprocessing.process" in sys.modules:
         sys.modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
+
+
+def _run(code: str, handed: list[int]) -> None:
+    """Be something else than a kernel, with `handed` as descriptors 3, 4 and so on."""
+    moved = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 64) for one in handed]
+    for target, one in enumerate(moved, 3):
+        os.dup2(one, target, inheritable=False)
+    for one in {*handed, *moved} - {*range(3, 3 + len(handed))}:
+        os.close(one)
+    try:
+        exec(code, {"__name__": "__main__"})
+    except Exception:  # noqa: BLE001 - its last words
+        sys.excepthook(*sys.exc_info())
+    os._exit(0)
 
 
 def _come_to(agent: int) -> None:

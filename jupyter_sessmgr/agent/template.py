@@ -15,7 +15,7 @@ from . import procs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping, Sequence
+    from typing import Any, Mapping, Sequence
 
 #: What starts a kernel by its command. The texts that make a template come by descriptor 3;
 #: whatever is wrong with them in this or that Python, the kernel starts.
@@ -37,7 +37,7 @@ DEADLINE = 2.0
 
 
 class Birth:
-    """A kernel that the template was asked for.
+    """A process that the template was asked for.
 
     Parameters
     ----------
@@ -47,7 +47,9 @@ class Birth:
 
     def __init__(self, answer: socket.socket) -> None:
         self._answer = answer
-        self._deadline = time.monotonic() + DEADLINE
+        #: When it was asked for, on the monotonic clock.
+        self.since = time.monotonic()
+        self._deadline = self.since + DEADLINE
 
     def look(self) -> int | None:
         """Return the kernel's pid; 0 when it does not come, None as long as that is open."""
@@ -76,6 +78,11 @@ class Template:
         self._pid = 0
         self._trunk: socket.socket | None = None
         self._interpreter: Sequence[str] = ()
+
+    @property
+    def may_come(self) -> bool:
+        """Whether there is a template, or a kernel that starts leaves one behind."""
+        return self._trunk is not None
 
     @property
     def processes(self) -> set[int]:
@@ -118,14 +125,31 @@ class Template:
         at = _launcher(argv)
         if at is None or argv[:at] != self._interpreter or not self.processes:
             return None
+        return self._fork(
+            {"arguments": argv[at + 2 :], "environ": environ, "folder": folder}, (output,)
+        )
+
+    def have(
+        self, code: str, environ: Mapping[str, str], output: int, handed: Sequence[int]
+    ) -> Birth | None:
+        """Ask for a process that runs Python code; None when there is no template.
+
+        What is handed over becomes its descriptors 3, 4, …; who asked closes it.
+        """
+        if not self.processes:
+            return None
+        words = {"code": code, "arguments": [], "environ": environ, "folder": "/"}
+        return self._fork(words, (output, *handed))
+
+    def _fork(self, words: Mapping[str, Any], handed: Sequence[int]) -> Birth | None:
         assert self._trunk is not None
-        words = {"arguments": argv[at + 2 :], "environ": environ, "folder": folder}
         plan = _file(json.dumps(words))
         mine, answer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         mine.setblocking(False)
-        fds = struct.pack("3i", plan, output, answer.fileno())
+        fds = [plan, handed[0], answer.fileno(), *handed[1:]]
+        packed = struct.pack("%di" % len(fds), *fds)
         try:
-            self._trunk.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            self._trunk.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)])
         except OSError:
             mine.close()
             return None

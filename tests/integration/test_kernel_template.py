@@ -22,6 +22,7 @@ from tests.plugins.agents import (
     an_agent,
     below,
     descendants,
+    is_recorder,
     kernelspec,
     run,
     template,
@@ -438,6 +439,53 @@ async def test_a_kernel_with_a_limit_on_memory_leaves_its_template_when_it_is_ki
             state = await until(link, "exited", generation=2)
         assert state.exit.oom is True
         assert await is_forked(agent, await the_next(agent, 3))
+
+
+def journal(folder):
+    return {"folder": str(folder / "journal"), "max_bytes": 1 << 24, "max_age": 3600.0}
+
+
+def recorder(agent):
+    """Find the process that keeps the journal; None when there is none."""
+    return next((one for one in descendants(agent.process.pid) if is_recorder(one)), None)
+
+
+async def test_what_keeps_the_journal_is_forked_from_the_template_too():
+    async with an_agent(kernel={}, journal=journal) as agent:
+        link = await agent.link()
+        await until(link, "bound")
+        first = recorder(agent)
+        assert command(first) == command(await grown(agent))
+        assert Path(f"/proc/{first}/cwd").readlink() == Path("/")
+        files = [str(one.readlink()) for one in Path(f"/proc/{first}/fd").iterdir()]
+        assert len([one for one in files if one.startswith("/memfd")]) == 0
+        os.kill(first, signal.SIGKILL)
+        second = await eventually(lambda: recorder(agent) not in {None, first} and recorder(agent))
+        assert "recorder" in command(second), "by its command, at once"
+        await the_next(agent, 2)
+        assert recorder(agent) == second
+
+
+async def test_what_keeps_the_journal_comes_without_a_template():
+    async with an_agent(journal=journal) as agent:
+        kernelspec(agent.folder, "plain", "env", sys.executable, *LAUNCH)
+        link = await agent.link()
+        await link.start_kernel(agent.kernel(1, name="plain"))
+        await until(link, "bound")
+        assert "recorder" in command(recorder(agent))
+        assert template(agent.process.pid) is None
+
+
+async def test_one_client_stays_with_the_ports_over_restarts():
+    """Ports and keys are the place's: what is connected finds the next kernel by itself."""
+    async with an_agent(kernel={"transport": "tcp"}) as agent:
+        await until(await agent.link(), "bound")
+        async with a_client(agent) as client:
+            assert await run(client, "x = 1; print(x)") == "1"
+            for generation in (2, 3):
+                state = await the_next(agent, generation, transport="tcp")
+                assert "-1.json" in command(state.pid)
+                assert await run(client, "print('x' in globals())") == "False"
 
 
 @pytest.mark.docker

@@ -105,13 +105,14 @@ reaper, told = Reaper(), []
 stranger = child(1)
 while reaper.reap():
     time.sleep(0.01)
-reaper.expect()
+since = time.monotonic()
 early, late = child(2), child(3)
 os.waitid(os.P_PID, early, os.WEXITED | os.WNOWAIT)
 os.waitid(os.P_PID, late, os.WEXITED | os.WNOWAIT)
 reaper.reap()
-reaper.adopt(early, told.append)
-reaper.adopt(late, told.append)
+reaper.adopt(stranger, told.append, since)
+reaper.adopt(early, told.append, since)
+reaper.adopt(late, told.append, since)
 print(told)
 """
 
@@ -119,4 +120,4 @@ print(told)
 def test_a_child_of_somebody_else_may_end_before_it_is_adopted():
     """In a process of its own: a reaper collects every child, the suite's too."""
     run = [sys.executable, "-c", ADOPTED]
-    assert subprocess.check_output(run, text=True, timeout=20) == "[2]\n"
+    assert subprocess.check_output(run, text=True, timeout=20) == "[2, 3]\n"
