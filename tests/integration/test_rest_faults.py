@@ -97,8 +97,10 @@ def test_T6_restart_twice_at_once(server):
     assert server.execute(created["sessionId"], "1 + 1") == "2"
 
 
-def test_P9_a_second_server_on_the_same_folder_stands_by(servers):
+def test_P9_a_server_that_cannot_follow_says_why_and_leads_when_it_can(servers):
     first = servers.start()
+    lock = first.state_dir / "leader.lock"
+    lock.write_text(json.dumps(json.loads(lock.read_text()) | {"release": "0.0.1"}))
     second = servers.start(state_dir=first.state_dir)
     for method, path in (("GET", "session"), ("POST", "session"), ("GET", "session/abcd")):
         reply = second.ask(method, f"sessmgr/{path}")
@@ -107,13 +109,20 @@ def test_P9_a_second_server_on_the_same_folder_stands_by(servers):
         problem = reply.json()
         assert problem["retryable"]
         assert str(first.pid) in problem["msg"]
+        assert "0.0.1" in problem["msg"]
     health = second.ask("GET", "sessmgr/api/health").json()
-    assert not health["available"]
-    assert str(first.pid) in health["standby"]
+    assert (health["available"], health["follows"]) == (False, "")
+    assert str(first.pid) in health["reason"]
     specs = second.ask("GET", "api/kernelspecs").json()["kernelspecs"]
     assert not [name for name in specs if name.startswith("sessmgr-")]
     assert second.log().count(str(first.pid)) == 1
-    assert first.create(enqueueOnly=True)["created"]
+    first.kill()
+    deadline = time.monotonic() + 30
+    while not second.is_leader:
+        assert time.monotonic() < deadline, second.log()
+        time.sleep(0.05)
+    assert second.create()["created"]
+
 
 
 def test_P9_the_folder_of_a_killed_server_is_free(servers):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -61,6 +61,29 @@ def _execute_request(code):
     }
 
 
+class Tab:
+    """The websocket of a page that shows a notebook."""
+
+    def __init__(self, socket):
+        self.socket = socket
+
+    def run(self, code, timeout=60):
+        """Run code; return what it printed, showed as result, or how it failed."""
+        message = _execute_request(code)
+        self.socket.send(json.dumps(message))
+        text = ""
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = json.loads(self.socket.recv(deadline - time.monotonic()))
+            if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            content = answer["content"]
+            text += content.get("text", "") + content.get("data", {}).get("text/plain", "")
+            text += "\n".join(content.get("traceback", []))
+            if content.get("execution_state") == "idle":
+                return text
+
+
 class Client:
     """Asks one server, with its token."""
 
@@ -105,21 +128,15 @@ class Client:
 
     def execute(self, kernel_id, code, timeout=60):
         """Run code in a kernel over its websocket; return what it printed, or showed as result."""
+        with self.tab(kernel_id) as tab:
+            return tab.run(code, timeout)
+
+    @contextmanager
+    def tab(self, kernel_id):
+        """Connect to a kernel, as a page does, and stay connected."""
         self.until_listed(kernel_id)
-        message = _execute_request(code)
-        text = ""
         with self._channels(kernel_id) as socket:
-            socket.send(json.dumps(message))
-            deadline = time.monotonic() + timeout
-            while True:
-                answer = json.loads(socket.recv(deadline - time.monotonic()))
-                if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
-                    continue
-                content = answer["content"]
-                text += content.get("text", "") + content.get("data", {}).get("text/plain", "")
-                text += "\n".join(content.get("traceback", []))
-                if content.get("execution_state") == "idle":
-                    return text
+            yield Tab(socket)
 
     def tell(self, kernel_id, code):
         """Have a kernel run code that it will not answer, such as its own end."""
@@ -178,8 +195,9 @@ class Server(Client):
 
     @property
     def is_leader(self):
-        """Whether it holds its state folder."""
-        return self.ask("GET", "sessmgr/session").status_code == 200
+        """Whether it holds its state folder; else it follows another, or is not open."""
+        health = self.ask("GET", "sessmgr/api/health").json()
+        return health["available"] and not health["follows"]
 
     def log(self):
         """Return all that it logged so far."""
