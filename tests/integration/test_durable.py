@@ -150,7 +150,7 @@ def test_a_stopping_server_says_what_goes_on_and_how_to_end_it(servers):
     made = server.create(clientSessionToken="long-work")["sessionId"]
     server.create(clientSessionToken="passing-work", durable=False)
     server.until(made, "RUNNING")
-    end(server, signal.SIGINT)
+    end(server, signal.SIGTERM)
     said = server.log().partition("These sessions go on without this server")[2]
     assert re.search(rf"session-\w+ \({server.folder}/root/a.ipynb\)\n", said)
     assert "long-work\n" in said
@@ -178,6 +178,8 @@ def test_a_damaged_file_of_notebook_sessions_costs_the_sessions_and_no_kernel(se
     opened = open_notebook(server)
     end(server, signal.SIGKILL)
     (file,) = (server.state_dir / "notebooks").glob("*.db")
+    for side in file.parent.glob("*.db-*"):  # else SQLite mends the file itself
+        side.unlink()
     file.write_bytes(b"no database at all")
     servers.again(server)
     assert notebooks(server) == {}
