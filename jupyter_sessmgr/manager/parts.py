@@ -55,8 +55,8 @@ class Memory:
     #: When a session's kernel died by itself, on the monotonic clock.
     deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     first_pause: float = FIRST_PAUSE
-    #: How often a start found no engine.
-    start_attempts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    #: Since when a start finds no engine, on the monotonic clock.
+    no_engine_since: dict[str, float] = field(default_factory=dict)
     #: What was wrong with the store when it was opened, for people; and whether rows may be lost.
     damage: str = ""
     rows_lost: bool = False
@@ -99,7 +99,7 @@ class Memory:
             self.unsaved_stops,
             self.unknown,
             self.deaths,
-            self.start_attempts,
+            self.no_engine_since,
             self.unsuspendable,
             self.asked_exits,
             self.left_to_others,

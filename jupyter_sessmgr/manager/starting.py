@@ -24,8 +24,9 @@ NOTE_INTERVAL = 1.0
 class Starter:
     """Makes the place of a session, or goes on where an earlier start stopped."""
 
-    #: How often a start may find no engine before the session is given up.
-    most_attempts = 5
+    #: Seconds for which a start may find no engine before the session is given up: more than an
+    #: engine takes to be started again.
+    patience = 60.0
 
     def __init__(
         self, parts: Parts, save: Callable[[ComputeSession], Awaitable[ComputeSession]]

@@ -81,8 +81,8 @@ class Steps:
         try:
             await self._starter.start(session, place)
         except EngineUnavailable as error:
-            memory.start_attempts[session.id] += 1
-            if memory.start_attempts[session.id] < self._starter.most_attempts:
+            now = time.monotonic()
+            if now - memory.no_engine_since.setdefault(session.id, now) < self._starter.patience:
                 raise
             await self.facts.give_up(
                 session, f"The engine gave no answer to the start: {error.message}"
@@ -92,7 +92,7 @@ class Steps:
                 raise
             await self.facts.give_up(session, error.message)
         else:
-            memory.start_attempts.pop(session.id, None)
+            memory.no_engine_since.pop(session.id, None)
 
     async def _connect(self, _step: object, session: ComputeSession, place: Place | None) -> None:
         endpoint = session.endpoint(AGENT)

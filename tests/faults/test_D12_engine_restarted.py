@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 
+import docker
 import pytest
 from traitlets.config import Config
 
@@ -71,6 +72,23 @@ def test_D12_a_session_outlives_a_killed_engine(private, tmp_path):
             await eventually(lambda: manager.health().available)
             assert await run(manager, session, "print(x + 1)") == "42"
             await running(manager, image=SMALL_IMAGE)
+
+    private.beside(scenario)
+
+
+def test_D12_an_engine_killed_in_the_middle_of_a_start(private, tmp_path):
+    async def scenario():
+        async with on(private, tmp_path) as manager:
+            api = docker.APIClient(base_url=private.host, version="auto", timeout=10)
+            session, _ = await manager.create(CreateRequest(image=SMALL_IMAGE), "me")
+            while not await asyncio.to_thread(api.containers, all=True):
+                continue
+            await asyncio.to_thread(private.kill)
+            api.close()
+            await asyncio.to_thread(private.start, "--live-restore")
+            rows = await at_rest(manager, [session.id])
+            assert rows[session.id].status is S.RUNNING, rows[session.id].failure
+            assert await run(manager, rows[session.id], "print(6 * 7)") == "42"
 
     private.beside(scenario)
 

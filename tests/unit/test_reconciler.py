@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from jupyter_sessmgr.manager.starting import Starter
 from jupyter_sessmgr.model.errors import EngineError
 from jupyter_sessmgr.model.session import Place, PlaceState
 from jupyter_sessmgr.model.status import Goal, SessionStatus
@@ -271,3 +272,16 @@ def _check_invariants(w, ids):
     assert not any(row.status.is_transitional for row in rows.values()), "I4"
     for row in rows.values():
         assert row.status is not S.RUNNING or row.goal is Goal.RUN
+
+
+async def test_D5_a_start_that_finds_no_engine_for_long_is_given_up(monkeypatch):
+    monkeypatch.setattr(Starter, "patience", 0.3)
+    async with world() as w:
+        w.engine.before["start"] = unavailable
+        one = await w.create()
+        await eventually(lambda: one in w.parts.memory.no_engine_since)
+        assert w.status(one) is S.CREATING
+        await w.becomes(one, S.ERROR)
+        assert "The engine gave no answer to the start" in w.store.get(one).failure
+        w.engine.before.clear()
+        await w.becomes(await w.create(), S.RUNNING)

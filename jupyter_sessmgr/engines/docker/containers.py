@@ -36,6 +36,7 @@ from jupyter_sessmgr.model.naming import place_name
 from jupyter_sessmgr.model.session import Place, SessionSpec
 
 _NOT_FOUND, _CONFLICT = 404, 409
+_REMOVED = "Somebody removed its container while it was being started; start the session again."
 #: Where every image has it that has any; it finds Python in the image's PATH.
 _ENV = "/usr/bin/env"
 #: Pause between looks at something that is ending, in seconds.
@@ -121,7 +122,9 @@ class Containers:
                 await self._undo(place, spec, error, is_last=not left)
             else:
                 break
-        seen = await self.inspect(key) or {}
+        seen = await self.inspect(key)
+        if seen is None:
+            raise EngineError(f"The engine could not start the session. {_REMOVED}")
         yield Checkpoint(
             phase="booting",
             info="booting",
@@ -207,13 +210,16 @@ class Containers:
             return Stdin(api, key, boot)
 
         # Not repeated: what the first connection carried would stay in the container's input.
-        stdin = await self._client.call(
-            "attach to a container",
-            attach,
-            timeout=self._timeouts.inspect,
-            about=place.id,
-            attempts=1,
-        )
+        try:
+            stdin = await self._client.call(
+                "attach to a container",
+                attach,
+                timeout=self._timeouts.inspect,
+                about=place.id,
+                attempts=1,
+            )
+        except Refused as error:
+            raise _NotStarted(error) from error
         try:
             await self._run(place, key)
             await self._client.call(
@@ -375,6 +381,8 @@ def _why_not_started(words: str) -> str:
             "The image needs Python 3.8 or later, in its PATH or named by its label "
             "ai.backend.runtime-path."
         )
+    elif "no such container" in lower:
+        hint = _REMOVED
     elif "bind source path does not exist" in lower:
         hint = "The engine does not see this folder; set DockerEngine.host_mounts to 'no'."
     elif "no space left" in lower:
