@@ -170,16 +170,13 @@ class Kernel:
     def look(self) -> bool:
         """Notice when a starting kernel listens; returns whether it still starts."""
         awaited = self.state == "starting" and self.pid and self._connection_file
-        if awaited and self._is_ready(self.pid or 0):
+        listens = bool(awaited) and is_bound(self._connection, self.pid or 0)
+        self.recorder.settle(late=listens)
+        # it is as it was asked for, and is heard
+        if listens and self.personal.is_settled() and self.recorder.hears(self.generation):
             self.state = "bound"
             self.changed()
         return self.state == "starting"
-
-    def _is_ready(self, pid: int) -> bool:
-        """Tell whether it listens, is as it was asked for, and is heard by its recorder."""
-        listens = is_bound(self._connection, pid)
-        self.recorder.settle(late=listens)
-        return listens and self.personal.is_settled() and self.recorder.hears(self.generation)
 
     def _ended(self, code: int) -> None:
         self.output.drain()

@@ -115,7 +115,11 @@ class Recorder:
         try:
             step()
         except (launch.LaunchFailed, OSError) as error:
-            self._fail(error)
+            self.problem = "The recorder of the session's output cannot be started: %s" % error
+            self._process.close()
+            if self._trunk is not None:
+                self._trunk.close()
+                self._trunk = None
 
     def turn_away(self, reason: str) -> None:
         """Note that the kernel ended."""
@@ -155,7 +159,7 @@ class Recorder:
         mine.setblocking(False)
         try:
             fds = struct.pack("i", answer.fileno())
-            self._send(question, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            _send(self._trunk, question, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         except OSError:
             mine.close()
             raise Refused("The recorder of the session's output is busy.") from None
@@ -172,7 +176,8 @@ class Recorder:
         self._process.close()
 
     def _start(self) -> None:
-        assert self._bounds is not None
+        bounds = self._bounds
+        assert bounds is not None
         self._starts = [one for one in self._starts if one > time.monotonic() - _WITHIN]
         if len(self._starts) >= _MOST_STARTS:
             self.problem = "The recorder of the session's output ended too often."
@@ -181,17 +186,7 @@ class Recorder:
         self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._trunk.setblocking(False)
         self._process.prepare(_LAUNCH, self._python, self._environ, [_program(), end.detach()])
-        try:
-            self._say(_on_disk(self._bounds))
-        except OSError as error:
-            self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        self.problem = "The recorder of the session's output cannot be started: %s" % error
-        self._process.close()
-        if self._trunk is not None:
-            self._trunk.close()
-            self._trunk = None
+        self._attempt(lambda: self._say(_on_disk(bounds)))
 
     def _ended(self) -> None:
         """Start it again; what the kernel said meanwhile is a gap."""
@@ -227,13 +222,14 @@ class Recorder:
 
     def _say(self, words: Mapping[str, Any]) -> None:
         try:
-            self._send(words, ())
+            if self._trunk is not None:
+                _send(self._trunk, words)
         except OSError:
             return  # it ended: `_ended` follows
 
-    def _send(self, words: Mapping[str, Any], extra: Any) -> None:
-        if self._trunk is not None:
-            self._trunk.sendmsg([json.dumps(words).encode()], extra)
+
+def _send(trunk: socket.socket, words: Mapping[str, Any], extra: Any = ()) -> None:
+    trunk.sendmsg([json.dumps(words).encode()], extra)
 
 
 def _on_disk(bounds: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class Supervisor:
         """Kill what the kernel left behind: all but the guests."""
         deadline = asyncio.get_running_loop().time() + _KILL_DEADLINE
         while True:
-            spared = self._guests | self._helpers()
+            spared = self._guests | _helpers(self.kernel)
             left = procs.kill_descendants(os.getpid(), spared)
             self._reaper.reap()
             if self.kernel.pid is None and not left:
@@ -141,10 +141,6 @@ class Supervisor:
             if asyncio.get_running_loop().time() > deadline:
                 raise StopFailed(StopFailed.public)
             await asyncio.sleep(0.01)
-
-    def _helpers(self) -> set[int]:
-        """List the processes that live on beside the next kernel."""
-        return self.kernel.starter.template.processes | self.kernel.recorder.processes
 
     async def _until_bound(self) -> None:
         """Look at a starting kernel until it listens, or is out of time."""
@@ -173,7 +169,7 @@ class Supervisor:
                 reason = exits.out_of_memory(limit, advisory=True)
                 self.kernel.verdict = {"oom": True, "reason": reason}
                 self.send(signal.SIGKILL)
-                procs.kill_descendants(os.getpid(), self._helpers())
+                procs.kill_descendants(os.getpid(), _helpers(self.kernel))
 
     def _own(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -186,3 +182,8 @@ class Supervisor:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a task of the agent failed", "exception": task.exception()}
             )
+
+
+def _helpers(kernel: Kernel) -> set[int]:
+    """List the processes that live on beside the next kernel."""
+    return kernel.starter.template.processes | kernel.recorder.processes
