@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -11,7 +14,7 @@ from jupyter_sessmgr.model.session import PlaceState
 from jupyter_sessmgr.model.status import SessionStatus
 from tests.faults.test_P1_kill_points import run_until_killed
 from tests.plugins import killpoints
-from tests.plugins.managers import managed, places, run_code
+from tests.plugins.managers import managed, places, run_code, running, sweep_until
 from tests.plugins.waiting import eventually
 
 POOL = {"WarmPool": {"default_size": 1, "refill_delay": 0.0, "min_free_memory": 0.0}}
@@ -115,3 +118,30 @@ async def test_spares_are_removed_by_a_server_that_has_none(tmp_path):
         await eventually(lambda: not manager._parts.memory.kept, 60)
         await manager._reconciler.sweep()
         assert set(await places(manager)) == {session.place_id}
+
+
+def copy_of(database, copy):
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
+async def test_P10_a_spare_that_became_a_session_after_the_backup_is_adopted(tmp_path):
+    state, copy = tmp_path / "s", tmp_path / "backup"
+    async with managed(state, config=POOL, keep=True) as manager:
+        first = await running(manager)
+        await eventually(lambda: manager.pool.counts()["ready"] == 1, 60)
+        await asyncio.to_thread(copy_of, state / "sessions.db", copy)
+        second = await running(manager, name="precious")
+        assert second.place_id in {one.id for one in manager._parts.store.places() if one.pool_key}
+        reply, _ = await run_code(manager.connection_info(second.id), "x = 41")
+        assert reply["status"] == "ok"
+    for path in state.glob("sessions.db-*"):
+        path.unlink()
+    shutil.copyfile(copy, state / "sessions.db")
+    async with managed(state, config=POOL) as manager:
+        assert [one.id for one in manager.list("me")] == [first.id]
+        await sweep_until(manager, lambda: len(manager.list("me")) == 2, 60)
+        adopted = manager.find("precious", "me")
+        assert (adopted.id, adopted.place_id) == (second.id, second.place_id)
+        _, written = await run_code(manager.connection_info(adopted.id), "print(x + 1)")
+        assert written == "42\n"

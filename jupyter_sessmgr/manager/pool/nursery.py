@@ -11,7 +11,13 @@ from jupyter_sessmgr.manager.agentwords import KernelState
 from jupyter_sessmgr.manager.bootconfig import boot_bytes
 from jupyter_sessmgr.manager.claims import is_unclaimed, read_claim
 from jupyter_sessmgr.manager.parts import Parts
-from jupyter_sessmgr.model.errors import AgentError, EngineError, SessmgrError, StoreError
+from jupyter_sessmgr.model.errors import (
+    AgentError,
+    EngineError,
+    EngineUnavailable,
+    SessmgrError,
+    StoreError,
+)
 from jupyter_sessmgr.model.naming import new_place_id
 from jupyter_sessmgr.model.ports import AGENT, Endpoint
 from jupyter_sessmgr.model.session import ComputeSession, Place, PlaceState, SessionSpec
@@ -95,32 +101,44 @@ class Nursery:
     async def take_back(
         self, place: Place, key_of: Callable[[SessionSpec], Awaitable[str]]
     ) -> Spare | None:
-        """Take a spare of an earlier server back; None when it is not what it should be.
+        """Take a spare of an earlier server back, or remove it when it is not what it should be.
 
-        Its agent keeps, sealed, what it was made for. One that was claimed since (the rows are an
-        old copy) is left to the sweep.
+        Its agent keeps, sealed, what it was made for. One that is a session's by now (the rows are
+        an old copy, FAULTS P10) loses its row, so that the sweep finds a session without one.
 
         Raises
         ------
         EngineUnavailable
-            when the engine cannot be asked.
+            when the engine cannot be asked; then nothing was judged.
         """
+        parts = self._parts
+        try:
+            claim, endpoints = await self._ask(place)
+            if not is_unclaimed(claim, place.id):
+                parts.log.warning("Place %s is a session's, and no spare any more.", place.id)
+                await parts.links.drop(place.id)
+                await parts.store.forget_place(place.id)
+                parts.memory.kept.discard(place.id)
+                return None
+            made = place.state is PlaceState.MADE and is_fresh(parts.links.kernel(place.id))
+            if made and await key_of(claim.spec) == place.pool_key:
+                return Spare(place, claim.spec, endpoints, time.monotonic())
+        except EngineUnavailable:
+            raise
+        except (EngineError, AgentError, StoreError, ValueError) as error:
+            parts.log.debug("The spare %s is not taken back: %s", place.id, error)
+        await self.remove(place)
+        return None
+
+    async def _ask(self, place: Place) -> tuple[ComputeSession, tuple[Endpoint, ...]]:
+        """Ask an agent whose it is."""
         parts = self._parts
         seen = (await parts.engine.look([place])).get(place.id)
         agent = next((one for one in seen.endpoints if one.name == AGENT), None) if seen else None
         if seen is None or agent is None or not seen.running or seen.paused:
-            return None
-        try:
-            link = await parts.links.connect(place.id, agent, ASK_TIMEOUT)
-            claim = read_claim(link.hello.claim, parts.secrets)
-        except (AgentError, ValueError) as error:
-            parts.log.debug("The spare %s cannot be asked: %s", place.id, error)
-            return None
-        if not is_unclaimed(claim, place.id) or not is_fresh(link.kernel):
-            return None
-        if await key_of(claim.spec) != place.pool_key:
-            return None
-        return Spare(place, claim.spec, seen.endpoints, time.monotonic())
+            raise EngineError("It does not run.")
+        link = await parts.links.connect(place.id, agent, ASK_TIMEOUT)
+        return read_claim(link.hello.claim, parts.secrets), seen.endpoints
 
     async def remove(self, place: Place) -> None:
         """Remove a spare. What cannot be done now is left to the sweep."""

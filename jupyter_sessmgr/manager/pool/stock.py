@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.pool.nursery import Nursery, Spare, is_fresh
 from jupyter_sessmgr.manager.pool.plan import Kept, Wish
-from jupyter_sessmgr.model.errors import EngineError, SessmgrError
+from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.session import Place, SessionSpec
 
 #: Seconds that a start waits for a spare of its kind that is being made already.
@@ -99,22 +99,20 @@ class Stock:
         self._changed()
 
     async def take_back(
-        self, left: Sequence[Place], key_of: Callable[[SessionSpec], Awaitable[str]]
-    ) -> list[SessionSpec]:
-        """Take back what an earlier server made; what is not as it should be is removed."""
-        taken = []
-        for place in left:
-            spare = None
-            try:
-                spare = await self._nursery.take_back(place, key_of)
-            except EngineError as error:
-                self._parts.log.debug("The spare %s is not looked at: %s", place.id, error)
-            if spare is None:
-                await self._nursery.remove(place)
-            else:
-                self._ready[place.id] = spare
-                taken.append(spare.spec)
-        return taken
+        self, place: Place, key_of: Callable[[SessionSpec], Awaitable[str]]
+    ) -> SessionSpec | None:
+        """Take back what an earlier server made; what is not as it should be is removed.
+
+        Raises
+        ------
+        EngineUnavailable
+            when the engine cannot be asked; then nothing was judged.
+        """
+        spare = await self._nursery.take_back(place, key_of)
+        if spare is None:
+            return None
+        self._ready[place.id] = spare
+        return spare.spec
 
     async def take(self, key: str, *, volatile: bool) -> tuple[Spare | None, str]:
         """Take a spare of a kind; whoever took it says by `settle` what became of it.

@@ -209,8 +209,6 @@ class WarmPool(LoggingConfigurable):
         self._due.set()
 
     async def _run(self, ties: Ties, left: list[Place]) -> None:
-        for spec in await ties.stock.take_back(left, ties.key_now):
-            self._demand.note(spec)
         pause = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
@@ -218,6 +216,7 @@ class WarmPool(LoggingConfigurable):
                     await self._due.wait()
             self._due.clear()
             try:
+                await self._take_back(ties, left)
                 pause = await self._look(ties)
             except EngineError as error:
                 pause = INTERVAL
@@ -225,6 +224,14 @@ class WarmPool(LoggingConfigurable):
             except Exception:
                 pause = INTERVAL
                 self.log.exception("The spare sessions could not be looked after")
+
+    async def _take_back(self, ties: Ties, left: list[Place]) -> None:
+        """Take back what an earlier server left, once the engine answers."""
+        while left:
+            spec = await ties.stock.take_back(left[-1], ties.key_now)
+            left.pop()
+            if spec is not None:
+                self._demand.note(spec)
 
     async def _look(self, ties: Ties) -> float:
         """Remove what is too much and make what is missing; returns seconds until the next look."""
@@ -271,7 +278,8 @@ class WarmPool(LoggingConfigurable):
 
 
 def _is_spare(place: Place) -> bool:
-    return bool(place.pool_key) and place.session_id is None and place.state is PlaceState.MADE
+    doomed = place.state is PlaceState.DOOMED
+    return bool(place.pool_key) and place.session_id is None and not doomed
 
 
 def _left(ties: Ties) -> Room:
