@@ -90,7 +90,7 @@ class Memory:
         before = self.recent_deaths(session_id) - 1
         if before < 1:
             return 0.0
-        pause = self.first_pause * 2 ** (before - 1)
+        pause = self.first_pause * 2.0 ** (before - 1)
         return max(0.0, self.deaths[session_id][-1] + pause - time.monotonic())
 
     def forget(self, session_id: str) -> None:
