@@ -16,7 +16,7 @@
     ├── AuthFailed          a key or a signature is wrong; which of both is not told
     ├── Unsupported         the document has it, this server does not
     ├── TooManyRequests     more than the server takes at once                (retryable)
-    ├── Standby             another server holds the state folder          (retryable)
+    ├── Standby             another server leads, and cannot be followed   (retryable)
     ├── EngineError         the engine said no, or failed
     │   └── EngineUnavailable   no answer: unknown, which is not "gone"    (retryable)
     ├── AgentError          the agent inside the session said no, or failed
@@ -113,7 +113,7 @@ class TooManyRequests(SessmgrError):
 
 
 class Standby(SessmgrError):
-    """Another server holds the state folder; this one offers no remote kernels."""
+    """Another server leads and cannot be followed, or the manager is not open (yet)."""
 
     retryable = True
 

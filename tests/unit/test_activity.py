@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.clock import ServerClock
+from jupyter_sessmgr.manager.presence import ELSEWHERE, SAY_AGAIN
 from jupyter_sessmgr.model.session import SessionSpec
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.model.usage import Usage
@@ -123,3 +126,48 @@ def test_a_client_may_leave_after_the_session_was_forgotten(board):
     with board.client(session.id):
         board.forget(session.id)
     assert board.stamp(session) == session
+
+
+def test_executions_on_two_servers_are_counted_once_each(board):
+    session = idle_kernel(board, queries=5)
+    board.note_query(session.id)
+    stamped = board.take_due(session)
+    elsewhere = replace(stamped, queries=stamped.queries + 2)  # while this was being written
+    board.written(elsewhere, stamped)
+    assert board.stamp(elsewhere).queries == 8
+    board.note_query(session.id)
+    assert board.stamp(elsewhere).queries == 9
+    board.heard(elsewhere, replace(elsewhere, queries=10))
+    assert board.stamp(session).queries == 11
+
+
+def test_what_follows_says_what_is_new_and_again_while_somebody_is_connected(board, machine):
+    session = idle_kernel(board, queries=5)
+    assert board.take_uses() == []
+    with board.client(session.id):
+        board.note_query(session.id)
+        (use,) = board.take_uses()
+        assert (use.session_id, use.queries, use.first) == (session.id, 1, use.first)
+        assert board.take_uses() == []
+        machine.now += SAY_AGAIN
+        (again,) = board.take_uses()
+        assert (again.queries, again.last >= use.last) == (0, True)
+        board.note_query(session.id)
+        (lost,) = board.take_uses()
+        board.untake([lost])
+        assert [one.queries for one in board.take_uses()] == [1]
+    assert len(board.take_uses()) == 1  # the last client left
+    machine.now += SAY_AGAIN
+    assert board.take_uses() == []
+
+
+def test_what_is_in_use_elsewhere_is_not_idle_until_nothing_is_heard_any_more(board, machine):
+    session = idle_kernel(board, last_active_at=1.0)
+    machine.now += 100
+    assert board.idle_for(session) == 100
+    board.heard(session, session)
+    assert board.idle_for(session) == 100
+    board.heard(session, replace(session, last_active_at=2.0))
+    assert board.idle_for(session) is None
+    machine.now += ELSEWHERE
+    assert board.idle_for(session) == ELSEWHERE
