@@ -11,7 +11,7 @@ import threading
 
 #: Bytes that are carried at once; what a slow side did not take of them is kept.
 _PIECE = 256 * 1024
-_IN, _OUT, _OVER = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
+_IN, _OUT, _GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
 class _Side:
@@ -25,39 +25,48 @@ class _Side:
         #: Nothing more comes from it.
         self.ended = False
         self._poll = poll
-        self._watched = 0
+        #: What the system tells of it; None: nothing, not even that it is gone.
+        self._watched: int | None = None
+        #: It is gone, and what it said last waits for the other side.
+        self._gone = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether what comes can be carried on now."""
+        return not self.ended and not self.other.waiting
 
     def watch(self) -> None:
-        """Be told of what can be done now, and of nothing else: the system repeats itself."""
-        wanted = 0 if self.ended or self.other.waiting else _IN
-        self._watch(wanted | (_OUT if self.waiting else 0))
+        """Be told of what can be done now, and when it is gone; of that once only."""
+        wanted = (_IN if self.reads else 0) | (_OUT if self.waiting else 0)
+        self._watch(None if self._gone and not wanted else wanted)
 
-    def _watch(self, wanted: int) -> None:
+    def note_gone(self) -> None:
+        """Note that it is gone, though it cannot be read."""
+        self._gone = True
+
+    def _watch(self, wanted: int | None) -> None:
         if wanted == self._watched:
             return
-        if not wanted:
+        if wanted is None:
             self._poll.unregister(self.connection)
-        elif self._watched:
-            self._poll.modify(self.connection, wanted)
-        else:
+        elif self._watched is None:
             self._poll.register(self.connection, wanted)
+        else:
+            self._poll.modify(self.connection, wanted)
         self._watched = wanted
 
-    def carry(self, room: memoryview) -> bool:
-        """Carry what came to the other side, through a buffer; tell whether that was the end."""
-        if self.ended or self.other.waiting:
-            return self.ended
+    def carry(self, room: memoryview) -> None:
+        """Carry what came to the other side, through a buffer that is everybody's."""
         try:
             size = self.connection.recv_into(room)
         except BlockingIOError:
-            return False
+            return
         if size:
-            # The buffer is everybody's.
-            self.other.waiting = memoryview(bytes(room[self.other.send(room[:size]) : size]))
+            sent = self.other.send(room[:size])
+            self.other.waiting = memoryview(bytes(room[sent:size]))
         else:
             self.ended = True
             self.other.flush()
-        return self.ended
 
     def flush(self) -> None:
         """Send what waits, then the other side's end."""
@@ -75,8 +84,16 @@ class _Side:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._watch(0)
+        self._watch(None)
         self.connection.close()
+
+
+class _Leader(_Side):
+    """The side without which there is no use for the other."""
+
+    def note_gone(self) -> None:
+        """End the pair, whatever it said last."""
+        raise ConnectionError
 
 
 class Pairs:
@@ -103,14 +120,18 @@ class Pairs:
         """Tell whether there can be no other one."""
         return len(self._sides) >= 2 * self._most
 
-    def join(self, first: socket.socket, second: socket.socket) -> None:
-        """Join two connections, which belong to the pair from here on."""
-        for connection in (first, second):
+    def join(self, app: socket.socket, server: socket.socket) -> None:
+        """Join two connections, which belong to the pair from here on.
+
+        What the app said last is carried, however slowly the server takes it; when the server is
+        gone, the app's connection ends at once.
+        """
+        for connection in (app, server):
             connection.setblocking(False)
-        one, two = _Side(first, self._poll), _Side(second, self._poll)
+        one, two = _Side(app, self._poll), _Leader(server, self._poll)
         one.other, two.other = two, one
         with self._lock:
-            self._sides[first.fileno()], self._sides[second.fileno()] = one, two
+            self._sides[app.fileno()], self._sides[server.fileno()] = one, two
             one.watch()
             two.watch()
         if not self._begun:
@@ -131,8 +152,11 @@ class Pairs:
         try:
             if events & _OUT:
                 side.flush()
-            over = bool(events & ~_OUT) and side.carry(self._room) and bool(events & _OVER)
-            if not over and not all(one.ended and not one.waiting for one in pair):
+            if events & ~_OUT and side.reads:
+                side.carry(self._room)
+            elif events & _GONE:
+                side.note_gone()
+            if not all(one.ended and not one.waiting for one in pair):
                 for one in pair:
                     one.watch()
                 return

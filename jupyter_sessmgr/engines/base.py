@@ -92,8 +92,10 @@ class Layout:
     owns_pids: bool
     #: A private folder on a disk for what the kernel said; "": there is none, or it is memory.
     journal_dir: str = ""
-    #: Where `Engine.landing` is; "" where the place does not see it.
+    #: A folder for sockets of the server's, which goes with the place; "" where there is none.
     landing: str = ""
+    #: The same as this machine names it.
+    landing_here: Path | None = None
     #: Environment that the engine wants the kernel to have.
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -223,13 +225,6 @@ class Engine(ConfigurableABC):
     @abstractmethod
     def layout(self, place: Place, spec: SessionSpec) -> Layout:
         """Say where things will be inside a place. Pure; called before `start`."""
-
-    def landing(self, place_id: str) -> Path | None:  # noqa: ARG002 - for those that have one
-        """Name a folder of this machine that a place sees, for sockets of the server's.
-
-        It goes with the place. None where the engine has none, as on another machine. Pure.
-        """
-        return None
 
     @abstractmethod
     def start(self, place: Place, spec: SessionSpec, boot: bytes) -> AsyncIterator[Checkpoint]:

@@ -78,7 +78,7 @@ class AgentServices(AgentWire):
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """Have a connection to a port brought here, by a folder that the place sees.
 
-        None when that does not work; then it is not tried again.
+        None when that does not work; after a while it is not tried any more.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class AgentServices(AgentWire):
                 told = None
             came = await landing.arrival(ticket) if told == {"landed": True} else None
         if came is None:
-            landing.shut()
+            landing.fail()
             return None
         return await asyncio.open_connection(sock=came, limit=BUFFER)
 

@@ -63,8 +63,10 @@ class Inside:
         return can.shares_network and self.session(session_id).spec.network == "egress"
 
     def landing(self, session_id: str) -> Path | None:
-        """Name a folder of this machine that a session sees; see `Engine.landing`."""
-        return self._parts().engine.landing(self.session(session_id).place_id)
+        """Name a folder of this machine that a session sees; see `Layout.landing`."""
+        session, parts = self.session(session_id), self._parts()
+        place = parts.store.place(session.place_id)
+        return parts.engine.layout(place, session.spec).landing_here if place else None
 
     def services(self, session_id: str) -> dict[str, AgentService]:
         """Return what a session's agent last said of its services; from memory."""

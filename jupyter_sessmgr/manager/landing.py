@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import stat
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,15 @@ if TYPE_CHECKING:
 _TICKET = 16
 #: Seconds that who comes may take to show a ticket.
 _PATIENCE = 2.0
-#: Those who may stand there at once. Others wait in the system's queue, which is as short.
+#: Those who may stand there at once.
 _MOST = 16
-#: Who came without a ticket that was given out, until nobody is let in any more.
-_MOST_STRANGERS = 16
+#: Those who may wait in the system's queue.
+_QUEUE = 128
+#: How often somebody may come without a ticket that was given out, or not come that was to, until
+#: nobody is let in any more.
+_MOST_FAILURES = 16
+#: Tickets that are known to have been given out.
+_REMEMBERED = 256
 #: Sockets that could not be closed yet, until there are no more new ones.
 _MOST_UNCLOSED = 64
 
@@ -49,8 +55,9 @@ class Landing:
         self._listener = listener
         self._closer = Closer()
         self._expected: dict[str, asyncio.Future[socket.socket]] = {}
+        self._given: deque[str] = deque(maxlen=_REMEMBERED)
         self._standing: set[asyncio.Task[None]] = set()
-        self._strangers = 0
+        self._failures = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(listener, self._accept)
 
@@ -69,6 +76,7 @@ class Landing:
     def ticket(self) -> Iterator[str]:
         """Give out a ticket; who shows it while the context lasts is let in."""
         ticket = secrets.token_hex(_TICKET)
+        self._given.append(ticket)
         self._expected[ticket] = self._loop.create_future()
         try:
             yield ticket
@@ -99,9 +107,7 @@ class Landing:
 
     def _leave(self, standing: asyncio.Task[None]) -> None:
         self._standing.discard(standing)
-        if self._strangers > _MOST_STRANGERS or self._closer.waiting > _MOST_UNCLOSED:
-            self.shut()
-        elif self.is_open:
+        if self.is_open:
             self._loop.add_reader(self._listener, self._accept)
 
     async def _admit(self, peer: socket.socket) -> None:
@@ -119,12 +125,20 @@ class Landing:
         except BaseException:
             peer.close()
             raise
-        coming = self._expected.get(shown.decode("latin1"))
+        ticket = shown.decode("latin1")
+        coming = self._expected.get(ticket)
         if coming is None or coming.done():
-            self._strangers += 1
             peer.close()
+            if ticket not in self._given:  # else who asked is gone
+                self.fail()
         else:
             coming.set_result(peer)
+
+    def fail(self) -> None:
+        """Note that it did not work. If it goes on, nobody is let in any more."""
+        self._failures += 1
+        if self._failures > _MOST_FAILURES or self._closer.waiting > _MOST_UNCLOSED:
+            self.shut()
 
     def shut(self) -> None:
         """Let nobody in any more; who is in stays. Harmless when it is shut."""
@@ -154,7 +168,7 @@ def _listen(folder: Path) -> tuple[int, socket.socket, str]:
         # The folder's own path may be too long for a socket.
         listener.bind(f"/proc/self/fd/{number}/{name}")
         _open_to_all(number, name)
-        listener.listen(_MOST)
+        listener.listen(_QUEUE)
     except BaseException:
         listener.close()
         os.close(number)

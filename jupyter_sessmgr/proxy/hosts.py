@@ -21,6 +21,8 @@ RESERVED = "/.sessmgr/"
 #: Answers what only this process can, so that our page knows whom it would hand over to.
 PROBE = RESERVED + "probe"
 ENTER = RESERVED + "enter"
+#: Answers whether the browser is known, which it is by a cookie.
+KNOWN = RESERVED + "known"
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _LOCAL = "localhost"

@@ -23,6 +23,7 @@ from jupyter_sessmgr.proxy.upstream import MAX_HEADERS, Upstream
 #: Adds what keeps a page apart to headers that are otherwise ready: `passing.Wanted.guarded`.
 Guard = Callable[[Pairs], list[tuple[str, str]]]
 Answer = TypeVar("Answer")
+_BODILESS = frozenset({204, 304})
 #: Statuses that end an answer.
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 
@@ -132,10 +133,13 @@ class Exchange:
     async def _pass_on(self, response: aiohttp.ClientResponse) -> None:
         handler = self._handler
         try:
-            # Not by `finish` alone, which would take headers of a 304 away. What came with the
-            # head leaves with it: most answers are one packet.
+            # What came with the head leaves with it: most answers are one packet.
             if not response.content.exception():
                 handler.write(response.content.read_nowait())
+            # Not by `finish` alone where it would take headers away, or reckon the length anew.
+            if response.content.is_eof() and self._has_body(response):
+                handler.finish()
+                return
             await handler.flush()
             while piece := await response.content.readany():
                 handler.write(piece)
@@ -146,6 +150,9 @@ class Exchange:
             return  # the client left
         except (aiohttp.ClientError, OSError, HTTPOutputError):
             self._cut()  # the last: it is not as long as it said
+
+    def _has_body(self, response: aiohttp.ClientResponse) -> bool:
+        return self._handler.request.method != "HEAD" and response.status not in _BODILESS
 
     def _cut(self) -> None:
         """Close the client's connection: an answer without its end is no answer."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
+from jupyter_sessmgr.model.errors import ServiceError
 from jupyter_sessmgr.proxy.bounds import Traffic
 from jupyter_sessmgr.proxy.handshake import Handshake, Reply, Wish, nonsense
 from jupyter_sessmgr.proxy.headers import Passage, response_headers
@@ -18,17 +20,50 @@ from jupyter_sessmgr.proxy.relaying import Relay
 from jupyter_sessmgr.proxy.target import Target
 from jupyter_sessmgr.proxy.upstream import Upstream
 
-_PIECE = 64 * 1024
 _SWITCHING = 101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """The service's side."""
+    """The service's side, which is not read any more; what came is in `reply`."""
 
     reply: Reply
-    reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+
+
+class _Answer(asyncio.Protocol):
+    """Takes a service's answer, and holds the service back when it is whole."""
+
+    def __init__(self, handshake: Handshake, transport: asyncio.Transport) -> None:
+        self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        #: What came behind the answer.
+        self.rest = b""
+        self._handshake = handshake
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Read a piece of it."""
+        if self.reply.done():
+            self.rest += data
+            return
+        try:
+            reply = self._handshake.take(data)
+        except ServiceError as error:
+            self.reply.set_exception(error)
+            return
+        if reply is not None:
+            self._transport.pause_reading()
+            self.reply.set_result(reply)
+
+    def eof_received(self) -> None:
+        """Read its end, which it may not have."""
+        self.data_received(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that no more comes."""
+        del exc
+        if not self.reply.done():
+            self.reply.set_exception(nonsense())
 
 
 class Junction:
@@ -75,13 +110,14 @@ class Junction:
         self._asking = asyncio.create_task(opening, name=f"sessmgr-proxy-{target.service}")
 
     async def _open(self, target: Target, handshake: Handshake, request: bytes) -> _Opened:
-        reader, writer = await self._upstream.connect(target)
+        _, writer = await self._upstream.connect(target)
         try:
+            answer = _Answer(handshake, cast("asyncio.Transport", writer.transport))
+            writer.transport.set_protocol(answer)
             writer.write(request)
-            while True:
-                reply = handshake.take(await reader.read(_PIECE))
-                if reply is not None:
-                    return _Opened(reply=reply, reader=reader, writer=writer)
+            reply = await answer.reply
+            early = reply.early + answer.rest
+            return _Opened(reply=replace(reply, early=early), writer=writer)
         except BaseException:
             writer.transport.abort()
             raise
@@ -135,7 +171,7 @@ class Junction:
         self._asking = None  # it is the relay's from here on
         held = self._held.pop_all()
         browser = self._handler.detach()
-        relay = Relay(browser, opened.reader, opened.writer, held, self._traffic)
+        relay = Relay(browser, opened.writer, held, self._traffic)
         self._upstream.spawn(relay.run(opened.reply.early)).add_done_callback(relay.close)
 
     def end(self) -> None:

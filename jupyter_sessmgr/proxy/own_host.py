@@ -15,7 +15,7 @@ from jupyter_sessmgr.proxy import pages
 from jupyter_sessmgr.proxy.credentials import is_own_page
 from jupyter_sessmgr.proxy.handover import COOKIE, cookie
 from jupyter_sessmgr.proxy.headers import Pairs
-from jupyter_sessmgr.proxy.hosts import ENTER, PROBE, RESERVED, label_in, label_of
+from jupyter_sessmgr.proxy.hosts import ENTER, KNOWN, PROBE, RESERVED, label_in, label_of
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
 from jupyter_sessmgr.proxy.passing import Answered, PassingHandler, Wanted, answering, sent_to
 from jupyter_sessmgr.proxy.target import find_session
@@ -24,6 +24,11 @@ from jupyter_sessmgr.proxy.tickets import LIFETIME, Ticket, is_genuine, read_tic
 #: Seconds after which Jupyter itself must say again who it is, however much a page is used.
 _MAX_AGE = 24 * 3600
 _OPEN_AGAIN = "This address alone does not say who you are: open the service from Jupyter again."
+_NO_COOKIES = (
+    "This browser keeps no cookie of the service's own address, so the service cannot know who you "
+    "are. Allow cookies for this address; where the service is shown inside another page, open it "
+    "in a tab of its own."
+)
 _HTML = ("Content-Type", "text/html; charset=utf-8")
 _NOT_STORED = ("Cache-Control", "no-store")
 
@@ -42,7 +47,7 @@ class HostHandler(PassingHandler):
         if path.startswith(RESERVED):
             raise self._reserved(path, label)
         await self.proxy.ready()
-        found = next(filter(None, (self._opened(text, label) for text in self._cookies())), None)
+        found = self._found(label)
         if found is None:
             raise self._unknown(label)
         ticket, session = found
@@ -77,10 +82,13 @@ class HostHandler(PassingHandler):
             return Answered(
                 200, [*headers, _NOT_STORED], self.proxy.proof(self.request.query, label)
             )
+        if path == KNOWN:
+            return Answered(204 if self._found(label) else 403, [_NOT_STORED])
         handover = self.proxy.handovers.redeem(self.request.query, label) if path == ENTER else None
         if handover is None:
             return HTTPError(403, f"This link was used, or its time is over. {_OPEN_AGAIN}")
-        shown = pages.taking_over(handover.ticket.service, handover.page)
+        told = {"page": handover.page, "known": KNOWN, "trouble": _NO_COOKIES}
+        shown = pages.taking_over(handover.ticket.service, told)
         headers = isolation_headers(Isolation.SUBDOMAIN, [_HTML, _NOT_STORED], handover.ticket.home)
         headers.append(("Content-Security-Policy", shown.policy))
         headers.append(("Referrer-Policy", "no-referrer"))
@@ -103,6 +111,10 @@ class HostHandler(PassingHandler):
                 name, _, value = piece.strip(" \t").partition("=")
                 if name == COOKIE:
                     yield value
+
+    def _found(self, label: str) -> tuple[Ticket, ComputeSession] | None:
+        """Find what the browser's cookies open on this host; None for nothing."""
+        return next(filter(None, (self._opened(text, label) for text in self._cookies())), None)
 
     def _opened(self, text: str, label: str) -> tuple[Ticket, ComputeSession] | None:
         """Find what a cookie opens on this host; None for nothing, for whatever reason."""

@@ -71,8 +71,13 @@ reached().then((here) => {
   else otherwise();
 });
 """
+#: Goes on once the browser is known: one that keeps no cookies here would be sent round and round.
 _TAKE_OVER = """
-location.replace(location.origin + told.page + location.hash);
+const go = () => location.replace(location.origin + told.page + location.hash);
+fetch(told.known, {cache: "no-store"}).then((reply) => {
+  if (reply.status === 403) document.querySelector("p").textContent = told.trouble;
+  else go();
+}, go);
 """
 
 
@@ -101,9 +106,16 @@ def handing_over(service: str, told: Mapping[str, str], origin: str) -> Scripted
     return _scripted(f"Opening {service} …", _HAND_OVER, told, f"connect-src {origin}")
 
 
-def taking_over(service: str, page: str) -> Scripted:
-    """Write the first page on a service's own host: it goes on to the one that was wanted."""
-    return _scripted(f"Opening {service} …", _TAKE_OVER, {"page": page}, "")
+def taking_over(service: str, told: Mapping[str, str]) -> Scripted:
+    """Write the first page on a service's own host: it goes on to the one that was wanted.
+
+    Parameters
+    ----------
+    told
+        ``page``, where to go; ``known``, what answers 403 where the browser has kept no cookie;
+        ``trouble``, what to say then.
+    """
+    return _scripted(f"Opening {service} …", _TAKE_OVER, told, "connect-src 'self'")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import chromium_with, fresh_window, log_in, show_in_frames
+from tests.plugins.browser import chromium_of, chromium_with, fresh_window, log_in, show_in_frames
 from tests.plugins.pageapp import PageApp
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -227,3 +228,23 @@ def test_C6_a_busy_browser_is_not_shown_less_isolated_pages(apps, tab):
     expect(tab.locator("p")).to_contain_text("does not reach http://sessmgr-")
     assert tab.url == app.server.url + app.path(FIRST)
     assert "sessmgr-no-hosts" not in {one["name"] for one in tab.context.cookies()}
+
+
+#: Has Chromium keep no cookies of any host below localhost, as people and firms set it up.
+NO_COOKIES = {"[*.]localhost,*": {"setting": 2}}
+
+
+def test_C6_a_browser_that_keeps_no_cookies_of_a_service_is_told_so(apps, playwright, tmp_path):
+    """It would be sent from Jupyter to the service's host and back, for ever."""
+    app = apps[0]
+    (tmp_path / "Default").mkdir()
+    settings = {"profile": {"content_settings": {"exceptions": {"cookies": NO_COOKIES}}}}
+    (tmp_path / "Default" / "Preferences").write_text(json.dumps(settings))
+    with chromium_of(playwright, tmp_path) as context:
+        page = context.new_page()
+        log_in(page, app.server)
+        entered = []
+        page.on("request", lambda one: entered.append(one.url) if "/enter?" in one.url else None)
+        page.goto(f"{app.server.url}{app.path(FIRST)}")
+        expect(page.locator("p")).to_contain_text("keeps no cookie of the service's own address")
+        assert len(entered) == 1

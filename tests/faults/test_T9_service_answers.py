@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.plugins.rawdoor import CONFIG, Door, parted
+from tests.plugins.rawdoor import CONFIG, WAYS, Door, parted
 from tests.plugins.server import merge
 from tests.plugins.waiting import eventually
 
@@ -18,9 +18,9 @@ def app(inside):
     return inside(**merge(CONFIG, {"ServiceProxy": {"response_timeout": 1.0}}))
 
 
-@pytest.mark.parametrize("by_agent", [True, False], ids=["by its agent", "straight"])
-async def test_T9_every_trouble_of_a_service_has_its_status(app, by_agent):
-    door = await Door.open(app, by_agent=by_agent)
+@pytest.mark.parametrize("way", WAYS)
+async def test_T9_every_trouble_of_a_service_has_its_status(app, way):
+    door = await Door.open(app, way=way)
     expected = {
         door.head("GET", "reset", "Connection: close"): 502,
         door.head("GET", "never", "Connection: close"): 504,

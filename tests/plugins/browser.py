@@ -61,6 +61,19 @@ def chromium_with(playwright, *flags):
     return playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
 
 
+@contextmanager
+def chromium_of(playwright, folder):
+    """Start Chromium as somebody who has settings in a folder."""
+    path = _program("chromium", "chromium-browser", "google-chrome")
+    start = playwright.chromium.launch_persistent_context
+    context = start(str(folder), executable_path=path, args=[*_FLAGS])
+    context.set_default_timeout(PATIENCE)
+    try:
+        yield context
+    finally:
+        context.close()
+
+
 @pytest.fixture(scope="module")
 def chromium(playwright):
     """Start Chromium for the tests of a module."""

@@ -21,6 +21,11 @@ UPGRADE = (
 )
 
 
+#: How a service is reached: where the server has the session's network, where it has the session's
+#: files, and anywhere.
+WAYS = ("straight", "by a landing", "by a stream")
+
+
 class Door:
     """The hostile service of one session, as its owner reaches it."""
 
@@ -31,10 +36,13 @@ class Door:
         self.path = f"{app.app.base_url}sessmgr/session/{session_id}/service/hostile/"
 
     @classmethod
-    async def open(cls, app, *, by_agent=False):
-        """Make a session, and have the service run; reach it by its agent, or straight."""
-        if by_agent:
-            app.sessions.services._inside.shares_network = lambda _session_id: False
+    async def open(cls, app, *, way="straight"):
+        """Make a session, and have the service run; reach it in one of the ways."""
+        inside = app.sessions.services._inside
+        if way != "straight":
+            inside.shares_network = lambda _session_id: False
+        if way == "by a stream":
+            inside.landing = lambda _session_id: None
         made = await app.create()
         door = cls(app, made["sessionId"])
         await door.connections()

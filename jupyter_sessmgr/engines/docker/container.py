@@ -43,7 +43,6 @@ LAYOUT = Layout(
     home=HOME,
     workdir=HOME,
     owns_pids=True,
-    landing=LANDING,
 )
 
 #: Where ports are published, if they must be: nowhere but here.

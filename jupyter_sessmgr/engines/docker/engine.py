@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from jupyter_sessmgr.engines.base import (
 )
 from jupyter_sessmgr.engines.docker.answers import found, needs_inspection, observation
 from jupyter_sessmgr.engines.docker.client import Refused
-from jupyter_sessmgr.engines.docker.container import LAYOUT
+from jupyter_sessmgr.engines.docker.container import LANDING, LAYOUT
 from jupyter_sessmgr.engines.docker.opening import Connected, connect, require
 from jupyter_sessmgr.engines.docker.settings import read_settings
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable
@@ -219,11 +220,8 @@ class DockerEngine(Engine):
 
     def layout(self, place: Place, spec: SessionSpec) -> Layout:  # noqa: ARG002 - same for all
         """Say where things are inside: the same in every container."""
-        return LAYOUT
-
-    def landing(self, place_id: str) -> Path | None:
-        """Name a folder that only this place's container sees."""
-        return require(self._connected).landings.path(place_id)
+        here = self._connected.landings.path(place.id) if self._connected else None
+        return replace(LAYOUT, landing=LANDING, landing_here=here) if here else LAYOUT
 
     async def start(
         self, place: Place, spec: SessionSpec, boot: bytes

@@ -127,10 +127,6 @@ class ProcessEngine(Engine):
         """Say where things will be: sockets in the place's folder, files where they are."""
         return self._workshop.layout(place, spec)
 
-    def landing(self, place_id: str) -> Path | None:
-        """Name the folder of the place's own sockets."""
-        return self._workshop.keeper.book.sockets(place_id)
-
     async def start(
         self, place: Place, spec: SessionSpec, boot: bytes
     ) -> AsyncIterator[Checkpoint]:

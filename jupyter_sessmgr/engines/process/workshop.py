@@ -80,6 +80,7 @@ class Workshop:
             workdir=spec.workdir or home,
             owns_pids=isolated,
             landing=str(sockets),
+            landing_here=sockets,
             environ={MARKER: place.id},
         )
 
