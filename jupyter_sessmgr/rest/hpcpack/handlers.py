@@ -164,7 +164,7 @@ class SessionInfoHandler(AttachApiHandler):
             page = await self.sessions.journal.read(session.id, most_bytes=0)
         except SessmgrError:
             return None
-        return max(page.first - 1, 0)
+        return page.first - 1 if page.lost.messages else 0
 
     def _kernel_name(self, session: ComputeSession, *, listed: bool) -> str:
         if not listed:
