@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 #: What is kept is dropped in this order, the oldest first: text, then the rest. What tells of
 #: executions has a budget of its own.
 LIFECYCLE, STREAM, OUTPUT, OTHER = range(4)
-#: Ids that readers may tell their position by.
-MOST_SEEN = 200_000
+#: Bytes of the file for each id that readers may tell their position by: a quarter is theirs.
+_BYTES_PER_SEEN = 256
 _MOST_LIFECYCLE = 5000
 _MOST_REQUESTS = 10_000
 _MOST_LOSSES = 1000
@@ -96,7 +96,7 @@ class Changes:
                 row = self.rows.pop(seq)
                 size -= row[6]
                 self.losses.append((seq, row[2], 1, row[6]))
-        del self.seen[:-MOST_SEEN]
+        del self.seen[: -most_bytes // _BYTES_PER_SEEN]
         if len(self.losses) > _MOST_LOSSES:
             self.losses = list(_merged(self.losses))
         if len(self.drops) > _MOST_LOSSES:
@@ -112,6 +112,9 @@ class Changes:
         )
         base.executemany(_INSERT, self.rows.values())
         base.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", self.seen)
+        base.execute(
+            "DELETE FROM seen WHERE seq <= (SELECT MAX(seq) FROM seen) - ?", (_seen(base),)
+        )
         base.executemany(
             "INSERT OR IGNORE INTO request (id) VALUES (?)",
             [(one,) for one in {**self.requests, **self.notes}],
@@ -147,8 +150,6 @@ def make_room(base: sqlite3.Connection, high: float, low: float) -> None:
 
 def tidy(base: sqlite3.Connection, max_age: float) -> None:
     """Drop what is too old, and what tells of executions long gone."""
-    ((last,),) = base.execute("SELECT COALESCE(MAX(seq), 0) FROM seen").fetchall()
-    base.execute("DELETE FROM seen WHERE seq <= ?", (last - MOST_SEEN,))
     while max_age:
         if not _forget(base, base.execute(_TOO_OLD, (time.time() - max_age, _BATCH)).fetchall()):
             break
@@ -168,6 +169,14 @@ def tidy(base: sqlite3.Connection, max_age: float) -> None:
         base.execute("DELETE FROM loss WHERE seq <= ?", (old[-1][0],))
         total = (old[-1][0], "", sum(one[2] for one in old), sum(one[3] for one in old))
         base.execute("INSERT INTO loss VALUES (?, ?, ?, ?)", total)
+
+
+def _seen(base: sqlite3.Connection) -> int:
+    """Say how many ids may be kept for those who tell their position by one."""
+    (pages,), (size,) = (
+        base.execute("PRAGMA " + name).fetchone() for name in ("max_page_count", "page_size")
+    )
+    return int(pages) * int(size) // _BYTES_PER_SEEN
 
 
 def _used(base: sqlite3.Connection) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _DELIMITER = b"<IDS|MSG>"
 #: What is longer is no id.
 MAX_ID = 256
+_DECODER = json.JSONDecoder()
 
 
 class Unreadable(Exception):
@@ -113,11 +114,15 @@ def date() -> str:
 
 
 def _text(frame: bytes) -> str:
-    return frame.decode()
+    """Decode a part; numbers that JSON does not have, and some kernels send, become null."""
+    text = frame.decode()
+    if "NaN" in text or "Infinity" in text:
+        text = json.dumps(json.loads(text, parse_constant=lambda _: None))
+    return text
 
 
 def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text, parse_constant=_refuse)
+    value = _DECODER.decode(text)
     if isinstance(value, dict):
         return value
     raise ValueError
@@ -129,7 +134,3 @@ def _word(head: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_ID:
         return ""
     return value.encode(errors="replace").decode()
-
-
-def _refuse(_: str) -> None:
-    raise ValueError

@@ -1,4 +1,4 @@
-"""What readers get of the journal: lines of JSON, a head and then messages."""
+"""What readers get of the journal: lines of JSON, messages and then a foot."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from .journal import Journal
 
-#: Bytes of one page at most, a longer message aside.
-MOST_PAGE = 16 * 2**20
+#: Bytes that are put together at a time, a longer message aside.
+_PIECE = 64 * 1024
 _COLUMNS = (
     "SELECT message.seq, time, parent, cell, COALESCE(request.header, '{}'), message.header, "
     "metadata, content, buffers FROM message LEFT JOIN request ON request.id = message.parent "
@@ -22,23 +22,27 @@ _GAPS = "SELECT * FROM gap WHERE seq >= ? ORDER BY seq DESC LIMIT ?"
 _MOST_GAPS = 100
 
 
-def page(journal: Journal, since: int, most_bytes: int, request: str = "") -> bytes:
-    """Return what came after `since`, or what of it has to do with a request.
+def page(journal: Journal, since: int, most_bytes: int, request: str = "") -> Iterator[bytes]:
+    """Yield what came after `since`, or what of it has to do with a request, piece by piece.
 
-    The first line says where the next page begins, what was lost after `since`, and what is wrong.
+    The last line says where the next page begins, what was lost after `since`, and what is wrong.
     """
-    lines: list[bytes] = []
-    size, following = 0, journal.last
-    for row in _rows(journal, since, request):
-        line = _spell(row)
-        if lines and size + len(line) > most_bytes:
-            break
-        lines.append(line)
-        size += len(line)
-        following = row[0]
-    else:
-        following = journal.last
-    return b"\n".join([_head(journal, since, following, len(lines), request), *lines, b""])
+    last, count, sent = since, 0, 0
+    lines: list[bytes] = [b""]
+    while lines:
+        lines = []
+        for row in _rows(journal, last, request):
+            line = _spell(row)
+            if sent and sent + len(line) > most_bytes:
+                yield b"".join(lines) + _foot(journal, since, last, count, request)
+                return
+            lines.append(line)
+            last, count, sent = row[0], count + 1, sent + len(line)
+            if sum(map(len, lines)) > _PIECE:
+                break
+        if lines:
+            yield b"".join(lines)
+    yield _foot(journal, since, journal.last, count, request)
 
 
 def position(journal: Journal, message: str) -> int | None:
@@ -51,7 +55,7 @@ def position(journal: Journal, message: str) -> int | None:
     return None
 
 
-def _head(journal: Journal, since: int, following: int, count: int, request: str) -> bytes:
+def _foot(journal: Journal, since: int, following: int, count: int, request: str) -> bytes:
     fresh, shelf = journal.fresh, journal.shelf
     known = shelf.read(
         "SELECT messages, bytes FROM loss WHERE seq > ? AND (parent = ? OR ? = '')",
@@ -64,7 +68,7 @@ def _head(journal: Journal, since: int, following: int, count: int, request: str
         *(gap for gap in fresh.gaps[-_MOST_GAPS:] if gap[0] >= since),
     ]
     firsts = [row[0] for row in shelf.read("SELECT MIN(seq) FROM message") if row[0]]
-    head = {
+    foot = {
         "first": min([*firsts, *list(fresh.rows)[:1]], default=journal.last + 1),
         "next": following,
         "count": count,
@@ -73,7 +77,7 @@ def _head(journal: Journal, since: int, following: int, count: int, request: str
         "problem": journal.problem,
         "known": _knows(journal, request),
     }
-    return json.dumps(head).encode()
+    return json.dumps(foot).encode() + b"\n"
 
 
 def _rows(journal: Journal, since: int, request: str) -> Iterator[Sequence[Any]]:
@@ -83,7 +87,8 @@ def _rows(journal: Journal, since: int, request: str) -> Iterator[Sequence[Any]]
     found = shelf.read(_OF_REQUEST, since, request) if request else shelf.read(_SINCE, since)
     for row in found:
         last = row[0]
-        yield row
+        note = fresh.notes.get(row[2])
+        yield row if note is None else (*row[:3], note[0], *row[4:])
     for seq, row in list(fresh.rows.items()):
         if seq > last and request in ("", row[2]):
             cell, header = _request(journal, row[2])
@@ -116,4 +121,4 @@ def _spell(row: Sequence[Any]) -> bytes:
         '"metadata":%s,"content":%s,"buffers":%s}}'
         % (seq, at, json.dumps(parent), json.dumps(cell), header, above, metadata, content, buffers)
     )
-    return text.replace("\n", " ").encode()
+    return text.replace("\n", " ").encode() + b"\n"

@@ -10,7 +10,7 @@ from . import pages
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from typing import Any, Callable, Mapping
+    from typing import Any, Callable, Iterator, Mapping
 
     from .following import Following
     from .journal import Journal
@@ -29,7 +29,9 @@ class Reader:
         peer.setblocking(False)
         self.peer = peer
         self.order = order
-        self.answer: memoryview | None = None
+        #: What is still to be sent of a piece, and the pieces after it; None: it waits.
+        self.piece = memoryview(b"")
+        self.pieces: Iterator[bytes] | None = None
         wait = min(float(order.get("wait", 0)), _MOST_WAIT)
         self.deadline = time.monotonic() + wait
 
@@ -49,7 +51,7 @@ class Readers:
         self._journal = journal
         self._following = following
         self._readers: dict[int, Reader] = {}
-        self._questions: dict[str, Callable[[Mapping[str, Any]], bytes]] = {
+        self._questions: dict[str, Callable[[Mapping[str, Any]], Iterator[bytes]]] = {
             "read": self._read,
             "execution": self._execution,
             "position": lambda order: _line({"seq": pages.position(journal, str(order["id"]))}),
@@ -66,25 +68,25 @@ class Readers:
     def awaited(self) -> list[tuple[int, int]]:
         """List the sockets to look at, and what for: room for an answer, or the reader's end."""
         return [
-            (number, _COMES if one.answer is None else _HAS_ROOM)
+            (number, _COMES if one.pieces is None else _HAS_ROOM)
             for number, one in self._readers.items()
         ]
 
     def patience(self) -> float:
         """Say in how many seconds somebody has waited long enough."""
-        waiting = [one.deadline for one in self._readers.values() if one.answer is None]
+        waiting = [one.deadline for one in self._readers.values() if one.pieces is None]
         return max(0.0, min(waiting, default=float("inf")) - time.monotonic())
 
     def serve(self, ready: Mapping[Any, int]) -> None:
         """Answer those who need not wait any more, and go on with answers."""
         for number, reader in list(self._readers.items()):
-            if reader.answer is None:
+            if reader.pieces is None:
                 if ready.get(number):  # it says nothing: it left
                     self._end(number)
                     continue
                 if not self._is_due(reader):
                     continue
-                reader.answer = memoryview(self._questions[reader.order["ask"]](reader.order))
+                reader.pieces = self._questions[reader.order["ask"]](reader.order)
             self._send(number, reader)
 
     def _is_due(self, reader: Reader) -> bool:
@@ -94,12 +96,16 @@ class Readers:
         return time.monotonic() >= reader.deadline
 
     def _send(self, number: int, reader: Reader) -> None:
-        assert reader.answer is not None
+        assert reader.pieces is not None
         try:
-            while reader.answer:
-                reader.answer = reader.answer[reader.peer.send(reader.answer) :]
+            while True:
+                if not reader.piece:
+                    reader.piece = memoryview(next(reader.pieces))
+                reader.piece = reader.piece[reader.peer.send(reader.piece) :]
         except BlockingIOError:
             return
+        except StopIteration:
+            pass  # that was all
         except OSError:
             pass  # it left
         self._end(number)
@@ -107,12 +113,12 @@ class Readers:
     def _end(self, number: int) -> None:
         self._readers.pop(number).peer.close()
 
-    def _read(self, order: Mapping[str, Any]) -> bytes:
+    def _read(self, order: Mapping[str, Any]) -> Iterator[bytes]:
         return pages.page(self._journal, order["since"], order["most"])
 
-    def _execution(self, order: Mapping[str, Any]) -> bytes:
+    def _execution(self, order: Mapping[str, Any]) -> Iterator[bytes]:
         return pages.page(self._journal, order["since"], order["most"], str(order["id"]))
 
 
-def _line(words: Any) -> bytes:
-    return json.dumps(words).encode() + b"\n"
+def _line(words: Any) -> Iterator[bytes]:
+    yield json.dumps(words).encode() + b"\n"

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 #: The recorder's own modules, each after those it needs.
 _MODULES = (
-    *("lines", "shelf", "heard", "changes", "journal", "following", "pages", "readers", "ear"),
+    *(
+        "lines",
+        "shelf",
+        "heard",
+        "changes",
+        "outputs",
+        "journal",
+        "following",
+        "pages",
+        "readers",
+        "ear",
+    ),
     "collector",
 )
 #: Becomes the recorder. Its text comes by descriptor 3, its orders by 4.
@@ -42,7 +53,7 @@ made.main()
 _FILE = "journal.sqlite"
 _PYTHON = re.compile(r"python[0-9.]*$")
 #: Seconds that a kernel which listens waits at most for the recorder to hear it.
-PATIENCE = 10.0
+PATIENCE = 5.0
 #: A recorder that ends is started again, but not more often than so many times in so many seconds.
 _MOST_STARTS, _WITHIN = 5, 60.0
 _MOST_WORDS = 64 * 1024

@@ -161,6 +161,7 @@ class Shelf:
             self._base = self._connect()
             source = sqlite3.connect(damaged, timeout=2)
             try:
+                source.execute("PRAGMA writable_schema=ON")  # reads what was cut off, too
                 counts = [_copy(source, self._base, table) for table in _TABLES]
             finally:
                 source.close()

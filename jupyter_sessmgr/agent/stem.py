@@ -55,6 +55,8 @@ _READ_AT_START = (
     *("GLIBC_", "MALLOC_", "OPENSSL_", "SSL_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_"),
 )
+#: Messages that may wait to be sent.
+_MOST_UNSENT = 50_000
 #: Seconds that the system may take to make the agent the parent of what was forked.
 _ADOPTION = 5.0
 #: Without it pydevd warns on standard error, which other kernels have turned to their clients when
@@ -155,6 +157,7 @@ def grow() -> Needs | None:
     gc.disable()  # it finds little in imports, and takes a good part of their time
     try:
         needs.watch_imports()
+        make_room()
         gc.freeze()  # what it does not look at, it does not write to: it stays shared
     finally:
         if collecting:
@@ -165,6 +168,27 @@ def grow() -> Needs | None:
         _fork_off(trunk, needs)
         trunk.close()
     return needs if os.getpid() == first else None
+
+
+def make_room() -> None:
+    """Let more of what a kernel says wait until it is sent.
+
+    Beyond 1,000 messages it would drop them without a word, as when it says much and its other
+    threads get no processor for a moment.
+    """
+    app = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    plain = getattr(app, "init_iopub", None)
+    if app is None or plain is None:
+        return
+
+    def init_iopub(self: Any, context: Any) -> None:
+        context.sndhwm = _MOST_UNSENT  # of the sockets that it makes from here on
+        try:
+            plain(self, context)
+        finally:
+            del context.sndhwm
+
+    app.init_iopub = init_iopub
 
 
 def pretend() -> None:

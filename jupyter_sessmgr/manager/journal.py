@@ -20,7 +20,7 @@ from jupyter_sessmgr.manager.journalwords import (
     JournalPage,
     KernelNow,
     Lost,
-    PageHead,
+    PageFoot,
     Recorded,
     as_args,
     read_position,
@@ -43,8 +43,8 @@ MOST_WAIT = 600.0
 _PAGE_TIMEOUT = 30.0
 #: Notes that may be under way; the next ones are let go.
 _MOST_NOTES = 256
-#: Bytes that are read in a row before others have their turn.
-_IN_A_ROW = 64 * 1024
+#: Bytes, and lines, that are read in a row before others have their turn.
+_IN_A_ROW, _LINES_IN_A_ROW = 64 * 1024, 100
 _MOST_PATH = 4096
 _JUNK = "The session's agent said something of its journal that makes no sense ({})."
 _SLOW = "The session's agent takes too long to read its journal."
@@ -166,10 +166,9 @@ class OutputJournal(LoggingConfigurable):
 
 async def _read_page(stream: AgentStream, since: int, limit: int) -> JournalPage:
     """Read a page line by line; others have their turn meanwhile."""
-    head: PageHead | None = None
     messages: list[Recorded] = []
     pieces: list[bytes] = []
-    total = 0
+    last, total = b"", 0
     while data := await stream.reader.read(BUFFER):
         total += len(data)
         if total > limit:
@@ -180,16 +179,15 @@ async def _read_page(stream: AgentStream, since: int, limit: int) -> JournalPage
             pieces = []
         pieces.append(rest)
         for line in lines:
-            if head is None:
-                head = PageHead(line)
-            else:
-                messages.append(read_recorded(line, messages[-1].seq if messages else since))
-            if len(line) > _IN_A_ROW or len(messages) % 100 == 0:
+            if last:
+                messages.append(read_recorded(last, messages[-1].seq if messages else since))
+            last = line
+            if len(line) > _IN_A_ROW or len(messages) % _LINES_IN_A_ROW == 0:
                 await asyncio.sleep(0)
     stream.check_whole()
-    if head is None or any(pieces):
+    if any(pieces):
         raise Junk("its end")
-    return head.page(messages)
+    return PageFoot(last).page(messages)
 
 
 def _believe(read: Callable[[object], Checked], told: object) -> Checked:

@@ -89,8 +89,8 @@ class KernelNow:
     kernel_info: dict[str, Any] | None = None
 
 
-class PageHead:
-    """The first line of a page, checked."""
+class PageFoot:
+    """The last line of a page, checked."""
 
     def __init__(self, line: bytes) -> None:
         said = _read(line)
