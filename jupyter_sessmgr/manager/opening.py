@@ -95,8 +95,7 @@ async def open_parts(
     async with contextlib.AsyncExitStack() as undo:
         undo.push_async_callback(asyncio.to_thread, folder.close)
         installation = await asyncio.to_thread(folder.secrets)
-        mark = await _leave_mark(path, undo) if shared else None
-        secrets = leftovers.identity(mark, installation) if mark else installation
+        mark, secrets = await _identify(path, installation, undo, shared=shared)
         undo.push_async_callback(store.close)
         memory = Memory()
         note_loss(await store.open(path, secrets, leads=leads), memory, log)
@@ -152,10 +151,14 @@ async def _attend(
     return Others(store, mark, log)
 
 
-async def _leave_mark(path: Path, undo: contextlib.AsyncExitStack) -> Mark:
+async def _identify(
+    path: Path, installation: InstallationSecrets, undo: contextlib.AsyncExitStack, *, shared: bool
+) -> tuple[Mark | None, InstallationSecrets]:
+    if not shared:
+        return None, installation
     mark = await asyncio.to_thread(leftovers.leave_mark, path)
     undo.push_async_callback(asyncio.to_thread, mark.remove)
-    return mark
+    return mark, leftovers.identity(mark, installation)
 
 
 def note_loss(

@@ -20,6 +20,8 @@ from jupyter_sessmgr.store.base import Store
 
 #: A kernel that lived longer than this died for the first time again.
 DEATHS_WITHIN = 120.0
+#: Seconds that another server has to start the kernel again that it asked to end.
+PATIENCE = 30.0
 #: Seconds until a kernel that died for the second time is started again; then twice as many.
 FIRST_PAUSE = 0.5
 
@@ -72,6 +74,15 @@ class Memory:
     def booting_for(self, place_id: str) -> float:
         """Seconds since a place's agent was started, as far as this server knows."""
         return time.monotonic() - self.booted_at.setdefault(place_id, time.monotonic())
+
+    def is_kept(self, session: ComputeSession) -> bool:
+        """Say whether somebody else starts a dead kernel again: here, or where it was ended."""
+        ended = session.kernel_exit
+        if ended is None or session.exit_wished < max(ended.generation, session.generation):
+            self.left_to_others.pop(session.id, None)
+            return self.keepers.get(session.id, 0) > 0
+        now = time.monotonic()
+        return now - self.left_to_others.setdefault(session.id, now) < PATIENCE
 
     def note_death(self, session_id: str) -> None:
         """Count a kernel that died by itself."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from traitlets import Float, Integer
@@ -28,8 +27,6 @@ from jupyter_sessmgr.model.status import STARTING, Goal, SessionStatus
 
 #: More steps than any session needs in one go; a loop beyond it is a fault of ours.
 MOST_STEPS = 50
-#: Seconds that another server has to start the kernel again that it asked to end.
-PATIENCE = 30.0
 
 
 class SessionReconciler(LoggingConfigurable):
@@ -181,7 +178,7 @@ class SessionReconciler(LoggingConfigurable):
             kernel=kernel,
             booting_for=parts.memory.booting_for(place.id),
             boot_timeout=self._boot_timeout(session),
-            kept=self._is_kept(session),
+            kept=parts.memory.is_kept(session),
             deaths=parts.memory.recent_deaths(session.id),
             max_deaths=self.max_deaths,
             restart_in=parts.memory.restart_in(session.id),
@@ -189,15 +186,6 @@ class SessionReconciler(LoggingConfigurable):
             suspendable=parts.engine.capabilities.suspend
             and session.id not in parts.memory.unsuspendable,
         )
-
-    def _is_kept(self, session: ComputeSession) -> bool:
-        """Say whether somebody else starts a dead kernel again: here, or where it was ended."""
-        memory, ended = self._parts.memory, session.kernel_exit
-        if ended is None or session.exit_wished < max(ended.generation, session.generation):
-            memory.left_to_others.pop(session.id, None)
-            return memory.keepers.get(session.id, 0) > 0
-        now = time.monotonic()
-        return now - memory.left_to_others.setdefault(session.id, now) < PATIENCE
 
     async def _ask_engine(self, session: ComputeSession, place: Place) -> Observation | None:
         parts = self._parts

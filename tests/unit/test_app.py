@@ -10,7 +10,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
-from jupyter_sessmgr.app import Opener
+from jupyter_sessmgr.manager.opener import Opener
 from jupyter_sessmgr.model.errors import SessmgrError, StoreRefused
 from jupyter_sessmgr.model.requests import Health
 from jupyter_sessmgr.provisioning.gateways import kernelspec_manager_class
