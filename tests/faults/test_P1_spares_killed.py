@@ -73,13 +73,15 @@ async def check(state, engine, point):
             assert before == {one.place_id for one in live if one.name == "second"} != {""}
 
 
-def quick_or_slow(point):
-    """Put off what differs little from the others."""
-    slow = point in {"spare start.booting", "claim.before", "set_claim.after"}
-    return pytest.param(point, marks=pytest.mark.slow if slow else ())
+def slow(point):
+    return pytest.param(point, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("point", [quick_or_slow(point) for point in killpoints.SPARE])
+#: Those that differ little from others are put off.
+SLOW = {"spare start.booting", "claim.before", "set_claim.after"}
+
+
+@pytest.mark.parametrize("point", [slow(p) if p in SLOW else p for p in killpoints.SPARE])
 async def test_P1_P3_I1_I2_I3_I4_killed_around_a_spare_that_is_a_process(tmp_path, point):
     state = tmp_path / "s"
     told = await asyncio.to_thread(run_until_killed, state, "process", point, "spare")
@@ -89,7 +91,7 @@ async def test_P1_P3_I1_I2_I3_I4_killed_around_a_spare_that_is_a_process(tmp_pat
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("point", ["spare MADE.after", "claim.after"])
+@pytest.mark.parametrize("point", [slow("spare MADE.after"), "claim.after"])
 async def test_P1_P3_I1_I2_I3_I4_killed_around_a_spare_that_is_a_container(
     tmp_path, point, reference_image
 ):
@@ -110,6 +112,7 @@ async def test_spares_of_other_settings_are_not_taken_over(tmp_path):
         assert manager.pool.counts() == {"ready": 0, "booting": 0}
 
 
+@pytest.mark.slow
 async def test_spares_are_removed_by_a_server_that_has_none(tmp_path):
     state = tmp_path / "s"
     await asyncio.to_thread(run_until_killed, state, "process", "spare MADE.after", "spare")

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -167,7 +168,22 @@ async def test_a_claimed_spare_has_the_lease_of_its_session(tmp_path, monkeypatc
         assert (await places(manager))[spare.id] is True
 
 
-@pytest.mark.parametrize("door", ["kernels", "sessions"])
+READY, HITS = 'sessmgr_spares{state="ready"}', 'sessmgr_spare_claims_total{result="hit"}'
+
+
+def metric(server, row):
+    text = server.ask("GET", "metrics").text
+    return float(next(line for line in text.splitlines() if line.startswith(row)).split()[1])
+
+
+def until_metric(server, row, value, timeout=60):
+    deadline = time.monotonic() + timeout
+    while metric(server, row) != value:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("door", [pytest.param("kernels", marks=pytest.mark.slow), "sessions"])
 def test_a_notebook_takes_the_spare_of_a_server(servers, door):
     server = servers.start(config=pool())
 
@@ -180,19 +196,38 @@ def test_a_notebook_takes_the_spare_of_a_server(servers, door):
         made = reply.json()
         return made["kernel"]["id"] if door == "sessions" else made["id"]
 
-    def metric(row):
-        text = server.ask("GET", "metrics").text
-        return float(next(line for line in text.splitlines() if line.startswith(row)).split()[1])
-
     start("a.ipynb")
-    deadline = 600
-    while metric('sessmgr_spares{state="ready"}') != 1:
-        deadline -= 1
-        assert deadline, server.log()
-        server.ask("GET", "api/status")
+    until_metric(server, READY, 1)
     assert len(server.sessions()) == 1, "a spare is no session"
     second = start("b.ipynb")
-    assert metric('sessmgr_spare_claims_total{result="hit"}') == 1
+    assert metric(server, HITS) == 1
     assert server.execute(second, "6 * 7") == "42"
     named = "b.ipynb" if door == "sessions" else ""
     assert named in server.execute(second, "__session__ if '__session__' in globals() else ''")
+
+
+def test_a_server_that_follows_gets_the_spare_of_the_one_that_leads(servers):
+    leader = servers.start(config=pool())
+    follower = servers.start(config=pool(), state_dir=leader.state_dir)
+    assert (leader.is_leader, follower.is_leader) == (True, False)
+    follower.create(name="cold")
+    until_metric(leader, READY, 1)
+    session = follower.create(name="warm")["sessionId"]
+    assert follower.until(session, "RUNNING")
+    assert (metric(leader, HITS), metric(follower, READY)) == (1, 0)
+    assert follower.execute(session, "6 * 7") == "42"
+
+
+def test_the_next_server_takes_the_spare_of_a_killed_one_over(servers):
+    first = servers.start(config=pool())
+    first.create(name="cold")
+    until_metric(first, READY, 1)
+    first.kill()
+    second = servers.start(config=pool(), state_dir=first.state_dir)
+    until_metric(second, READY, 1)
+    session = second.create(name="warm")["sessionId"]
+    second.until(session, "RUNNING")
+    assert metric(second, HITS) == 1
+    assert second.execute(session, "6 * 7") == "42"
+    second.stop()
+    assert "Traceback" not in second.log()
