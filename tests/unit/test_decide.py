@@ -58,6 +58,39 @@ TABLE = [
     ("kernel bound", row(S.CREATING), {"place": PLACE, "kernel": BOUND}, d.Mark(S.RUNNING)),
     ("kernel cannot start", row(S.CREATING), {"place": PLACE, "kernel": NO_SPEC}, d.Fail),
     ("kernel died while starting", row(S.CREATING), {"place": PLACE, "kernel": DIED}, d.Fail),
+    # a spare is somebody's once its agent knows whose
+    (
+        "claimed",
+        row(S.CREATING),
+        {"place": PLACE, "kernel": BOUND, "unsettled": True},
+        d.Settle,
+    ),
+    ("claimed and told", row(S.CREATING), {"place": PLACE, "kernel": BOUND}, d.Mark(S.RUNNING)),
+    ("claimed, agent unknown", row(S.CREATING), {"place": PLACE, "unsettled": True}, d.Connect),
+    (
+        "claimed and gone",
+        row(S.CREATING),
+        {"place": PLACE, "place_seen": MISSING, "unsettled": True},
+        d.LeavePlace,
+    ),
+    (
+        "claimed and its kernel dead",
+        row(S.CREATING),
+        {"place": PLACE, "kernel": DIED, "unsettled": True},
+        d.LeavePlace,
+    ),
+    (
+        "claimed and to end",
+        row(S.CREATING, goal=Goal.STOP),
+        {"place": PLACE, "kernel": BOUND, "unsettled": True},
+        d.Mark(S.TERMINATING),
+    ),
+    (
+        "runs, and was a spare under an earlier server",
+        row(),
+        {"place": PLACE, "kernel": BOUND, "unsettled": True},
+        d.Rest,
+    ),
     # a command in a kernel's place, and what runs before either
     (
         "command runs",
