@@ -1,7 +1,14 @@
 /** The browser's part: shows sessions, and what can be done with them. Runs in Notebook 7, too. */
 
-import { ILabShell, ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  IConnectionLost,
+  ILabShell,
+  ILayoutRestorer,
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { PageConfig } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRunningSessionManagers } from '@jupyterlab/running';
@@ -15,6 +22,10 @@ import { CommandIDs } from './commands';
 import { detailsTab } from './details';
 import { Front } from './front';
 import { sessionIcon } from './icons';
+import { ReturnNotices } from './output/notices';
+import { Positions } from './output/positions';
+import { ServerWatch } from './output/server';
+import { survivingSocket } from './output/socket';
 import { SessionsPanel } from './panel/panel';
 import { addRunning } from './running';
 import { addServices } from './services';
@@ -29,6 +40,7 @@ import { compare } from './version';
 interface IShared {
   readonly api: Api;
   readonly sessions: Sessions;
+  readonly server: ServerWatch;
   readonly trans: TranslationBundle;
 }
 
@@ -61,7 +73,7 @@ const shared: JupyterFrontEndPlugin<IShared> = {
           sessions.start();
         }
       });
-    return { api, sessions, trans };
+    return { api, sessions, server: new ServerWatch(api), trans };
   }
 };
 
@@ -119,6 +131,36 @@ const manage: JupyterFrontEndPlugin<void> = {
   }
 };
 
+const outputs: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-sessmgr:outputs',
+  description: 'Brings back what kernels wrote while the server was away.',
+  autoStart: true,
+  requires: [IShared],
+  activate: (app: JupyterFrontEnd, { server, sessions, trans }: IShared): void => {
+    const settings: { WebSocket: typeof WebSocket } = app.serviceManager.serverSettings;
+    const notices = new ReturnNotices(trans);
+    server.changed.connect((_, here) => {
+      notices.changed(here);
+      if (here) {
+        void sessions.refresh();
+      }
+    });
+    const replayed = () => notices.replayed();
+    settings.WebSocket = survivingSocket(settings.WebSocket, new Positions(), server, replayed);
+  }
+};
+
+const connectionLost: JupyterFrontEndPlugin<IConnectionLost> = {
+  id: 'jupyter-sessmgr:connection-lost',
+  description: "Replaces the dialog about a server that is away by a notice.",
+  autoStart: true,
+  requires: [IShared],
+  provides: IConnectionLost,
+  activate: (_app: JupyterFrontEnd, { server }: IShared): IConnectionLost => {
+    return () => server.back(); // which tells, and ends when the server is back
+  }
+};
+
 function addPanel(
   app: JupyterFrontEnd,
   sessions: Sessions,
@@ -137,4 +179,9 @@ function addPanel(
   palette?.addItem({ command: CommandIDs.show, category: trans.__('Remote Sessions') });
 }
 
-export default [shared, manage];
+/** A hub has a dialog of its own, which can start the server; it stays. */
+const inHub = PageConfig.getOption('hubPrefix') !== '';
+
+const plugins = [shared, manage, outputs, ...(inHub ? [] : [connectionLost])];
+
+export default plugins;

@@ -26,7 +26,6 @@ export function addStatus(
   const show = () => {
     const id = front.kernel;
     const session = id === null ? undefined : sessions.find(id);
-    item.setHidden(id === null);
     if (session === undefined) {
       item.node.textContent = trans.__('Local kernel');
       item.node.title = trans.__('The kernel runs beside the Jupyter server.');
@@ -47,5 +46,11 @@ export function addStatus(
     })
     .catch(() => undefined); // the item says less then
   show();
-  bar.registerStatusItem('jupyter-sessmgr:where', { item, align: 'left', rank: 3 });
+  bar.registerStatusItem('jupyter-sessmgr:where', {
+    item,
+    align: 'left',
+    rank: 3,
+    isActive: () => front.kernel !== null,
+    activeStateChanged: front.changed
+  });
 }

@@ -69,3 +69,27 @@ def test_a_new_session_is_made_by_the_form(person):
     expect(said).to_have_text("hello world", timeout=PATIENCE)
     one = next(one for one in server.sessions() if one["sessionName"] == "by-form")
     assert one["memoryLimit"] == 2**20
+
+
+def test_notebook_7_lists_sessions_too(labs, page):
+    server = labs()
+    server.create(clientSessionToken="my-work")
+    page.goto(f"{server.url}tree?token={server.token}")
+    page.get_by_role("tab", name="Running").click()
+    section = page.get_by_text("Remote Sessions", exact=True)
+    expect(section.first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".jp-sessmgr-running", has_text="my-work")).to_be_visible(timeout=PATIENCE)
+
+
+def test_what_a_session_wrote_and_went_through_is_shown(person):
+    page, server = person.page, person.server
+    page.locator(".jp-sessmgr-row").click(button="right")
+    page.get_by_role("menuitem", name="Show Log and History").click()
+    tab = page.locator(".jp-sessmgr-details")
+    expect(tab.get_by_role("row", name="Running")).to_be_visible(timeout=PATIENCE)
+    server.tell(
+        server.sessions()[0]["sessionId"], "import os; os.write(1, b'a-line-of-the-log\\n')"
+    )
+    expect(tab.locator(".jp-sessmgr-log")).to_contain_text("a-line-of-the-log", timeout=PATIENCE)
+    tab.get_by_label("Search in what the session wrote").fill("nothing like this")
+    expect(tab.locator(".jp-sessmgr-log")).to_have_text("", timeout=PATIENCE)
