@@ -99,7 +99,6 @@ async def test_D3_a_container_that_comes_late_is_seen_and_removed(
             await begin(engine, state_dir, place)
         install = secrets_of(state_dir).install_id
         assert await asyncio.to_thread(containers_of, docker_api, install) == []
-        await engine.stop(place, 0.0)  # nothing is there yet
 
         async def late():
             return [one for one in await engine.survey() if one.place_id == place.id]
@@ -108,6 +107,21 @@ async def test_D3_a_container_that_comes_late_is_seen_and_removed(
         assert (found.signed, found.running) == (True, False)
         await engine.stop(place, 0.0)
         assert await engine.look([place]) == {place.id: MISSING}
+
+
+async def test_D3_a_container_that_comes_after_its_place_was_removed_is_refused(
+    fault_proxy, docker_api, state_dir
+):
+    async with behind(fault_proxy, state_dir) as engine:
+        place = a_place(engine)
+        fault_proxy.inject("create", "delay:2.5", times=1)
+        with pytest.raises(EngineUnavailable):
+            await begin(engine, state_dir, place)
+        await engine.stop(place, 0.0)
+        await asyncio.to_thread(fault_proxy.wait_for_delayed)
+        # The folder that it was to see went with the place.
+        install = secrets_of(state_dir).install_id
+        assert await asyncio.to_thread(containers_of, docker_api, install) == []
 
 
 async def test_D3_a_container_that_comes_late_does_not_disturb_the_next_start(
