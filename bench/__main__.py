@@ -14,6 +14,7 @@ ALL = (
     "attach",
     "event_loop",
     "kernel_start",
+    "warm_start",
     "kernel_restart",
     "kernel_use",
     "session_memory",
