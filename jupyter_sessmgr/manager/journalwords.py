@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -167,12 +166,12 @@ def read_state(told: object) -> KernelNow:
     said = _object(told)
     state, executing = said.get("execution_state"), said.get("executing")
     info = said.get("kernel_info")
-    if state not in _STATES:
+    if not isinstance(state, str) or state not in _STATES:
         raise Junk("execution_state")
     if not isinstance(executing, list) or len(executing) > _MOST_EXECUTING:
         raise Junk("executing")
     return KernelNow(
-        execution_state=str(state),
+        execution_state=state,
         last_activity=_time(said.get("last_activity")),
         executing=tuple(map(_id, executing)),
         kernel_info=None if info is None else _object(info),
@@ -213,7 +212,7 @@ def _number(value: object) -> int:
 def _time(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Junk("time")
-    if not math.isfinite(value) or not 0 <= value < 2**40:
+    if not 0 <= value < 2**40:  # which NaN is not, either
         raise Junk("time")
     return float(value)
 

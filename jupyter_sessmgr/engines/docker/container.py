@@ -30,6 +30,8 @@ ATTEMPT = "jupyter-sessmgr.attempt"
 AGENT_PORT = 21000
 KERNEL_PORTS = (21001, 21002, 21003, 21004, 21005)
 HOME, RUNTIME_DIR = "/home/work", "/run/sessmgr"
+#: Room in `RUNTIME_DIR` for what the kernel said, in bytes; it takes half of all at most.
+JOURNAL_SIZE = 48 * 2**20
 #: Where the server's sockets are; see `landings`.
 LANDING = "/run/sessmgr-landing"
 LAYOUT = Layout(
@@ -232,7 +234,7 @@ def _tmpfs(spec: SessionSpec, shape: Shape, hardening: Hardening) -> dict[str, s
     tmpfs = {
         "/tmp": f"rw,exec,nosuid,nodev,size={hardening.tmp_size},mode=1777",  # noqa: S108 - inside
         "/run": f"rw,noexec,nosuid,nodev,size={hardening.run_size},{mine}",
-        RUNTIME_DIR: f"rw,noexec,nosuid,nodev,size={hardening.run_size},{mine}",
+        RUNTIME_DIR: f"rw,noexec,nosuid,nodev,size={hardening.run_size + JOURNAL_SIZE},{mine}",
         HOME: scratch,
     }
     if hardening.read_only_root:

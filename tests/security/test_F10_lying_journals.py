@@ -1,0 +1,215 @@
+"""F10: an agent that lies about its journal is not believed, and holds nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_sessmgr.manager import journal as journals
+from jupyter_sessmgr.manager import journalwords as words
+from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.agentstream import DATA, END, head
+from jupyter_sessmgr.manager.agentwords import Junk
+from jupyter_sessmgr.manager.journal import OutputJournal
+from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest
+from tests.plugins.agents import a_liar
+from tests.security.test_F10_lying_agents import GOOD, PLACE, SECRETS, as_line, spoiled
+
+MESSAGE = {
+    "header": {"msg_id": "m", "msg_type": "stream"},
+    "parent_header": {},
+    "metadata": {},
+    "content": {"name": "stdout", "text": "x"},
+    "buffers": ["AAEC"],
+}
+RECORDED = {"seq": 5, "time": 1.5, "parent": "p", "cell": "c", "message": MESSAGE}
+FOOT = {
+    "first": 1,
+    "next": 5,
+    "count": 1,
+    "lost": [2, 3],
+    "gaps": [[4, 1.0, 2.0, "It was away."]],
+    "problem": "",
+}
+STATE = {
+    "execution_state": "busy",
+    "last_activity": 1.0,
+    "executing": ["a"],
+    "kernel_info": {"status": "ok"},
+}
+
+
+@pytest.fixture
+def short_folder():
+    """Make a folder whose path leaves room for a socket's name."""
+    folder = Path(tempfile.mkdtemp(prefix="sm-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def line(value):
+    return json.dumps(value).encode()
+
+
+@settings(max_examples=150, deadline=None)
+@given(spoiled(RECORDED))
+def test_a_message_that_makes_no_sense_is_refused(said):
+    try:
+        read = words.read_recorded(line(said), 0)
+    except Junk:
+        return
+    assert 0 < read.seq <= words.MOST_NUMBER
+    assert 0 <= read.time < 2**40
+    assert len(read.parent) <= words.MOST_ID
+    assert read.cell is None or len(read.cell) <= words.MOST_ID
+    assert set(read.message) == set(MESSAGE)
+    json.dumps(read.message, allow_nan=False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(spoiled(FOOT))
+def test_a_foot_that_makes_no_sense_is_refused(said):
+    try:
+        foot = words.PageFoot(line(said))
+    except Junk:
+        return
+    assert 0 <= foot.next <= words.MOST_NUMBER
+    assert all(len(gap.reason) <= 500 for gap in foot.gaps)
+    assert len(foot.problem) <= 500
+
+
+@settings(max_examples=150, deadline=None)
+@given(spoiled(STATE))
+def test_a_state_that_makes_no_sense_is_refused(said):
+    try:
+        now = words.read_state(said)
+    except Junk:
+        return
+    assert now.execution_state in ("starting", "busy", "idle")
+    assert all(len(one) <= words.MOST_ID for one in now.executing)
+
+
+def test_numbers_must_grow():
+    with pytest.raises(Junk):
+        words.read_recorded(line(RECORDED), 5)
+
+
+def framed(*pieces, end=True):
+    data = b"".join(head(DATA, len(one)) + one for one in pieces)
+    return as_line({"ok": True, "stream": {}}) + data + (head(END, 0) if end else b"")
+
+
+def page_of(*values):
+    return b"".join(line(value) + b"\n" for value in values)
+
+
+@asynccontextmanager
+async def lying(tmp_path, said, answer=None):
+    """Open the journal of a session whose agent says `said` in each stream, and `answer` else."""
+
+    async def speak(reader, writer):
+        first = json.loads(await reader.readuntil(b"\n"))
+        writer.write(said if "stream" in first else GOOD)
+        while request := await reader.readline():
+            if "stream" not in first:
+                number = json.loads(request)["id"]
+                writer.write(as_line({"id": number, "result": answer}))
+
+    async with a_liar(tmp_path, SECRETS, PLACE, speak) as endpoint:
+        link = await AgentLink.connect(endpoint, place_id=PLACE, secrets=SECRETS, timeout=5)
+
+        class Inside:
+            def link(self, _session_id):
+                return link
+
+        journal = OutputJournal(Inside())
+        try:
+            yield journal
+        finally:
+            await journal.close()
+            await link.close()
+
+
+async def test_a_page_that_makes_sense_is_believed(short_folder):
+    async with lying(short_folder, framed(page_of(RECORDED, FOOT))) as journal:
+        page = await journal.read("s")
+        assert [one.seq for one in page.messages] == [5]
+        assert (page.lost.messages, page.lost.bytes, page.gaps[0].seq) == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\n",
+        b"\n" * 100_000,
+        b"no json\n",
+        page_of(RECORDED),
+        page_of(FOOT),
+        page_of(RECORDED, RECORDED, FOOT),
+        page_of(FOOT, RECORDED),
+        page_of(RECORDED, FOOT)[:-1],
+        page_of(RECORDED, FOOT) + b"more",
+        line({**RECORDED, "time": float("nan")}) + b"\n" + page_of(FOOT),
+        b"[" * 100_000 + b"\n" + page_of(FOOT),
+    ],
+    ids=lambda said: repr(said[:20]),
+)
+async def test_a_page_that_makes_no_sense_is_refused(short_folder, said):
+    async with lying(short_folder, framed(said)) as journal:
+        with pytest.raises(AgentError, match="no sense"):
+            await journal.read("s")
+
+
+async def test_a_page_that_never_ends_is_not_waited_for(short_folder, monkeypatch):
+    monkeypatch.setattr(journals, "_PAGE_TIMEOUT", 0.3)
+    async with lying(short_folder, framed(page_of(RECORDED, FOOT), end=False)) as journal:
+        with pytest.raises(AgentUnavailable, match="too long"):
+            await journal.read("s")
+
+
+async def test_a_page_without_end_is_not_read_to_the_end(short_folder, monkeypatch):
+    monkeypatch.setattr(journals, "MOST_MESSAGE", 100_000)
+    flood = framed(*[b"x" * 60_000] * 20, end=False)
+    async with lying(short_folder, flood) as journal:
+        with pytest.raises(AgentError, match="size"):
+            await journal.read("s", most_bytes=1000)
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"seq": -1}, {"seq": "1"}, {"seq": 2**60}, []])
+async def test_short_answers_are_checked(short_folder, answer):
+    async with lying(short_folder, b"", answer) as journal:
+        with pytest.raises(AgentError):
+            await journal.state("s")
+        if answer == {}:
+            assert await journal.position("s", "id") is None
+        else:
+            with pytest.raises(AgentError):
+                await journal.position("s", "id")
+
+
+@given(st.one_of(st.integers(max_value=-1), st.integers(min_value=2**53), st.booleans()))
+def test_positions_that_are_none_are_refused(since):
+    with pytest.raises(InvalidRequest):
+        journals._checked(since)
+
+
+async def test_notes_are_bounded_and_never_fail(short_folder):
+    async with lying(short_folder, b"", {}) as journal:
+        for number in range(1000):
+            journal.note("s", f"id-{number}", cell="c")
+        journal.note("s", "", cell="c")
+        journal.note("s", "x" * 1000, cell="c")
+        journal.note("s", "\ud800", cell="c")
+        assert 0 < len(journal._notes) <= 256
+        async with asyncio.timeout(10):
+            while journal._notes:
+                await asyncio.wait(set(journal._notes))
