@@ -196,7 +196,10 @@ class Server(Client):
     @property
     def is_leader(self):
         """Whether it holds its state folder; else it follows another, or is not open."""
-        health = self.ask("GET", "sessmgr/api/health").json()
+        reply = self.ask("GET", "sessmgr/api/health")
+        if reply.status_code == 404:  # a server without our extension
+            return False
+        health = reply.json()
         return health["available"] and not health["follows"]
 
     def log(self):
