@@ -37,9 +37,10 @@ c = get_config()  # noqa: F821 - given by traitlets
 # upstream server.
 # c.SessMgrApp.name_taken_status = 409
 
-# Seconds that the server's start waits for the engine, so that kernelspecs are there for the
-# first page. After that the server starts, and they come when the engine answers.
-# c.SessMgrApp.open_deadline = 5.0
+# Seconds that the server's start waits for an engine that does not answer. After that the
+# server starts, and kernels are listed when the engine answers, or is given up; open browser
+# tabs may have dropped theirs by then. Lower it only where nothing lasts.
+# c.SessMgrApp.open_deadline = 12.0
 
 # ------------------------------------------------------------------------------
 # ComputeSessionManager: Compute sessions and what may happen to them. Called by the doors, on one event loop.

@@ -138,11 +138,11 @@ class SessMgrApp(ExtensionApp):
         against an upstream server.""",
     )
     open_deadline = Float(
-        5.0,
+        12.0,
         config=True,
-        help="""Seconds that the server's start waits for the engine, so that kernelspecs are
-        there for the first page. After that the server starts, and they come when the engine
-        answers.""",
+        help="""Seconds that the server's start waits for an engine that does not answer. After
+        that the server starts, and kernels are listed when the engine answers, or is given up;
+        open browser tabs may have dropped theirs by then. Lower it only where nothing lasts.""",
     )
 
     #: Where this server keeps its notebook sessions, if we chose that.
