@@ -1,7 +1,7 @@
 """How long a restart takes, forked from the kernel's template, and what the template weighs.
 
 Bars: a restart <= 0.3 x a local ipykernel's; a fork to the first reply <= 0.25 x a local start;
-agent, template and kernel together <= 1.6 x the memory of a local kernel (PSS).
+agent, template, kernel and recorder together <= 1.6 x the memory of a local kernel (PSS).
 
     python bench/kernel_restart.py [ROUNDS] [ENGINE]
 """
@@ -97,16 +97,21 @@ def family(pid):
     return [pid, *descendants(pid)]
 
 
+def _journal(folder):
+    return {"folder": str(folder / "journal"), "max_bytes": 1 << 26, "max_age": 86400.0}
+
+
 async def weigh():
-    """Weigh a local kernel, and an agent with template and forked kernel."""
+    """Weigh a local kernel, and an agent with template, kernel and recorder."""
     from tests.plugins.agents import a_client, an_agent, run, until
 
     manager, client, _ = await started(LOCAL)
     await run(client, "1")
     local = weight([manager.provisioner.pid])
-    async with an_agent(kernel={}) as agent:
+    async with an_agent(kernel={}, journal=_journal) as agent:
         link = await agent.link()
         await until(link, "bound")
+        assert link.kernel.recorded
         async with a_client(agent) as own:
             await run(own, "1")
             ours = weight(family(agent.process.pid))

@@ -96,8 +96,8 @@ class Personal:
         self._line, self._ready = None, False  # once
         wanted = dict(wanted, environ=dict(wanted.get("environ") or {}, **environ))
         wanted["workdir"] = workdir or wanted.get("workdir")
-        folder, warning = launch.working_folder(self._orders, wanted)
         with line:
+            folder, warning = launch.working_folder(self._orders, wanted)
             if warning:
                 raise Refused(warning)
             words = {"environ": launch.make_environ(self._orders, wanted, spec), "folder": folder}
@@ -121,5 +121,5 @@ async def _ask(line: socket.socket, words: bytes) -> str:
         return str(json.loads(answer)["problem"]) if answer else "It was used, or ended, just now."
     except (OSError, asyncio.TimeoutError):
         return "It does not answer."
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "Its answer makes no sense."
