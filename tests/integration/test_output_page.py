@@ -39,14 +39,14 @@ def test_the_command_and_the_program_of_the_page(servers):
     watchdog.start()
     try:
         assert [next(lines), next(lines)] == ["before\n", "ok\n"]
-        loop = "import time\nfor n in range(400): print(n, flush=True); time.sleep(0.02)"
+        loop = "import time\nfor n in range(150): print(n, flush=True); time.sleep(0.02)"
         first.tell(kernel_id, loop)
         assert [next(lines) for _ in range(20)] == [f"{n}\n" for n in range(20)]
         port = int(first.url.split(":")[2].split("/")[0])
         first.kill()
         same = {"ServerApp": {"port": port}, "IdentityProvider": {"token": first.token}}
         servers.start(config=same, state_dir=first.state_dir)
-        assert [next(lines) for _ in range(380)] == [f"{n}\n" for n in range(20, 400)]
+        assert [next(lines) for _ in range(130)] == [f"{n}\n" for n in range(20, 150)]
         assert next(lines) == "ok\n"
     finally:
         watchdog.cancel()
