@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from tests.plugins.notebooks import Notebook, is_made, is_reply, is_status, parent
 
 #: Prints a number each 0.02 s, until there is a file "stop"; then says in another that it ended.
@@ -77,12 +75,11 @@ def a_session(server, name):
     return made["sessionId"]
 
 
-@pytest.mark.parametrize("v1", [True, False])
-def test_a_counter_goes_on_over_the_death_of_its_server(servers, v1):
+def test_a_counter_goes_on_over_the_death_of_its_server(servers):
     server = servers.start()
     session_id = a_session(server, "counting")
     work = Work(server, session_id)
-    with Notebook(server, session_id, v1=v1) as notebook:
+    with Notebook(server, session_id, v1=True) as notebook:
         running = notebook.send(
             "execute_request", {"code": COUNT, "silent": False}, metadata={"cellId": "cell-1"}
         )
@@ -92,7 +89,7 @@ def test_a_counter_goes_on_over_the_death_of_its_server(servers, v1):
     server.kill()
     second = servers.start(state_dir=server.state_dir)
     with Notebook(
-        second, session_id, v1=v1, session=notebook.session, replay=[position]
+        second, session_id, v1=True, session=notebook.session, replay=[position]
     ) as notebook:
         notebook.hear(lambda m: is_live(m, running))
         missed = [m for m in notebook.heard if is_replayed(m) and parent(m) == running]
@@ -105,7 +102,7 @@ def test_a_counter_goes_on_over_the_death_of_its_server(servers, v1):
     work.stop()
     work.until_ended()
     third = servers.start(state_dir=server.state_dir)
-    with Notebook(third, session_id, v1=v1, replay=[position]) as notebook:
+    with Notebook(third, session_id, replay=[position]) as notebook:
         reply = notebook.hear(lambda m: is_reply(m, running))
         assert reply["content"]["status"] == "ok"
         assert reply["channel"] == "shell"
