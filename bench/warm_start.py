@@ -78,7 +78,7 @@ async def start_once(app, name):
 
 async def a_spare(sessions):
     """Wait until a spare is ready."""
-    while sessions.pool.counts() != {"ready": 1, "booting": 0}:
+    while sessions.pool.counts() != {"ready": 1, "booting": 0}:  # noqa: ASYNC110 - nobody is told
         await asyncio.sleep(0.02)
 
 
@@ -195,12 +195,12 @@ def by_server(folder, engine, rounds):
     taken = {label: [] for label in SPECS if label != "cold"}
     try:
         for number in range(-1, rounds):
-            for label in taken:
+            for label, values in taken.items():
                 while number >= 0 and not server.spares():
                     time.sleep(0.1)
                 took = server.start_once(SPECS[label])
                 if number >= 0:
-                    taken[label].append(took)
+                    values.append(took)
                 time.sleep(PAUSE)
     finally:
         server.stop()

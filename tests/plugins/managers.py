@@ -13,7 +13,6 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.requests import CreateRequest
 from tests.plugins.waiting import eventually
 
-
 #: Spares come and go by themselves; only tests of the pool have them.
 NO_SPARES = {"WarmPool": {"default_size": 0}}
 
