@@ -175,6 +175,7 @@ class Synchronizer:
     def __init__(self, folder, stack):
         self._servers = Servers(folder)
         self._folder = folder
+        self._started = []
         port = free_port()
         self._gateway = f"http://127.0.0.1:{port}"
         options = [
@@ -195,9 +196,9 @@ class Synchronizer:
             "SynchronizerSessionManager": {"autosync": True, "syncing_interval": 1.0},
             "GatewayClient": {"url": self._gateway},
         }
-        return self._servers.start(
-            config=config, environ={"PYTHONPATH": ":".join([str(ROOT), *sys.path])}
-        )
+        environ = {"PYTHONPATH": ":".join([str(ROOT), *sys.path])}
+        self._started.append(self._servers.start(config=config, environ=environ))
+        return self._started[-1]
 
     def again(self, server):
         again = self.start(server.config["SessionManager"]["database_filepath"])
@@ -205,7 +206,8 @@ class Synchronizer:
         return again
 
     def clean(self):
-        self._servers.clean()
+        for server in self._started:  # there are no sessions of ours to end
+            server.stop()
 
 
 def main(lines="600", rate="100"):
