@@ -101,7 +101,7 @@ class KernelAdopter:
         await asyncio.gather(*tasks, return_exceptions=True)
         ending = [
             asyncio.ensure_future(self._kernels.shutdown_kernel(kernel_id))
-            for kernel_id in self._ours()
+            for kernel_id in _ours(self._kernels)
             if not self._let_go(kernel_id)
         ]
         if ending:
@@ -199,10 +199,6 @@ class KernelAdopter:
         if kernel_id in self._kernels:
             await self._kernels.shutdown_kernel(kernel_id, now=True)
 
-    def _ours(self) -> list[str]:
-        ids: list[str] = self._kernels.list_kernel_ids()
-        return [one for one in ids if _held(self._kernels.get_kernel(one)) is not None]
-
     def _let_go(self, kernel_id: str) -> bool:
         """Take a durable session's kernel out of Jupyter's hands while it lives."""
         manager = self._kernels.get_kernel(kernel_id)
@@ -256,6 +252,11 @@ async def detach_kernels(server: Any) -> None:
     adopter = _adopters.pop(id(server), None)
     if adopter is not None:
         await adopter.close()
+
+
+def _ours(kernels: Any) -> list[str]:
+    ids: list[str] = kernels.list_kernel_ids()
+    return [one for one in ids if _held(kernels.get_kernel(one)) is not None]
 
 
 def _held(manager: Any) -> Held | None:
