@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 #: Where the agent says what to do, and is told, as `recorder` hands it over.
 TRUNK = 4
-#: Seconds until what comes in a flood is taken next, many messages at a time.
-_NAP = 0.005
+#: Seconds until what came is taken, with what comes until then.
+_NAP = 0.01
 #: Messages, and bytes, that are written at a time.
 _BATCH, _BATCH_BYTES = 2000, 4 * 2**20
 #: Seconds between attempts to write to a disk that is full, and to do what is due now and then.
@@ -65,14 +65,14 @@ class Collector:
         """Work until the agent is gone."""
         while True:
             ready = self._wait()
+            if self._told and self._ear is not None and self._ear.is_ready(ready):
+                # What comes together is written together, and not while the kernel is at it.
+                select.select([self._trunk], [], [], _NAP)
             if self._trunk.fileno() in ready and not self._obey():
                 return
-            count = self._listen()
+            self._listen()
             self._journal.commit()
             self._readers.serve(ready)
-            if count and self._told:
-                # what comes next comes together: a batch costs little more than a message
-                select.select([self._trunk], [], [], _NAP)
 
     def _wait(self) -> dict[Any, int]:
         """Wait for something to do; returns which sockets are ready."""

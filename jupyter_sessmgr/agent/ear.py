@@ -57,6 +57,10 @@ class Ear:
         """Return the sockets that are open."""
         return [one for one in (self._iopub, self._shell) if not one.closed]
 
+    def is_ready(self, ready: Mapping[Any, int]) -> bool:
+        """Tell whether the kernel said something, of the sockets that are ready."""
+        return self._iopub in ready
+
     def patience(self) -> float:
         """Say in how many seconds to look again."""
         if self.hears:
