@@ -11,7 +11,7 @@ import pytest
 from traitlets.config import Config
 
 from jupyter_sessmgr.engines.base import Capacity
-from jupyter_sessmgr.manager.pool import stock, warm
+from jupyter_sessmgr.manager.pool import pauses, warm
 from jupyter_sessmgr.model.errors import AgentUnavailable, StoreError
 from jupyter_sessmgr.model.images import Image
 from jupyter_sessmgr.model.requests import CreateRequest
@@ -293,7 +293,9 @@ async def test_a_spare_whose_kernel_is_not_fresh_is_removed(state_dir, changes):
         (spare,) = await spares(manager)
         manager.links_there.tell(spare.id, **changes)
         await only(manager, first)
-        assert not manager.pool._ties.stock.may_make(spare.pool_key), "it is not tried at once"
+        assert not manager.pool._ties.stock.pauses.is_over(spare.pool_key), (
+            "it is not tried at once"
+        )
 
 
 async def test_a_spare_that_dies_while_it_is_claimed_costs_a_cold_start(state_dir, caplog):
@@ -388,8 +390,8 @@ async def test_one_whose_kernel_never_starts_is_removed(state_dir, caplog, monke
         await eventually(lambda: "No spare session of" in caplog.text)
         await only(manager, first)
         manager.engine_there.kernel_becomes = "bound"
-        monkeypatch.setattr(stock, "FIRST_PAUSE", 0.0)
-        manager.pool._ties.stock._pauses.clear()
+        monkeypatch.setattr(pauses, "FIRST", 0.0)
+        manager.pool._ties.stock.pauses._until.clear()
         manager.pool._due.set()
         await spares(manager)
 

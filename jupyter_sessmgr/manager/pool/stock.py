@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
 
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.pool.nursery import Nursery, Spare, is_fresh
+from jupyter_sessmgr.manager.pool.pauses import Pauses
 from jupyter_sessmgr.manager.pool.plan import Kept, Wish
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.session import Place, SessionSpec
 
 #: Seconds that a start waits for a spare of its kind that is being made already.
 PATIENCE = 10.0
-#: Seconds until a kind that could not be made, or did not last, is made again; doubled each time.
-FIRST_PAUSE, LONGEST_PAUSE = 10.0, 1800.0
 #: A spare that was there for so many seconds did not end because of what it is.
 LASTING = 300.0
 #: Seconds that spares get to end when the server stops.
@@ -26,6 +26,24 @@ SPARE_STATES = ("ready", "booting")
 #: Why a start gets none: none is there; it is unlike those that are; the one for it has just
 #: ended; that one's kernel cannot take a notebook's name.
 MISSES = ("none", "unlike", "lost", "unable")
+
+
+class Removals:
+    """Removals that are under way, whoever began them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside the rest."""
+        task = asyncio.create_task(work, name="sessmgr-spare-removal")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self) -> None:
+        """Wait for all, for as long as a stopping server may."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
 
 
 class Stock:
@@ -45,19 +63,12 @@ class Stock:
         self._nursery = Nursery(parts)
         self._ready: dict[str, Spare] = {}
         self._boots: dict[asyncio.Task[None], Kept] = {}
-        self._removals: set[asyncio.Task[None]] = set()
-        #: When a kind may be made again, on the monotonic clock, and the pause after that.
-        self._pauses: dict[str, tuple[float, float]] = {}
+        self._removals = Removals()
+        self.pauses = Pauses()
 
-    @property
-    def ready(self) -> int:
-        """How many can be had now."""
-        return len(self._ready)
-
-    @property
-    def booting(self) -> int:
-        """How many are being made."""
-        return len(self._boots)
+    def count(self) -> dict[str, int]:
+        """Count the spares by what they are, each of `SPARE_STATES`."""
+        return dict(zip(SPARE_STATES, (len(self._ready), len(self._boots)), strict=True))
 
     def kept(self) -> list[Kept]:
         """List all spares, the oldest first."""
@@ -66,10 +77,6 @@ class Stock:
             for one in self._ready.values()
         )
         return [*ready, *self._boots.values()]
-
-    def may_make(self, key: str) -> bool:
-        """Tell whether a kind may be tried (again)."""
-        return time.monotonic() >= self._pauses.get(key, (0.0, 0.0))[0]
 
     def make(self, wish: Wish) -> None:
         """Begin to make a spare."""
@@ -81,7 +88,7 @@ class Stock:
         try:
             spare = await self._nursery.make(wish.spec, wish.key)
         except (SessmgrError, TimeoutError) as error:
-            pause = self._pause(wish.key)
+            pause = self.pauses.begin(wish.key)
             self._parts.log.warning(
                 "No spare session of %s could be made: %s Next try in %.0f s.",
                 wish.spec.image,
@@ -148,12 +155,12 @@ class Stock:
         if place is not None and place.session_id is not None:
             self._parts.memory.kept.discard(place.id)
             return True
-        self._remove(self._nursery.remove(spare.place))
+        self.remove(spare.place)
         return False
 
     def remove(self, place: Place) -> None:
         """Remove a place that was a spare."""
-        self._remove(self._nursery.remove(place))
+        self._removals.begin(self._nursery.remove(place))
 
     def hand_back(self, place_ids: Iterable[str], why: str) -> None:
         """Remove spares that are ready; those that are being made are looked at again later."""
@@ -161,7 +168,7 @@ class Stock:
             spare = self._ready.pop(place_id, None)
             if spare is not None:
                 self._parts.log.info("A spare of %s is removed: %s.", spare.spec.image, why)
-                self._remove(self._nursery.remove(spare.place))
+                self.remove(spare.place)
 
     def look_at(self, place_id: str) -> None:
         """Look whether a spare still lives: its agent said something, or hung up."""
@@ -170,8 +177,8 @@ class Stock:
             return
         del self._ready[place_id]
         if time.monotonic() - spare.since < LASTING:
-            self._pause(spare.place.pool_key)
-        self._remove(self._bury(spare))
+            self.pauses.begin(spare.place.pool_key)
+        self._removals.begin(self._bury(spare))
         self._changed()
 
     async def _bury(self, spare: Spare) -> None:
@@ -183,17 +190,6 @@ class Stock:
         )
         await self._nursery.remove(spare.place)
 
-    def _remove(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._removals.add(task)
-        task.add_done_callback(self._removals.discard)
-
-    def _pause(self, key: str) -> float:
-        """Put a kind off, for longer each time; returns the seconds."""
-        _, pause = self._pauses.get(key, (0.0, FIRST_PAUSE))
-        self._pauses[key] = time.monotonic() + pause, min(pause * 2, LONGEST_PAUSE)
-        return pause
-
     async def close(self) -> None:
         """Remove all; what takes too long ends with its lease."""
         boots = tuple(self._boots)
@@ -201,7 +197,6 @@ class Stock:
             task.cancel()
         await asyncio.gather(*boots, return_exceptions=True)
         for spare in self._ready.values():
-            self._remove(self._nursery.remove(spare.place))
+            self.remove(spare.place)
         self._ready.clear()
-        if self._removals:
-            await asyncio.wait(self._removals, timeout=STOP_TIMEOUT)
+        await self._removals.finish()

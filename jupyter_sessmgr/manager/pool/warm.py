@@ -18,7 +18,7 @@ from jupyter_sessmgr.manager.pool import plan
 from jupyter_sessmgr.manager.pool.keys import can_be_spared, make_key, spare_spec, terms_of
 from jupyter_sessmgr.manager.pool.machine import free_memory
 from jupyter_sessmgr.manager.pool.nursery import Spare
-from jupyter_sessmgr.manager.pool.stock import Stock
+from jupyter_sessmgr.manager.pool.stock import SPARE_STATES, Stock
 from jupyter_sessmgr.manager.queue.order import Room
 from jupyter_sessmgr.model.errors import EngineError, ImageNotFound
 from jupyter_sessmgr.model.events import Event, StatusChanged
@@ -142,7 +142,7 @@ class WarmPool(LoggingConfigurable):
     def counts(self) -> Mapping[str, int]:
         """Say how many spares are ready, and how many are being made; from memory."""
         stock = self._ties.stock if self._ties is not None else None
-        return {"ready": stock.ready if stock else 0, "booting": stock.booting if stock else 0}
+        return stock.count() if stock else dict.fromkeys(SPARE_STATES, 0)
 
     def notes(self) -> tuple[str, ...]:
         """Say in a sentence how many spares there are; nothing when there is none."""
@@ -248,8 +248,8 @@ class WarmPool(LoggingConfigurable):
         wishes = await self._wishes(ties)
         stock.hand_back(plan.too_many(stock.kept(), wishes), "sessions differ from it now")
         if free >= min(self.min_free_memory + MARGIN, 1.0):
-            open_to = [wish for wish in wishes if stock.may_make(wish.key)]
-            most = self.refill_at_once - stock.booting
+            open_to = [wish for wish in wishes if stock.pauses.is_over(wish.key)]
+            most = self.refill_at_once - stock.count()["booting"]
             for wish in plan.to_make(stock.kept(), open_to, _left(ties), most):
                 stock.make(wish)
         return INTERVAL

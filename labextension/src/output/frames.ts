@@ -12,8 +12,10 @@ export interface IGlance {
   readonly channel: string;
   /** The message's own id. */
   readonly id: string;
-  /** Whether the server had kept it, since it was missed. */
+  /** Whether it had been kept, since it was missed. */
   readonly replayed: boolean;
+  /** Whether the server made it, so that no journal knows it. */
+  readonly made: boolean;
 }
 
 /** Look at a message; null when it is none that can be read. */
@@ -33,7 +35,7 @@ function ofBinary(data: ArrayBuffer): IGlance {
   return {
     channel: part(CHANNEL),
     id: idOf(JSON.parse(part(HEADER))),
-    replayed: wasReplayed(JSON.parse(part(METADATA)))
+    ...ours(JSON.parse(part(METADATA)))
   };
 }
 
@@ -42,7 +44,7 @@ function ofText(data: string): IGlance {
   return {
     channel: String(message['channel']),
     id: idOf(message['header']),
-    replayed: wasReplayed(message['metadata'])
+    ...ours(message['metadata'])
   };
 }
 
@@ -50,7 +52,9 @@ function idOf(header: unknown): string {
   return String((header as Record<string, unknown>)['msg_id']);
 }
 
-function wasReplayed(metadata: unknown): boolean {
-  const ours = (metadata as Record<string, unknown> | null)?.['sessmgr'];
-  return (ours as Record<string, unknown> | undefined)?.['replayed'] === true;
+/** What the server says of a message. */
+function ours(metadata: unknown): Pick<IGlance, 'replayed' | 'made'> {
+  const said = (metadata as Record<string, unknown> | null)?.['sessmgr'];
+  const { replayed, made } = (said ?? {}) as Record<string, unknown>;
+  return { replayed: replayed === true, made: made === true };
 }

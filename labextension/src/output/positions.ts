@@ -9,7 +9,10 @@ export interface IClient {
   readonly key: string;
 }
 
-/** Remembers the last message of each client; a new websocket of it asks for what came after. */
+/** The server may not know a message: what it made itself, or dropped; it takes the last it knows. */
+const KEPT = 4;
+
+/** Remembers the last messages of each client; a new websocket of it asks for what came after. */
 export class Positions {
   /** The client that a URL is of; null when it is not of a kernel's websocket. */
   client(url: string): IClient | null {
@@ -21,14 +24,14 @@ export class Positions {
 
   /** Note that a client has a message. */
   note(client: IClient, id: string): void {
-    this.last.set(client.key, id);
+    this.last.set(client.key, [...(this.last.get(client.key) ?? []), id].slice(-KEPT));
   }
 
   /** The URL that also says where a client is; unchanged for one that has nothing yet. */
   extend(url: string, client: IClient | null): string {
-    const id = client === null ? undefined : this.last.get(client.key);
-    return id === undefined ? url : `${url}&replay=${encodeURIComponent(`msg:${id}`)}`;
+    const ids = client === null ? [] : (this.last.get(client.key) ?? []);
+    return url + ids.map(id => `&replay=${encodeURIComponent(`msg:${id}`)}`).join('');
   }
 
-  private readonly last = new Map<string, string>();
+  private readonly last = new Map<string, readonly string[]>();
 }

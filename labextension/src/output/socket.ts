@@ -43,7 +43,7 @@ function follow(
 ): void {
   socket.addEventListener('message', ({ data }) => {
     const seen = glance(data);
-    if (seen?.channel === 'iopub') {
+    if (seen?.channel === 'iopub' && !seen.made) {
       positions.note(client, seen.id);
       if (seen.replayed) {
         onReplayed(client.kernel);
