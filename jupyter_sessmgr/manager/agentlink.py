@@ -69,9 +69,7 @@ class AgentLink(AgentServices):
         """Change how long the place lives without a word from a server; 0 means for ever."""
         await self.call("set_lease", timeout, seconds=seconds)
 
-    async def set_claim(
-        self, claim: str, lease: float, *, timeout: float = ANSWER_TIMEOUT
-    ) -> None:
+    async def set_claim(self, claim: str, lease: float, *, timeout: float = ANSWER_TIMEOUT) -> None:
         """Give a place that was a spare to its session: what it keeps of that, and its lease."""
         await self.call("set_claim", timeout, claim=claim, seconds=lease)
 

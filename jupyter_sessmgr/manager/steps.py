@@ -162,9 +162,7 @@ class Steps:
         session = self._parts.store.get(session.id) or session
         if session.id in memory.expected_exits or session.exit_wished >= step.exit.generation:
             memory.expected_exits.discard(session.id)
-            await self.facts.save(
-                replace(session, kernel_exit=replace(step.exit, expected=True))
-            )
+            await self.facts.save(replace(session, kernel_exit=replace(step.exit, expected=True)))
             return
         memory.note_death(session.id)
         saved = await self.facts.save(

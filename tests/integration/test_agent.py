@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_sessmgr.engines.base import LEASE_OVER
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest, NotRunning
 from tests.plugins.agents import (
     a_client,
@@ -306,7 +307,7 @@ async def test_no_process_of_a_session_survives(how):
         else:
             agent.process.send_signal(signal.SIGTERM)
         await agent.gone(timeout=4)
-        assert agent.process.returncode == 0
+        assert agent.process.returncode == (0 if how == "shutdown" else 128 + signal.SIGTERM)
         assert [pid for pid in before if alive(pid)] == []
         assert list((agent.folder / "run").iterdir()) == []
         assert not Path(agent.endpoint.host).exists()
@@ -378,7 +379,7 @@ async def test_without_a_word_from_its_server_a_place_ends_by_itself():
         state = await until(link, "bound")
         await link.set_lease(1)
         await agent.gone(timeout=6)
-        assert agent.process.returncode == 0
+        assert agent.process.returncode == LEASE_OVER
         assert not alive(state.pid)
 
 

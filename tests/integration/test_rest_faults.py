@@ -124,7 +124,6 @@ def test_P9_a_server_that_cannot_follow_says_why_and_leads_when_it_can(servers):
     assert second.create()["created"]
 
 
-
 def test_P9_the_folder_of_a_killed_server_is_free(servers):
     first = servers.start()
     first.kill()

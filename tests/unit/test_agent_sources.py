@@ -65,7 +65,9 @@ def test_only_the_standard_library_is_imported(path):
         else:
             continue
         for name in names:
-            assert name.partition(".")[0] in sys.stdlib_module_names | OF_THE_IMAGE.get(path.name, set())
+            assert name.partition(".")[0] in sys.stdlib_module_names | OF_THE_IMAGE.get(
+                path.name, set()
+            )
             assert name.partition(".")[0] not in TOO_NEW_OR_GONE
 
 

@@ -55,9 +55,7 @@ class Kernel:
         last = self.kept[-1].seq if self.kept else 0
         end = found[-1].seq if found else last
         gaps = tuple(gap for gap in self.gaps if gap.seq >= since)
-        return JournalPage(
-            messages=tuple(found), first=1, next=end, lost=self.lost, gaps=gaps
-        )
+        return JournalPage(messages=tuple(found), first=1, next=end, lost=self.lost, gaps=gaps)
 
 
 class Screen:

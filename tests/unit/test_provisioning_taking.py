@@ -64,7 +64,8 @@ class Scripted:
         status = self.sessions[session_id].status
         return status.is_final or status is SessionStatus.RUNNING
 
-    async def destroy(self, session_id, forced=False):
+    async def destroy(self, session_id, forced=False, *, reason=""):
+        del forced, reason
         self.destroyed.append(session_id)
         if self.destroy_fails is not None:
             raise self.destroy_fails
