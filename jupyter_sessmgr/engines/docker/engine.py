@@ -286,7 +286,7 @@ class DockerEngine(Engine):
         await connected.networks.look_after()
         self.trouble = connected.networks.trouble
         seen = [found(connected.signer, item) for item in items]
-        await connected.landings.sweep({one.place_id for one in seen if one.signed})
+        await connected.landings.sweep({one.place_id for one in seen})
         return seen
 
     async def watch(self) -> AsyncIterator[str]:

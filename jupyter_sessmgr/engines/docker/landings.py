@@ -33,11 +33,17 @@ class Landings:
         return self._root / place_id if self._root is not None else None
 
     async def make(self, place_id: str) -> str:
-        """Make a place's folder, and return its path; "" where there are none."""
+        """Make a place's folder, and return its path; "" where there are none.
+
+        One that cannot be made, as on a full disk, is done without: there are streams.
+        """
         path = self.path(place_id)
         if path is None:
             return ""
-        await asyncio.to_thread(_make, path)
+        try:
+            await asyncio.to_thread(_make, path)
+        except OSError:
+            return ""
         return str(path)
 
     async def remove(self, place_id: str) -> None:
@@ -47,7 +53,10 @@ class Landings:
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
     async def sweep(self, places: Collection[str]) -> None:
-        """Remove folders of places that are gone: all but these, and those just made."""
+        """Remove folders of places that are gone: all but these, and those just made.
+
+        Private managers have theirs here, too, so `places` are those of every installation.
+        """
         if self._root is not None:
             await asyncio.to_thread(_sweep, self._root, places)
 
@@ -62,5 +71,12 @@ def _sweep(root: Path, places: Collection[str]) -> None:
     if not root.is_dir():
         return
     for path in root.iterdir():
-        if path.name not in places and time.time() - path.lstat().st_mtime > _LEFT_OVER:
+        if path.name not in places and _is_old(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > _LEFT_OVER
+    except FileNotFoundError:
+        return False  # its place was removed this moment

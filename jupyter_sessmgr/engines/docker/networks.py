@@ -69,7 +69,8 @@ def is_lost(words: str) -> bool:
 def _cut_off(name: str) -> str:
     return (
         f"The bridge of the network {name} was removed from this machine, so no session can be "
-        "started on it, and those on it cannot be reached. Restart the Docker engine, or end them."
+        "started on it, and those on it cannot be reached. Restart the Docker engine, or end "
+        "those sessions."
     )
 
 
