@@ -13,7 +13,7 @@ from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.provisioning.channels import tell_dead, tell_restarted
 from jupyter_sessmgr.provisioning.culling import CullGuard
 from jupyter_sessmgr.provisioning.farewell import what_goes_on
-from jupyter_sessmgr.provisioning.held import Held
+from jupyter_sessmgr.provisioning.held import held_of
 from jupyter_sessmgr.provisioning.kernelspecs import kernel_name_for
 from jupyter_sessmgr.provisioning.learning import learn_state
 from jupyter_sessmgr.provisioning.locate import Home, registered
@@ -129,14 +129,15 @@ class KernelAdopter:
 
     def _follow(self, session: ComputeSession) -> None:
         """Reach a listed kernel where it is now."""
-        if session.id in self._kernels and _held(self._kernels.get_kernel(session.id)) is not None:
+        listed = session.id in self._kernels
+        if listed and held_of(self._kernels.get_kernel(session.id)) is not None:
             work = follow(self._kernels, self._home, session)
             self._start(work, f"sessmgr-move-{session.id}")
 
     def _note_restart(self, before: SessionStatus | None, session: ComputeSession) -> None:
         """Follow a listed kernel's restart, whoever wished for it."""
         manager = self._kernels.get_kernel(session.id)
-        held = _held(manager)
+        held = held_of(manager)
         if held is None:
             return
         if session.status is SessionStatus.RESTARTING:
@@ -193,7 +194,7 @@ class KernelAdopter:
 
     async def _remove(self, kernel_id: str) -> None:
         manager = self._kernels.get_kernel(kernel_id)
-        if manager.shutting_down or _held(manager) is None:
+        if manager.shutting_down or held_of(manager) is None:
             return
         tell_dead(kernel_id)
         if kernel_id in self._kernels:
@@ -202,7 +203,7 @@ class KernelAdopter:
     def _let_go(self, kernel_id: str) -> bool:
         """Take a durable session's kernel out of Jupyter's hands while it lives."""
         manager = self._kernels.get_kernel(kernel_id)
-        held = _held(manager)
+        held = held_of(manager)
         session = held.find() if held is not None else None
         if held is None or session is None:
             return False
@@ -256,9 +257,4 @@ async def detach_kernels(server: Any) -> None:
 
 def _ours(kernels: Any) -> list[str]:
     ids: list[str] = kernels.list_kernel_ids()
-    return [one for one in ids if _held(kernels.get_kernel(one)) is not None]
-
-
-def _held(manager: Any) -> Held | None:
-    held = getattr(getattr(manager, "provisioner", None), "held", None)
-    return held if isinstance(held, Held) else None
+    return [one for one in ids if held_of(kernels.get_kernel(one)) is not None]

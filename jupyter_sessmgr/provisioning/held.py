@@ -193,6 +193,12 @@ class Held:
             self.home.sessions.log.debug("Session %s: the manager closed before.", self.id)
 
 
+def held_of(manager: Any) -> Held | None:
+    """Find the session of a kernel manager; None when its kernel is not one of ours."""
+    held = getattr(getattr(manager, "provisioner", None), "held", None)
+    return held if isinstance(held, Held) else None
+
+
 def is_suspended(held: Held) -> bool:
     """Tell whether a session's clock stands; from memory."""
     session = held.find()

@@ -137,6 +137,9 @@ class CatchUp:
                 since = max(since, await self._pass(page))
         except SessmgrError as error:
             self.trouble = error.message
+        except Exception:
+            self.go_live()  # whatever it is, the present does not wait for the past
+            raise
         self.go_live()
 
     def give_up(self, trouble: str) -> None:

@@ -15,7 +15,7 @@ from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import read_position
 from jupyter_sessmgr.provisioning.channels.use import Use, kept_awake
 from jupyter_sessmgr.provisioning.channels.writer import Writer
-from jupyter_sessmgr.provisioning.held import Held
+from jupyter_sessmgr.provisioning.held import Held, held_of
 from jupyter_sessmgr.provisioning.refused import KernelRefused
 
 #: Requests that are remembered until they are answered.
@@ -169,12 +169,6 @@ def kernel_end(manager: Any) -> str:
     """Say for people why the kernel of a session ended; "" when it is not ours or unknown."""
     held = held_of(manager)
     return held.why_ended() if held is not None else ""
-
-
-def held_of(manager: Any) -> Held | None:
-    """Find the session of a kernel manager; None when its kernel is not one of ours."""
-    held = getattr(getattr(manager, "provisioner", None), "held", None)
-    return held if isinstance(held, Held) else None
 
 
 async def _learn_info(manager: Any, held: Held) -> None:

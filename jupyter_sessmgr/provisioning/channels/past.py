@@ -52,7 +52,7 @@ class Past:
         self._browser = Browser(connection, self._replies, self._passed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._catching: list[CatchUp] = []
-        self._reattached: dict[str, asyncio.Task[None]] = {}
+        self._reattached: dict[str, tuple[CatchUp, asyncio.Task[None]]] = {}
         if position is not None:
             self._catching.append(
                 CatchUp(
@@ -90,7 +90,9 @@ class Past:
         msg_id = asked.msg_id
         before = self._reattached.pop(msg_id, None)
         if before is not None:
-            before.cancel()
+            unfinished, bringing = before
+            bringing.cancel()
+            self._catching = [one for one in self._catching if one is not unfinished]
         elif len(self._reattached) >= MOST_REATTACHED:
             self._browser.refuse(asked, "Too many cells were asked for. Reload the page.")
             return
@@ -99,7 +101,7 @@ class Past:
             other.forget(msg_id)
         catching = CatchUp(self._read, self._browser, wants=msg_id.__eq__, ends_with=msg_id)
         self._catching.insert(0, catching)
-        self._reattached[msg_id] = self._start(self._bring_execution(asked, catching))
+        self._reattached[msg_id] = catching, self._start(self._bring_execution(asked, catching))
 
     def end(self) -> None:
         """Stop; the browser is gone."""
@@ -184,6 +186,8 @@ class Past:
                 await work
             except WebSocketClosedError:
                 self._connection.log.debug("A browser left before it had what it missed.")
+            except Exception:
+                self._connection.log.exception("A browser does not get what it missed")
 
         task = asyncio.create_task(until_it_leaves(), name="sessmgr-replay")
         self._tasks.add(task)

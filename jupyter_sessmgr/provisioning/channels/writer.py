@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable
 from typing import Any
+
+from jupyter_client.jsonutil import json_default
 
 from jupyter_sessmgr.manager.journal import Recorded
 from jupyter_sessmgr.provisioning.channels.catchup import is_reply
@@ -35,8 +38,7 @@ class Writer:
         WebSocketClosedError
             when the browser is gone.
         """
-        pack = self._connection.session.pack
-        data = write_message(message, channel, v1=self.is_v1, pack=pack)
+        data = write_message(message, channel, v1=self.is_v1, pack=self._pack)
         sent: Awaitable[None] = self._connection.write_message(data, binary=isinstance(data, bytes))
         return sent
 
@@ -71,6 +73,17 @@ class Writer:
             "buffers": unpack_buffers(message.get("buffers")),
         }
         await self.send(copy, "shell" if reply else "iopub")
+
+    def _pack(self, value: Any) -> bytes:
+        """Write JSON as Jupyter does, but for half a character, which it cannot write.
+
+        Kernels that are written in JavaScript send such when they cut text between two messages.
+        """
+        try:
+            packed: bytes = self._connection.session.pack(value)
+        except (TypeError, ValueError):
+            return json.dumps(value, default=json_default).encode()
+        return packed
 
     def _censored(self, message: dict[str, Any], content: Any) -> Any:
         """Leave out an error's words where the server is told to."""
