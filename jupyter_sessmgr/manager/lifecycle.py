@@ -18,6 +18,10 @@ from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.standing import Standing
 from jupyter_sessmgr.model.errors import Standby, StoreError
 
+_NOT_TAKEN_OVER = (
+    "The server that led ended, and this one could not take over; its log says why. Start it again."
+)
+
 
 class Lifecycle(Standing):
     """The part of the manager that opens and closes."""
@@ -44,6 +48,7 @@ class Lifecycle(Standing):
             except Standby as error:
                 self._standby = error.message
                 raise
+            self._standby = ""
 
     async def _open(self) -> None:
         self._opening = opening = await open_parts(
@@ -63,8 +68,12 @@ class Lifecycle(Standing):
         parts.bus.subscribe(self._on_event)
         self.idle.is_there = parts.others.is_there
         self._board = OfferBoard(self.admission, parts.engine, self.log)
-        await self._board.start()
-        await (self._lead(opening) if opening.leads else self._follow(opening))
+        try:
+            await self._board.start()
+            await (self._lead(opening) if opening.leads else self._follow(opening))
+        except BaseException:
+            await self._give_up(opening)
+            raise
 
     async def _lead(self, opening: Opening) -> None:
         parts = opening.parts
@@ -114,9 +123,18 @@ class Lifecycle(Standing):
                 await asyncio.to_thread(opening.folder.close)
                 await self._follow(opening)
                 return
-            for change in await opening.parts.store.refresh():
-                role.take(change)  # what the other one did last
-            await self._lead(opening)
+            try:
+                for change in await opening.parts.store.refresh():
+                    role.take(change)  # what the other one did last
+            except StoreError as error:
+                self.log.warning("What the server before did last is not told: %s", error)
+            try:
+                await self._lead(opening)
+            except Exception:
+                await self._give_up(opening)
+                self._standby = _NOT_TAKEN_OVER
+                self.log.exception("The lead could not be taken over")
+                return
         self.log.warning("The server that led ended; this one leads on %s now.", self.state_dir)
 
     async def _make_engine(self, name: str, secrets: InstallationSecrets) -> Engine:
@@ -136,10 +154,21 @@ class Lifecycle(Standing):
             with contextlib.suppress(TimeoutError):  # the next server ends what is left
                 async with asyncio.timeout(self.close_timeout):
                     await role.wishes.stop_all(mine)
-            if self._board is not None:
-                await self._board.stop()
-            await role.finish()
-            left = any(one.is_live for one in opening.parts.store.sessions())
-            self._parts = self._role = self._reconciler = None
-            await opening.close(clean=not left)
-            self._opening = None
+            await self._let_go(opening)
+
+    async def _give_up(self, opening: Opening) -> None:
+        """Close what was opened when the rest could not be: who asks next begins anew."""
+        if self._role is not None:
+            await self._role.stop()
+        await self._let_go(opening)
+
+    async def _let_go(self, opening: Opening) -> None:
+        """Close what is open, once the role has stopped; what runs goes on."""
+        if self._board is not None:
+            await self._board.stop()
+        if self._role is not None:
+            await self._role.finish()
+        left = any(one.is_live for one in opening.parts.store.sessions())
+        self._parts = self._role = self._reconciler = None
+        await opening.close(clean=not left)
+        self._opening = None
