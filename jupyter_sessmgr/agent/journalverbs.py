@@ -24,7 +24,7 @@ _MOST_PAGE = 16 * 2**20
 #: Bytes of a short answer, and the seconds it may take.
 _MOST_ANSWER, _DEADLINE = 512 * 1024, 8.0
 _PIECE = 64 * 1024
-#: Microseconds to wait: ten minutes.
+#: Milliseconds to wait: ten minutes.
 _MOST_WAIT = 600_000
 
 

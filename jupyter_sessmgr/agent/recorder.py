@@ -113,7 +113,7 @@ class Recorder:
             "curve": wanted["curve"] if encrypted else None,
         }
         self._patience = float("inf")
-        if self._trunk is None:
+        if self._trunk is None and not self.problem:  # else it was given up
             self._start()
             self.settle()
         self._say({"kernel": self._kernel})

@@ -1,4 +1,4 @@
-"""Who uses which session, and when it was used last. Kept in memory; rows get it now and then."""
+"""What of the use of sessions is written into their rows, and told to other servers."""
 
 from __future__ import annotations
 

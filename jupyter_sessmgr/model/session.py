@@ -18,7 +18,7 @@ from jupyter_sessmgr.model.usage import Usage
 Network = Literal["egress", "isolated"]
 #: CurveZMQ on the kernel's channels: "auto" is on whenever the kernel can.
 Encryption = Literal["auto", "required", "disabled"]
-#: Which door a session came in by; those of the kernel door end with their server.
+#: Which door a session came in by.
 Origin = Literal["rest", "kernel"]
 #: "interactive" sessions have a kernel, "batch" ones run a command and end with it.
 SessionType = Literal["interactive", "batch"]

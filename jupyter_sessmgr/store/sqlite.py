@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from jupyter_sessmgr.model.session import ComputeSession, Place
 from jupyter_sessmgr.store import rows
 from jupyter_sessmgr.store.base import Cipher
 from jupyter_sessmgr.store.dbfile import Damaged, Transaction
 from jupyter_sessmgr.store.merging import Use, with_facts, with_use, with_wishes
-from jupyter_sessmgr.store.mirror import (
-    refuse_known,
-    refuse_taken,
-    refuse_unknown,
-)
+from jupyter_sessmgr.store.mirror import refuse_known, refuse_taken, refuse_unknown
 from jupyter_sessmgr.store.quota import Alive, Quota, Tally, check_quota
 from jupyter_sessmgr.store.sqlitefile import SqliteFile, delete_rows
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class SqliteStore(SqliteFile):

@@ -15,10 +15,7 @@ from jupyter_sessmgr.store import rows
 from jupyter_sessmgr.store.base import Change, Cipher, StoreHealth
 from jupyter_sessmgr.store.database import Database, Opened
 from jupyter_sessmgr.store.dbfile import Transaction
-from jupyter_sessmgr.store.mirror import (
-    Mirror,
-    MirroredStore,
-)
+from jupyter_sessmgr.store.mirror import Mirror, MirroredStore
 from jupyter_sessmgr.store.writer import Writer
 
 T = TypeVar("T")
