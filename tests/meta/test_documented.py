@@ -247,3 +247,14 @@ def test_every_event_that_listeners_hear_is_documented():
     listed = page("reference/events.md").partition("## Server-sent events")[2]
     documented = re.findall(r"`((?:session|kernel)_\w+)`", listed)
     assert sorted(documented) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("folder", ["manager", "agent"])
+def test_the_map_of_a_large_folder_has_all_of_its_files(folder):
+    text = page("architecture.md")
+    begin = text.index(f"`{folder}/`,")
+    rows = text[begin : text.index("\n\n", text.index("\n| ", begin))]
+    mapped = set(re.findall(r"`([a-z]+/?)`", rows)) - {f"{folder}/"}
+    there = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+    there |= {f"{path.parent.name}/" for path in (PACKAGE / folder).glob("*/__init__.py")}
+    assert mapped == there
