@@ -12,6 +12,7 @@ from jupyter_sessmgr.engines.process import ProcessEngine
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.pool.keys import can_be_spared, make_key, spare_spec, terms_of
 from jupyter_sessmgr.manager.pool.machine import free_memory
+from jupyter_sessmgr.manager.pool.pauses import FIRST, LONGEST, Pauses
 from jupyter_sessmgr.manager.pool.plan import (
     MEMORY,
     Demand,
@@ -196,3 +197,13 @@ def test_free_memory_is_a_part_of_the_whole(tmp_path, monkeypatch):
     assert free_memory() == 0.25
     info.write_text("MemTotal: 0 kB\nMemAvailable: 0 kB\n")
     assert free_memory() == 1.0
+
+
+def test_a_kind_is_put_off_for_longer_each_time_until_one_of_it_was_used():
+    put_off = Pauses()
+    assert [put_off.begin("kind") for _ in range(3)] == [FIRST, 2 * FIRST, 4 * FIRST]
+    assert [put_off.is_over(key) for key in ("kind", "other")] == [False, True]
+    assert max(put_off.begin("kind") for _ in range(20)) == LONGEST
+    put_off.end("kind")
+    assert put_off.is_over("kind")
+    assert put_off.begin("kind") == FIRST

@@ -24,3 +24,7 @@ class Pauses:
         _, pause = self._until.get(key, (0.0, FIRST))
         self._until[key] = time.monotonic() + pause, min(pause * 2, LONGEST)
         return pause
+
+    def end(self, key: str) -> None:
+        """Note that one of a kind was used: the next pause is the first again."""
+        self._until.pop(key, None)

@@ -154,6 +154,7 @@ class Stock:
         place = self._parts.store.place(spare.place.id)
         if place is not None and place.session_id is not None:
             self._parts.memory.kept.discard(place.id)
+            self.pauses.end(place.pool_key)
             return True
         self.remove(spare.place)
         return False
@@ -195,7 +196,8 @@ class Stock:
         boots = tuple(self._boots)
         for task in boots:
             task.cancel()
-        await asyncio.gather(*boots, return_exceptions=True)
+        if boots:
+            await asyncio.wait(boots, timeout=STOP_TIMEOUT)
         for spare in self._ready.values():
             self.remove(spare.place)
         self._ready.clear()
