@@ -18,6 +18,7 @@ from jupyter_sessmgr.manager.agentwords import (
     read_error,
     read_line,
 )
+from jupyter_sessmgr.manager.bytesonly import dial
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, SessmgrError
 from jupyter_sessmgr.model.ports import Endpoint
 
@@ -278,8 +279,11 @@ async def open_stream(
     try:
         async with asyncio.timeout(timeout):
             if endpoint.transport == "unix":
-                transport, _ = await loop.create_unix_connection(
-                    lambda: wire, endpoint.host, ssl=context, server_hostname="agent"
+                transport, _ = await loop.create_connection(
+                    lambda: wire,
+                    sock=await dial(endpoint.host),
+                    ssl=context,
+                    server_hostname="agent",
                 )
             else:
                 transport, _ = await loop.create_connection(

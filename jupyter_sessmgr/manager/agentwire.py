@@ -26,6 +26,7 @@ from jupyter_sessmgr.manager.agentwords import (
     read_line,
     read_service,
 )
+from jupyter_sessmgr.manager.bytesonly import dial
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable
 from jupyter_sessmgr.model.ports import Endpoint
@@ -302,8 +303,8 @@ def _pinned(certificate: str) -> ssl.SSLContext:
 async def _open(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     endpoint, context = address.endpoint, address.context
     if endpoint.transport == "unix":
-        return await asyncio.open_unix_connection(
-            endpoint.host, ssl=context, server_hostname="agent", limit=MAX_LINE
+        return await asyncio.open_connection(
+            sock=await dial(endpoint.host), ssl=context, server_hostname="agent", limit=MAX_LINE
         )
     return await asyncio.open_connection(
         endpoint.host, endpoint.port, ssl=context, server_hostname="agent", limit=MAX_LINE

@@ -35,8 +35,6 @@ _QUEUE = 128
 _MOST_FAILURES = 16
 #: Tickets that are known to have been given out.
 _REMEMBERED = 256
-#: Sockets that could not be closed yet, until there are no more new ones.
-_MOST_UNCLOSED = 64
 
 
 class Landing:
@@ -137,7 +135,7 @@ class Landing:
     def fail(self) -> None:
         """Note that it did not work. If it goes on, nobody is let in any more."""
         self._failures += 1
-        if self._failures > _MOST_FAILURES or self._closer.waiting > _MOST_UNCLOSED:
+        if self._failures > _MOST_FAILURES or self._closer.is_choked:
             self.shut()
 
     def shut(self) -> None:
