@@ -7,9 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
-from jupyter_sessmgr.model.errors import SessmgrError, Standby
+from jupyter_sessmgr.model.errors import SessmgrError
 
-#: Seconds until a server looks again whether the one that it cannot follow has ended.
+#: Seconds until it is tried again where that can help.
 OPEN_AGAIN = 2.0
 
 
@@ -90,7 +90,7 @@ class Opener:
             await self._sessions.open()
         except SessmgrError as error:
             self._tell(f"No remote kernels: {error.message}")
-            if isinstance(error, Standby):  # until that server ends
+            if error.retryable:  # until another server has ended, or has made its database
                 self._again = self._loop.call_later(OPEN_AGAIN, self.begin)
             return error
         except Exception:  # noqa: BLE001 - see below

@@ -43,7 +43,7 @@ class Standing(ManagerSettings):
         self.admission = AdmissionControl(parent=self)
         #: Who waits to be started.
         self.queue = StartQueue(parent=self)
-        #: Spares, which most starts need no place made for.
+        #: Spares, which starts may take instead of having a place made.
         self.pool = WarmPool(parent=self)
         #: Who may sign requests; also while the rest is not open.
         self.keypairs = KeyPairs(Path(self.state_dir), self.log)

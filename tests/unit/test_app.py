@@ -11,9 +11,10 @@ from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
 from jupyter_sessmgr.manager.opener import Opener
-from jupyter_sessmgr.model.errors import SessmgrError, StoreRefused
+from jupyter_sessmgr.model.errors import SessmgrError, Standby, StoreError, StoreRefused
 from jupyter_sessmgr.model.requests import Health
 from jupyter_sessmgr.provisioning.gateways import kernelspec_manager_class
+from tests.plugins.waiting import eventually
 
 LOG = logging.getLogger("tests.app")
 
@@ -72,6 +73,16 @@ async def test_what_could_not_be_opened_is_tried_again_and_told_once(caplog):
     assert caplog.text.count("open to others") == 1
     await opener.ready()
     assert sessions.attempts == 4
+
+
+@pytest.mark.parametrize("kind", [Standby, StoreError])
+async def test_what_may_pass_by_itself_is_tried_again_by_itself(kind, monkeypatch):
+    monkeypatch.setattr("jupyter_sessmgr.manager.opener.OPEN_AGAIN", 0.01)
+    sessions, opened = Sessions(kind("Another server begins."), kind("It does.")), []
+    sessions.gate.set()
+    make(sessions, opened).begin()
+    await eventually(lambda: opened)
+    assert sessions.attempts == 3
 
 
 async def test_a_bug_is_logged_and_told_without_its_words(caplog):
