@@ -55,7 +55,7 @@ class Ending:
             )
         await self._parts.links.drop(place.id)
         await engine.stop(place, 0.0 if session.forced else self._stop_grace)
-        self._parts.memory.booted_at.pop(place.id, None)
+        self._parts.memory.forget_place(place.id)
 
     async def _farewell(self, session: ComputeSession, place: Place) -> ComputeSession:
         """Keep what is worth keeping of a session that ends: its use and its last lines."""

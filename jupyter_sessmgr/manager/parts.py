@@ -104,6 +104,11 @@ class Memory:
         pause = self.first_pause * 2.0 ** (before - 1)
         return max(0.0, self.deaths[session_id][-1] + pause - time.monotonic())
 
+    def forget_place(self, place_id: str) -> None:
+        """Drop what is known of a place that was removed, or that its session left."""
+        self.booted_at.pop(place_id, None)
+        self.settled.discard(place_id)
+
     def forget(self, session_id: str) -> None:
         """Drop what is known of a session that ended."""
         for known in (

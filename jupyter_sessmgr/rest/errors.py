@@ -77,7 +77,7 @@ ANSWERS: Mapping[type[tree.SessmgrError], Answer] = MappingProxyType(
         tree.AuthFailed: Answer(401, "auth-failed", "Credential or signature mismatch."),
         tree.Unsupported: Answer(501, "not-implemented", "Not supported by this server."),
         tree.TooManyRequests: Answer(429, "rate-limit-exceeded", "Too many requests."),
-        tree.Standby: Answer(503, "service-unavailable", "Another server is in charge."),
+        tree.Standby: Answer(503, "service-unavailable", "The session manager is not open."),
         tree.EngineError: Answer(502, "engine-error", "The engine failed."),
         tree.EngineUnavailable: Answer(503, "service-unavailable", "The engine does not answer."),
         tree.AgentError: Answer(502, "agent-error", "The session's agent failed."),

@@ -75,6 +75,18 @@ async def test_a_spare_is_used_once(state_dir):
         assert (manager.pool.hits, dict(manager.pool.misses)) == (2, {"none": 1})
 
 
+async def test_nothing_is_remembered_of_places_that_are_gone(state_dir):
+    async with pooled(state_dir) as manager:
+        await begun(manager)
+        await spares(manager)
+        await begun(manager)
+        memory = manager._parts.memory
+        assert memory.settled
+        for session in manager.list("me"):
+            await manager.destroy(session.id)
+        assert (memory.settled, memory.booted_at) == (set(), {})
+
+
 async def test_two_starts_at_once_do_not_share_a_spare(state_dir):
     async with pooled(state_dir) as manager:
         await begun(manager)

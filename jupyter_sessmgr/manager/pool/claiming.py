@@ -86,6 +86,7 @@ class Claims:
         await self._facts.save(replace(session, place_id="", endpoints=(), status_info="made anew"))
         if place is None:
             return
+        self._parts.memory.forget_place(place.id)
         # Nobody's place, so the sweep would remove it; this is only sooner.
         await self._parts.store.save_place(replace(place, session_id=None, state=PlaceState.DOOMED))
         if self._pool is not None:
