@@ -98,7 +98,10 @@ class Opener:
             self._log.exception("No remote kernels: the session manager could not be opened.")
             return SessmgrError("The session manager could not be opened; see the server's log.")
         self._open = True
-        await self._on_open()
+        try:
+            await self._on_open()
+        except Exception:
+            self._log.exception("The session manager is open, but not all that follows was done.")
         return None
 
     def _tell(self, words: str) -> None:

@@ -96,6 +96,18 @@ async def test_a_bug_is_logged_and_told_without_its_words(caplog):
     await opener.ready()
 
 
+async def test_what_follows_the_opening_does_not_undo_it(caplog):
+    async def on_open():
+        raise ValueError("a fault of ours")
+
+    sessions = Sessions()
+    sessions.gate.set()
+    opener = Opener(sessions, asyncio.get_running_loop(), on_open, LOG)
+    assert await opener.begin() is None
+    assert opener.is_open
+    assert "a fault of ours" in caplog.text
+
+
 async def test_closing_ends_an_opening_that_hangs():
     sessions = Sessions()
     opener = make(sessions)
