@@ -100,7 +100,7 @@ class Opener:
         self._open = True
         try:
             await self._on_open()
-        except Exception:
+        except Exception:  # noqa: BLE001 - as above
             self._log.exception("The session manager is open, but not all that follows was done.")
         return None
 
