@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from traitlets import Float
 from traitlets.config import LoggingConfigurable
@@ -16,6 +17,7 @@ from jupyter_sessmgr.manager.inside import Inside
 from jupyter_sessmgr.manager.journalwords import (
     MOST_ID,
     MOST_NUMBER,
+    MOST_PARTS,
     Gap,
     JournalPage,
     KernelNow,
@@ -23,6 +25,7 @@ from jupyter_sessmgr.manager.journalwords import (
     PageFoot,
     Recorded,
     as_args,
+    count_parts,
     read_position,
     read_recorded,
     read_state,
@@ -37,6 +40,8 @@ __all__ = ["Gap", "JournalPage", "KernelNow", "Lost", "OutputJournal", "Recorded
 MOST_PAGE, MOST_MESSAGE = 16 * 2**20, 32 * 2**20
 #: Bytes of an execution that is brought back.
 EXECUTION = 8 * 2**20
+#: Pages of one session that are read at the same time.
+_AT_ONCE = 4
 #: Seconds that a reader may wait for something new.
 MOST_WAIT = 600.0
 #: Seconds that a page may take to come, once there is something.
@@ -82,6 +87,7 @@ class OutputJournal(LoggingConfigurable):
         super().__init__(**kwargs)
         self._inside = inside
         self._notes: set[asyncio.Task[None]] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def read(
         self,
@@ -152,10 +158,13 @@ class OutputJournal(LoggingConfigurable):
 
     async def _page(self, session_id: str, kind: str, timeout: float, **args: Any) -> JournalPage:
         link, since = self._inside.link(session_id), args["since"]
+        turns = self._turns.setdefault(session_id, asyncio.Semaphore(_AT_ONCE))
         stream = await link.open_stream(kind, **args)
         try:
             async with asyncio.timeout(timeout + _PAGE_TIMEOUT):
-                return await _read_page(stream, since, args["most"] + MOST_MESSAGE)
+                first = await stream.reader.read(BUFFER)  # there may be nothing for long
+                async with turns:
+                    return await _read_page(stream, first, since, args["most"] + MOST_MESSAGE)
         except TimeoutError:
             raise AgentUnavailable(_SLOW) from None
         except Junk as error:
@@ -164,12 +173,12 @@ class OutputJournal(LoggingConfigurable):
             stream.transport.abort()
 
 
-async def _read_page(stream: AgentStream, since: int, limit: int) -> JournalPage:
-    """Read a page line by line; others have their turn meanwhile."""
+async def _read_page(stream: AgentStream, data: bytes, since: int, limit: int) -> JournalPage:
+    """Read a page line by line, of which `data` came; others have their turn meanwhile."""
     messages: list[Recorded] = []
     pieces: list[bytes] = []
-    last, total = b"", 0
-    while data := await stream.reader.read(BUFFER):
+    last, total, parts = b"", 0, 0
+    while data:
         total += len(data)
         if total > limit:
             raise Junk("size")
@@ -179,11 +188,15 @@ async def _read_page(stream: AgentStream, since: int, limit: int) -> JournalPage
             pieces = []
         pieces.append(rest)
         for line in lines:
+            parts += count_parts(line)
+            if parts > MOST_PARTS:
+                raise Junk("size")
             if last:
                 messages.append(read_recorded(last, messages[-1].seq if messages else since))
             last = line
             if len(line) > _IN_A_ROW or len(messages) % _LINES_IN_A_ROW == 0:
                 await asyncio.sleep(0)
+        data = await stream.reader.read(BUFFER)
     stream.check_whole()
     if any(pieces):
         raise Junk("its end")

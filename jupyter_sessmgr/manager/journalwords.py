@@ -13,6 +13,10 @@ from jupyter_sessmgr.model.naming import is_text
 #: Sequence numbers are read by JavaScript, too.
 MOST_NUMBER = 2**53 - 1
 MOST_ID = 256
+#: Lists and objects in a page at most: what is short to write can take a second, and a gigabyte.
+MOST_PARTS = 4_000_000
+#: Brackets of a line that are not worth a look whether they only stand in text.
+_FEW = 64
 _MOST_GAPS = 100
 _MOST_WORDS = 500
 _MOST_EXECUTING = 256
@@ -124,6 +128,18 @@ class PageFoot:
             problem=self.problem,
             known=self.known,
         )
+
+
+def count_parts(line: bytes) -> int:
+    """Count the lists and objects in a line of JSON, or say that they are too many."""
+    count = line.count(b"[") + line.count(b"{")
+    if count <= _FEW:
+        return count
+    plain = line.replace(rb"\\", b"").replace(rb"\"", b"")
+    if plain.count(b'"') > MOST_PARTS:
+        return MOST_PARTS + 1
+    rest = b"".join(plain.split(b'"')[::2])  # what is between texts
+    return rest.count(b"[") + rest.count(b"{")
 
 
 def read_recorded(line: bytes, after: int) -> Recorded:

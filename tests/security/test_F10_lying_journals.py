@@ -184,6 +184,55 @@ async def test_a_page_without_end_is_not_read_to_the_end(short_folder, monkeypat
             await journal.read("s", most_bytes=1000)
 
 
+@pytest.mark.parametrize("content", ["[],", '"",'])
+async def test_F5_a_page_of_too_many_parts_is_not_taken_apart(short_folder, monkeypatch, content):
+    monkeypatch.setattr(journals, "MOST_PARTS", 1000)
+    monkeypatch.setattr(words, "MOST_PARTS", 1000)
+    said = line(RECORDED).replace(b'"x"', b"[" + content.encode() * 1000 + b"[" * 64 + b"]" * 65)
+    async with lying(short_folder, framed(said + b"\n" + page_of(FOOT))) as journal:
+        with pytest.raises(AgentError, match="size"):
+            await journal.read("s")
+
+
+async def test_brackets_in_a_text_are_no_parts(short_folder, monkeypatch):
+    monkeypatch.setattr(journals, "MOST_PARTS", 1000)
+    text = '[{"\\' * 5000
+    content = {"name": "stdout", "text": text}
+    said = page_of({**RECORDED, "message": {**MESSAGE, "content": content}}, FOOT)
+    async with lying(short_folder, framed(said)) as journal:
+        page = await journal.read("s")
+    assert page.messages[0].message["content"]["text"] == text
+
+
+async def test_F5_few_pages_of_a_session_are_read_at_once(short_folder, monkeypatch):
+    monkeypatch.setattr(journals, "_PAGE_TIMEOUT", 0.5)
+    busy = 0
+
+    async def read_page(*_):
+        nonlocal busy
+        busy += 1
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(journals, "_read_page", read_page)
+    async with lying(short_folder, framed(page_of(RECORDED, FOOT))) as journal:
+        reads = [journal.read("s") for _ in range(8)]
+        ended = await asyncio.gather(*reads, return_exceptions=True)
+    assert all(isinstance(one, AgentUnavailable) for one in ended)
+    assert busy == 4
+
+
+@given(
+    st.recursive(st.text(), lambda deeper: st.lists(deeper) | st.dictionaries(st.text(), deeper))
+)
+def test_parts_are_counted_as_they_are_read(value):
+    def count(part):
+        inner = part.values() if isinstance(part, dict) else part
+        return 0 if isinstance(part, str) else 1 + sum(map(count, inner))
+
+    many = [[]] * 100  # fewer are not looked at so closely
+    assert words.count_parts(line([value, many])) == count([value, many])
+
+
 @pytest.mark.parametrize("answer", [None, {}, {"seq": -1}, {"seq": "1"}, {"seq": 2**60}, []])
 async def test_short_answers_are_checked(short_folder, answer):
     async with lying(short_folder, b"", answer) as journal:
