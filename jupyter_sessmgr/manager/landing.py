@@ -95,8 +95,11 @@ class Landing:
     def _accept(self) -> None:
         try:
             peer = BytesOnly(self._listener.accept()[0], self._closer)
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # they left
         except OSError:
-            return  # they left, or there is no descriptor to be had
+            self.fail()  # there is no descriptor to be had, and they would be told of at once again
+            return
         standing = self._loop.create_task(self._admit(peer), name="sessmgr-landing")
         self._standing.add(standing)
         standing.add_done_callback(self._leave)

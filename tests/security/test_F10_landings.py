@@ -6,6 +6,7 @@ import array
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 import struct
 import threading
@@ -176,6 +177,22 @@ async def test_F10_a_flood_of_strangers_closes_the_landing_and_nothing_else(tmp_
         for one in visitors:
             assert await asyncio.to_thread(ended, one)
             one.close()
+
+
+async def test_F5_a_landing_without_descriptors_keeps_nobody_busy(tmp_path):
+    async with a_landing(tmp_path) as (landing, path):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        visitor = socket.socket(socket.AF_UNIX)
+        visitor.setblocking(False)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            visitor.connect(path)
+            await asyncio.sleep(0.1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert not landing.is_open
+        assert await asyncio.to_thread(ended, visitor)
+        visitor.close()
 
 
 async def test_F10_silent_strangers_are_sent_away(tmp_path):

@@ -345,3 +345,21 @@ async def test_the_latest_of_several_messages_counts():
     assert await find(Position(message_ids=("b", "a", "x")), look_up) == 9
     assert await find(Position(message_ids=("x",)), look_up) == 0
     assert await find(Position(7), look_up) == 7
+
+
+@pytest.mark.parametrize("step", [0, 1])
+async def test_a_journal_that_answers_nothing_at_once_is_not_asked_all_the_time(step):
+    asked = 0
+
+    async def read(since, _wait):
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return JournalPage(messages=(), first=1, next=since + step)
+
+    catching = CatchUp(read, Screen())
+    running = asyncio.create_task(catching.run(0))
+    await asyncio.sleep(5 * catchup.PAUSE)
+    catching.go_live()
+    await running
+    assert 2 < asked < 10

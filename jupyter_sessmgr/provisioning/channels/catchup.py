@@ -8,6 +8,7 @@ from both sides: all before it was read, all after it comes live.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -21,6 +22,9 @@ MOST_HELD, MOST_HELD_BYTES = 2000, 8 * 2**20
 MOST_SENT = 5000
 #: Seconds that the journal waits for something new.
 PATIENCE = 25.0
+#: Seconds until the journal is asked again after it had nothing: whoever speaks for it may answer
+#: at once each time.
+PAUSE = 0.05
 #: Seconds after which a message that arrived live is not expected in the journal any more.
 GRACE = 5.0
 #: Seconds for which messages from the journal are still known when live ones have taken over.
@@ -185,6 +189,10 @@ class CatchUp:
 
     async def _pass(self, page: JournalPage) -> int:
         """Send a page, up to what has arrived live; return where to go on."""
+        if not page.messages:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE):
+                    await self.live.wait()
         missing = self._missing(page)
         for recorded in page.messages:
             if self.live.is_set():
