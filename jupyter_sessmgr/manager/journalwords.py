@@ -13,6 +13,8 @@ from jupyter_sessmgr.model.naming import is_text
 #: Sequence numbers are read by JavaScript, too.
 MOST_NUMBER = 2**53 - 1
 MOST_ID = 256
+#: Seconds since the epoch; dates end with the year 9999.
+_MOST_TIME = 2**37
 #: Lists and objects in a page at most: what is short to write can take a second, and a gigabyte.
 MOST_PARTS = 4_000_000
 #: Brackets of a line that are not worth a look whether they only stand in text.
@@ -228,7 +230,7 @@ def _number(value: object) -> int:
 def _time(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Junk("time")
-    if not 0 <= value < 2**40:  # which NaN is not, either
+    if not 0 <= value < _MOST_TIME:  # which NaN is not, either
         raise Junk("time")
     return float(value)
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from contextlib import asynccontextmanager
+from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_message_that_makes_no_sense_is_refused(said):
     except Junk:
         return
     assert 0 < read.seq <= words.MOST_NUMBER
-    assert 0 <= read.time < 2**40
+    assert datetime.fromtimestamp(read.time, UTC).year <= MAXYEAR
     assert len(read.parent) <= words.MOST_ID
     assert read.cell is None or len(read.cell) <= words.MOST_ID
     assert set(read.message) == set(MESSAGE)
@@ -95,6 +96,16 @@ def test_a_state_that_makes_no_sense_is_refused(said):
         return
     assert now.execution_state in ("starting", "busy", "idle")
     assert all(len(one) <= words.MOST_ID for one in now.executing)
+
+
+@pytest.mark.parametrize("time", [2**38, 10**12, -1, True, None])
+def test_times_without_a_date_are_refused(time):
+    with pytest.raises(Junk):
+        words.read_recorded(line({**RECORDED, "time": time}), 0)
+    with pytest.raises(Junk):
+        words.PageFoot(line({**FOOT, "gaps": [[4, 1.0, time, "It was away."]]}))
+    with pytest.raises(Junk):
+        words.read_state({**STATE, "last_activity": time})
 
 
 def test_numbers_must_grow():
