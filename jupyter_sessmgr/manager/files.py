@@ -189,7 +189,7 @@ def read_list(text: bytes) -> Sequence[FileInfo]:
     try:
         told = json.loads(text)
         return [_read_info(one) for one in told]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise AgentError(_JUNK) from None
 
 

@@ -157,10 +157,13 @@ async def test_pictures_come_back_as_they_were():
             await client.execute_interactive(
                 show, output_hook=lambda one: shown.append(one["content"]), timeout=20
             )
-        _, messages = await read(link)
-        contents = [one["message"]["content"] for one in messages]
         (picture,) = (one for one in shown if "image/png" in one.get("data", {}))
-        assert picture in contents
+
+        async def is_kept():
+            _, messages = await read(link)
+            return picture in [one["message"]["content"] for one in messages]
+
+        await eventually(is_kept, what="the journal has it, too")  # it hears a moment later
 
 
 async def test_a_recorder_that_is_killed_is_started_again_and_the_gap_is_told():

@@ -83,7 +83,7 @@ async def test_a_place_cannot_change_what_is_written_down_of_it(state_dir):
         place, spec = a_place(engine), a_spec()
         path = state_dir / "places" / place.id
         said = await tell(engine, state_dir, place, spec, READ.format(paths=[str(path)]))
-        assert set(said[str(path)]) <= {"home", "run"}
+        assert set(said[str(path)]) <= {"home", "run", "journal"}
 
 
 async def test_secrets_in_a_mounted_folder_are_covered(state_dir):

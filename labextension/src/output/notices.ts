@@ -1,6 +1,5 @@
-/** The quiet notices about a server that is away, in place of JupyterLab's dialog. */
+/** The quiet notice about a server that is away, in place of JupyterLab's dialog. */
 
-import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 /** Milliseconds after which what came back is counted and told. */
@@ -9,22 +8,31 @@ const GATHER = 1500;
 /** Milliseconds that the good news is shown. */
 const SHOWN = 6000;
 
-/** Says that the server is away, that it is back, and how much was missed. */
+/**
+ * Says that the server is away, that it is back, and how much was missed.
+ *
+ * Has an element of its own: JupyterLab fetches what shows its notifications when the first one
+ * comes, which is too late here.
+ */
 export class ReturnNotices {
-  constructor(private readonly trans: TranslationBundle) {}
+  constructor(private readonly trans: TranslationBundle) {
+    this.node.className = 'jp-sessmgr-away';
+    this.node.setAttribute('role', 'status');
+    this.node.hidden = true;
+    this.node.addEventListener('click', () => this.hide());
+    document.body.appendChild(this.node);
+  }
 
   /** The server went, or came back. */
   changed(here: boolean): void {
     if (here) {
-      this.returned();
-    } else if (this.notice === '') {
-      this.notice = Notification.emit(
+      this.say(this.trans.__('The Jupyter server is back.'), SHOWN);
+    } else {
+      this.say(
         this.trans.__(
           'The Jupyter server does not answer. Remote kernels go on, and their output is kept; ' +
             'this page shows it when the server is back.'
-        ),
-        'in-progress',
-        { autoClose: false }
+        )
       );
     }
   }
@@ -32,20 +40,8 @@ export class ReturnNotices {
   /** A message came that was missed. */
   replayed(): void {
     this.count += 1;
-    window.clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => this.tell(), GATHER);
-  }
-
-  private returned(): void {
-    if (this.notice !== '') {
-      Notification.update({
-        id: this.notice,
-        message: this.trans.__('The Jupyter server is back.'),
-        type: 'success',
-        autoClose: SHOWN
-      });
-      this.notice = '';
-    }
+    window.clearTimeout(this.gathering);
+    this.gathering = window.setTimeout(() => this.tell(), GATHER);
   }
 
   private tell(): void {
@@ -55,10 +51,25 @@ export class ReturnNotices {
       this.count
     );
     this.count = 0;
-    Notification.info(words, { autoClose: SHOWN });
+    this.say(words, SHOWN);
   }
 
-  private notice = '';
+  /** Show words; for so many milliseconds, or until there are others. */
+  private say(words: string, shown?: number): void {
+    window.clearTimeout(this.hiding);
+    this.node.textContent = words;
+    this.node.hidden = false;
+    if (shown !== undefined) {
+      this.hiding = window.setTimeout(() => this.hide(), shown);
+    }
+  }
+
+  private hide(): void {
+    this.node.hidden = true;
+  }
+
   private count = 0;
-  private timer: number | undefined;
+  private gathering: number | undefined;
+  private hiding: number | undefined;
+  private readonly node = document.createElement('div');
 }
