@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from jupyter_sessmgr.model.errors import Standby
 from jupyter_sessmgr.model.events import Event, SessionMoved, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
@@ -110,9 +111,10 @@ class KernelAdopter:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
         await self._home.settle(SHUTDOWN_TIMEOUT)
-        words = what_goes_on(self._home.sessions.list(self._home.owner))
-        if words:
-            self._log.warning("%s", words)
+        with contextlib.suppress(Standby):  # whoever closed the manager first has said it
+            words = what_goes_on(self._home.sessions.list(self._home.owner))
+            if words:
+                self._log.warning("%s", words)
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, StatusChanged | SessionMoved):
