@@ -11,7 +11,12 @@ from jupyter_sessmgr.model.errors import Standby
 from jupyter_sessmgr.model.events import Event, SessionMoved, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
-from jupyter_sessmgr.provisioning.channels import tell_dead, tell_restarted
+from jupyter_sessmgr.provisioning.channels import (
+    hold_requests,
+    release_requests,
+    tell_dead,
+    tell_restarted,
+)
 from jupyter_sessmgr.provisioning.culling import CullGuard
 from jupyter_sessmgr.provisioning.farewell import what_goes_on
 from jupyter_sessmgr.provisioning.held import held_of
@@ -146,11 +151,13 @@ class KernelAdopter:
             # What is known is of the kernel before: without this, one that ended in a cell is
             # busy until a cell is run, since Jupyter may listen too late for the first words.
             manager.execution_state = "starting"
+            hold_requests(session.id)
             if not held.restarting:
                 tell_restarted(session.id)  # another door's wish: Jupyter does not know
         elif before is SessionStatus.RESTARTING and session.status is SessionStatus.RUNNING:
             learning = learn_state(self._home, manager, session.id, "starting")
             self._start(learning, f"sessmgr-probe-{session.id}")
+            release_requests(session.id)
 
     async def _work(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from tornado.websocket import WebSocketClosedError
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.provisioning.channels import kernelinfo
 from jupyter_sessmgr.provisioning.channels.frames import V1, Asked, read_asked
+from jupyter_sessmgr.provisioning.channels.gate import RestartGate
 from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import read_position
 from jupyter_sessmgr.provisioning.channels.use import Use, kept_awake
@@ -66,6 +67,8 @@ class _SessionChannels:
         self._held = held
         self._use = Use(held)
         self._past = Past(self, held, self._position) if held is not None else None
+        #: Shut while the kernel is restarted, by whomever.
+        self.gate = RestartGate(self._pass_in)
         if self._position is not None:
             _leave_to_journal(self)
         self.websocket_handler.set_nodelay(True)  # type: ignore[attr-defined]
@@ -81,19 +84,24 @@ class _SessionChannels:
         self._use.message(executes=asked is not None and asked.executes)
         if asked is not None and self._is_answered(asked):
             return
-        super().handle_incoming_message(incoming_msg)  # type: ignore[misc]
+        if not self.gate.take(incoming_msg):
+            self._pass_in(incoming_msg)
 
     def disconnect(self) -> None:
         """End with the websocket."""
-        for part in (getattr(self, "_use", None), getattr(self, "_past", None)):
+        for name in ("_use", "_past", "gate"):
+            part = getattr(self, name, None)
             if part is not None:
                 part.end()
         super().disconnect()  # type: ignore[misc]
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Pass a message on to the browser, noting which executions were answered."""
-        if self._pending and getattr(stream, "channel", stream) == "shell":
+        channel = getattr(stream, "channel", stream)
+        if self._pending and channel == "shell":
             self._note_reply(outgoing_msg)
+        if channel == "iopub":
+            self.gate.hear(outgoing_msg)
         if self._past is None or not self._past.take(stream, outgoing_msg):
             super().handle_outgoing_message(stream, outgoing_msg)  # type: ignore[misc]
 
@@ -115,6 +123,9 @@ class _SessionChannels:
         self._say_why("It is not started again.")
         super().on_restart_failed()  # type: ignore[misc]
 
+    def _pass_in(self, incoming_msg: Any) -> None:
+        super().handle_incoming_message(incoming_msg)  # type: ignore[misc]
+
     def _limit_rate(self, channel: Any, msg: Any, msg_list: Any) -> bool:
         limited = super()._limit_rate  # type: ignore[misc]  # jupyter_server's, by its traits
         return not self._unlimited and bool(limited(channel, msg, msg_list))
@@ -131,7 +142,7 @@ class _SessionChannels:
         if asked.executes:
             if len(self._pending) < MOST_PENDING:
                 self._pending[asked.msg_id] = asked.header
-            if self._held is not None:
+            if self._held is not None and asked.cell is not None:
                 journal = self._held.home.sessions.journal
                 journal.note(self._held.id, asked.msg_id, cell=asked.cell)
             return False

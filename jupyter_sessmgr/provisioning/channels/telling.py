@@ -24,6 +24,20 @@ def tell_restarted(kernel_id: str) -> None:
         _tell(connection.on_kernel_restarted, connection)
 
 
+def hold_requests(kernel_id: str) -> None:
+    """Have requests to a kernel wait, since it is being restarted."""
+    for connection in _connections(kernel_id):
+        if gate := getattr(connection, "gate", None):  # other extensions' websockets have none
+            gate.shut()
+
+
+def release_requests(kernel_id: str) -> None:
+    """Let requests to a kernel go on, as soon as each websocket hears it."""
+    for connection in _connections(kernel_id):
+        if gate := getattr(connection, "gate", None):
+            gate.runs()
+
+
 def hang_up(kernel_id: str) -> None:
     """Close the websockets of every browser that looks at a kernel; each connects again."""
     for connection in _connections(kernel_id):
