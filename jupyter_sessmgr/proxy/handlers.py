@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
+from typing import Any
 from urllib.parse import unquote
 
 from jupyter_server.base.handlers import JupyterHandler
@@ -32,6 +34,8 @@ from jupyter_sessmgr.proxy.target import check_declared, find_session
 from jupyter_sessmgr.proxy.tickets import LIFETIME, Ticket, is_genuine, read_ticket, write_ticket
 
 AUTH_RESOURCE = "sessmgr"
+#: The lowest status that Jupyter's log tells without being asked for every detail.
+_NOT_FINE = 300
 _SERVICE = re.compile(r"/sessmgr/session/([^/]+)/service/([^/]+)(/?.*)", re.DOTALL)
 _TICKET = re.compile(r"/sessmgr/s/([^/]+)/(.*)", re.DOTALL)
 
@@ -146,6 +150,20 @@ class ServiceHandler(PassingHandler, JupyterHandler):  # type: ignore[misc]  # o
         allowed = self.authorizer.is_authorized(self, self.current_user, "execute", AUTH_RESOURCE)
         if not (allowed if isinstance(allowed, bool) else await allowed):
             raise HTTPError(403)
+
+    def set_secure_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
+        """Log in who opens a page with a token in its URL. Called by Jupyter's identity provider.
+
+        A program that sends its token with each request has no use for a cookie in each answer.
+        """
+        if "Authorization" not in self.request.headers:
+            super().set_secure_cookie(name, value, *args, **kwargs)
+
+    def _log(self) -> None:
+        """Make no line that Jupyter's log would drop: it takes longer than finding the service."""
+        level = self.settings["serverapp"].log_level
+        if self.get_status() >= _NOT_FINE or level <= logging.DEBUG:
+            super()._log()
 
     def _to_login(self) -> Answered:
         return sent_to(url_concat(self.get_login_url(), {"next": str(self.request.uri)}))
