@@ -142,7 +142,7 @@ class _SessionChannels:
         if asked.executes:
             if len(self._pending) < MOST_PENDING:
                 self._pending[asked.msg_id] = asked.header
-            if self._held is not None and asked.cell is not None:
+            if self._held is not None:  # without a cell, too: it is known to be asked for
                 journal = self._held.home.sessions.journal
                 journal.note(self._held.id, asked.msg_id, cell=asked.cell)
             return False
