@@ -12,9 +12,6 @@ import { readHealth, readOffer, readService, readSession } from './wire';
 const PAGE = 1000;
 const ENDED = 50;
 
-/** Lines that the server keeps of a session, in bytes at most. */
-export type SessionLog = string;
-
 /** What the server refused, in its own words: they say what happened, and what to do. */
 export class Refusal extends Error {
   constructor(
@@ -111,7 +108,7 @@ export class Api {
   }
 
   /** The last lines that a session wrote, also after its end. */
-  async log(id: string): Promise<SessionLog> {
+  async log(id: string): Promise<string> {
     const body = await this.ask('GET', `${path(id)}/logs`);
     return text(object(body['result'])['logs']);
   }

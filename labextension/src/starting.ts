@@ -103,7 +103,7 @@ async function ask(context: IContext): Promise<void> {
 }
 
 /** Start a session, and open a notebook on its kernel once it runs. */
-async function start({ app, api, sessions, trans }: IContext, wish: IWish): Promise<void> {
+async function start({ app, api, sessions }: IContext, wish: IWish): Promise<void> {
   try {
     const id = await api.create(wish);
     await sessions.refresh();
@@ -111,9 +111,7 @@ async function start({ app, api, sessions, trans }: IContext, wish: IWish): Prom
     if (session?.status === 'RUNNING' && session.kernel !== '') {
       await app.serviceManager.kernels.refreshRunning();
       await app.commands.execute('notebook:create-new', { kernelId: id });
-    } else if (session === undefined) {
-      console.debug(trans.__('The session ended before it ran.')); // its notice says why
-    }
+    } // why one failed is said by the notices of starts
   } catch (error) {
     tell(error);
   }

@@ -2,7 +2,7 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { FINAL, ISession, STARTING } from './tokens';
+import { FINAL, ISession } from './tokens';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -48,9 +48,6 @@ export function reason(session: ISession, trans: TranslationBundle): string {
   if (session.status === 'PENDING' && session.position !== null) {
     const place = trans.__('number %1 in the line', session.position);
     return session.waitsFor ? `${place}: ${session.waitsFor}` : place;
-  }
-  if (STARTING.has(session.status) || session.status !== 'RUNNING') {
-    return session.info;
   }
   return session.info;
 }
