@@ -229,6 +229,11 @@ c = get_config()  # noqa: F821 - given by traitlets
 # hold resources for longer.
 # c.IdleCuller.max_lifetime = 0.0
 
+# Seconds for which people may ask, each time, that a session is kept though nobody uses it;
+# `max_lifetime` ends it all the same. Raise it where work is left over a weekend; 0 means that
+# they may not.
+# c.IdleCuller.max_extension = 86400.0
+
 # Seconds after which an interactive session ends that nobody ever used. Raise it for programs
 # that make sessions long before they use them; 0 means never.
 # c.IdleCuller.never_connected_timeout = 300.0

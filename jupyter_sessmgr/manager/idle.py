@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,10 +64,23 @@ class _Life:
     ends_from: float | None = None
     #: Since when it is interactive and without the server it would end with.
     orphan_since: float | None = None
+    #: The wish of its owner to keep it that was read last, and until when it holds on this clock.
+    kept_wish: float | None = None
+    kept_to: float = 0.0
 
     def look(self, *, alone: bool, now: float) -> None:
         """Note whether the session's server is gone."""
         self.orphan_since = (self.orphan_since or now) if alone else None
+
+    def kept_for(self, wish: float | None, *, most: float, now: float) -> float:
+        """Say for how many seconds its owner still wants it kept.
+
+        The wall clock is asked once for each wish, so setting it later changes nothing.
+        """
+        if wish != self.kept_wish:
+            self.kept_wish = wish
+            self.kept_to = now + min((wish or 0.0) - time.time(), most)
+        return self.kept_to - now
 
 
 class IdleCuller(LoggingConfigurable):
@@ -105,6 +119,14 @@ class IdleCuller(LoggingConfigurable):
         config=True,
         help="""Seconds after which any session ends, in use or not. 0 means never. Set it where
         nobody may hold resources for longer.""",
+    )
+    max_extension = Float(
+        86400.0,
+        min=0.0,
+        config=True,
+        help="""Seconds for which people may ask, each time, that a session is kept though nobody
+        uses it; `max_lifetime` ends it all the same. Raise it where work is left over a weekend;
+        0 means that they may not.""",
     )
     never_connected_timeout = Float(
         300.0,
@@ -311,13 +333,14 @@ class IdleCuller(LoggingConfigurable):
         durable, batch = session.spec.durable, session.spec.session_type == "batch"
         used = batch or known.first_use is not None or session.connected_at is not None
         idle = self._activity.idle_for(session)
+        kept = life.kept_for(session.kept_until, most=self.max_extension, now=now)
         found = [_left("lifetime", self.max_lifetime, now - life.since + life.before)]
         if idle is not None:
             timeout = self.durable_idle_timeout if durable else self.idle_timeout
-            found.append(_left("idle", timeout, idle))
+            found.append(_left("idle", timeout, idle, kept))
         if not durable and not used:
             waited = now - life.since
-            found.append(_left("never-connected", self.never_connected_timeout, waited))
+            found.append(_left("never-connected", self.never_connected_timeout, waited, kept))
         if session.idle_exempt:
             found.clear()
         if life.orphan_since is not None:
@@ -330,5 +353,6 @@ def _notice(left: _Left, most: float) -> float:
     return min(most, left.whole / 2)
 
 
-def _left(limit: LimitName, whole: float, passed: float) -> _Left:
-    return _Left(whole - passed, whole, limit)
+def _left(limit: LimitName, whole: float, passed: float, kept: float = -math.inf) -> _Left:
+    """Say what is left of a limit, which does not come before a session is `kept` no longer."""
+    return _Left(max(whole - passed, kept), whole, limit)

@@ -1,14 +1,20 @@
-"""What the doors may ask about a session's clock: let it stand, let it go on."""
+"""What the doors may ask about a session's clock: let it stand, let it go on, give it more time."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from traitlets import Float
 
 from jupyter_sessmgr.manager.kernelverbs import KernelVerbs
-from jupyter_sessmgr.model.errors import EngineUnavailable, NotRunning, Unsupported
+from jupyter_sessmgr.model.errors import (
+    EngineUnavailable,
+    LimitExceeded,
+    NotRunning,
+    Unsupported,
+)
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import Goal, SessionStatus
 
@@ -77,6 +83,30 @@ class PauseVerbs(KernelVerbs):
         session = await self.resume(session_id)
         self.activity.touch(session_id)
         return session
+
+    async def extend(self, session_id: str, seconds: float) -> ComputeSession:
+        """Keep a session for some time from now, though nobody uses it; a longer time stays.
+
+        Its lifetime is not extended, and a suspended one is not resumed.
+
+        Raises
+        ------
+        LimitExceeded
+            when that is longer than `IdleCuller.max_extension`; NotRunning when it has ended.
+        """
+        session, most = self._session(session_id), self.idle.max_extension
+        if not session.is_live or session.goal is Goal.STOP:
+            raise NotRunning(f"Session {session.name} has ended.", session=session.name)
+        if seconds > most:
+            raise LimitExceeded(
+                f"A session can be kept for {most:.0f} seconds at a time; ask for less."
+                if most
+                else "This server lets nobody extend the time of a session; use it instead.",
+                session=session.name,
+                limit=most,
+                asked=seconds,
+            )
+        return await self._open_wishes().keep(session, time.time() + seconds)
 
     async def _aim(
         self, session: ComputeSession, goal: Goal, status: SessionStatus

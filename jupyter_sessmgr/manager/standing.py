@@ -102,6 +102,8 @@ class Standing(ManagerSettings):
             reason=wrong,
             notes=(*remarks(engine), *role_notes, *lost, *strangers),
             follows=self._role.leader if isinstance(self._role, Following) else "",
+            suspends=engine.capabilities.suspend,
+            max_extension=self.idle.max_extension,
         )
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:

@@ -105,6 +105,13 @@ class Wishes:
         """Except a session from the limits of time, or undo that."""
         return await self._change(session, lambda current: replace(current, idle_exempt=exempt))
 
+    async def keep(self, session: ComputeSession, until: float) -> ComputeSession:
+        """Note that want of use is not to end a session before a time. A later one stays."""
+        return await self._change(
+            session,
+            lambda current: replace(current, kept_until=max(until, current.kept_until or 0.0)),
+        )
+
     async def expect_exit(self, session: ComputeSession) -> ComputeSession:
         """Note that the kernel that runs now was asked to end, so that its end is no death."""
         return await self._change(

@@ -82,3 +82,7 @@ class Health:
     notes: tuple[str, ...] = ()
     #: Who leads on the state folder, when this server follows: ``process 123``.
     follows: str = ""
+    #: Whether sessions can be suspended.
+    suspends: bool = False
+    #: Seconds for which people may have a session kept at a time; 0: not at all.
+    max_extension: float = 0.0

@@ -119,6 +119,8 @@ class ComputeSession:
     stop_reason: str = ""
     #: An admin excepted it from the idle and lifetime limits.
     idle_exempt: bool = False
+    #: Its owner asked that want of use does not end it before this, in seconds since the epoch.
+    kept_until: float | None = None
     #: Ports of apps that its owner opened inside while it ran, besides `spec.preopen_ports`.
     opened_ports: tuple[int, ...] = ()
     #: The latest generation whose kernel somebody asked to end: its end is no death. Written by

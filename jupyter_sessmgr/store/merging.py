@@ -24,6 +24,7 @@ WISHES = (
     "forced",
     "stop_reason",
     "idle_exempt",
+    "kept_until",
     "opened_ports",
     "exit_wished",
 )

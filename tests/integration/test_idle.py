@@ -107,6 +107,32 @@ def test_an_administrator_excepts_a_session(servers):
     assert server.ask("POST", "sessmgr/api/session/none/resume").status_code == 404
 
 
+def test_a_session_is_extended_by_its_owner_within_bounds(servers):
+    server = servers.start(config=limits(idle_timeout=900.0, max_extension=3600.0))
+    kept = server.create(durable=False)["sessionId"]
+    before = server.info(kept)["idleTimeoutAt"]
+    assert datetime.fromisoformat(before).timestamp() < time.time() + 900
+    reply = server.ask("POST", f"sessmgr/api/session/{kept}/extend", json={"seconds": 3600})
+    assert reply.status_code == 200, reply.text
+    ends_at = datetime.fromisoformat(reply.json()["endsAt"]).timestamp()
+    assert ends_at - time.time() == pytest.approx(3600, abs=60)
+    info = server.info(kept)
+    assert info["endsBy"] == reply.json()["limit"]
+    assert info["idleTimeoutAt"] is not None
+
+    def refused(reference, body):
+        return server.ask("POST", f"sessmgr/api/session/{reference}/extend", json=body).status_code
+
+    assert refused(kept, {"seconds": 3601}) == 406
+    for wrong in ({}, {"seconds": 0}, {"seconds": -1}, {"seconds": True}, {"seconds": 1.5}):
+        assert refused(kept, wrong) == 400, wrong
+    for wrong in ({"seconds": "60"}, {"seconds": 2**62}, {"seconds": None}):
+        assert refused(kept, wrong) == 400, wrong
+    assert refused("00000000-0000-4000-8000-000000000000", {"seconds": 60}) == 404
+    server.ask("DELETE", f"sessmgr/session/{kept}?forced=true")
+    assert refused(kept, {"seconds": 60}) == 409
+
+
 def faketime(tmp_path):
     """Make the environment of a server whose wall clock a file sets, while it runs."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)

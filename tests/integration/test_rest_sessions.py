@@ -223,6 +223,7 @@ def test_a_session_made_by_rest_is_a_kernel_in_jupyter(server):
 def test_health_and_offers(server):
     health = server.ask("GET", "sessmgr/api/health").json()
     assert (health["engine"], health["available"], health["follows"]) == ("process", True, "")
+    assert (health["suspends"], health["maxExtension"]) == (False, 86400.0)
     offers = server.ask("GET", "sessmgr/api/offers").json()["items"]
     specs = server.ask("GET", "api/kernelspecs").json()["kernelspecs"]
     assert {offer["kernelName"] for offer in offers} <= set(specs)

@@ -109,7 +109,7 @@ def a_full_session(**changes):
     }
     fixed = {"domain": "physics", "group": "lab", "tag": "thesis", "origin": "kernel"}
     wishes = {"stop_reason": "idle", "idle_exempt": True, "opened_ports": (8085, 9000)}
-    wishes["exit_wished"] = 2
+    wishes |= {"exit_wished": 2, "kept_until": 99.5}
     return a_session(spec=spec, server_id="run-1", **(fixed | wishes | facts | changes))
 
 

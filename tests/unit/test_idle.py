@@ -48,6 +48,10 @@ class Limited:
         self.machine.now += seconds
         await self.idle.tick()
 
+    async def extend(self, one, seconds):
+        wishes = Wishes(self.world.parts, self.world.reconciler)
+        self.idle.deadline(await wishes.keep(self.session(one), time.time() + seconds))
+
     def session(self, one):
         return self.world.store.get(one)
 
@@ -197,6 +201,82 @@ async def test_a_lifetime_goes_on_over_a_restart_of_the_server_and_ends_with_a_w
         await it.after(10)
         await w.becomes(one, S.TERMINATED)
         await it.idle.stop()
+
+
+async def test_an_extended_session_is_kept_from_limits_of_idleness_and_never_for_shorter():
+    async with limited(idle_timeout=1000, never_connected_timeout=500, warning_before=300) as it:
+        used, never = await it.running(INTERACTIVE), await it.running(INTERACTIVE)
+        it.activity.touch(used)
+        await it.after(800)
+        assert {warning.session.id for warning in it.warnings()} == {used, never}
+        await it.extend(used, 3600)
+        await it.extend(never, 3600)
+        assert it.left(used) == ("idle", 3600)
+        await it.extend(used, 60)
+        assert it.left(used) == ("idle", 3600)
+        await it.after(3000)
+        assert it.left(never)[1] == 600
+        assert len(it.warnings()) == 2
+        await it.after(301)
+        assert len(it.warnings()) == 4
+        it.activity.touch(used)
+        await it.after(300)
+        await it.world.becomes(never, S.TERMINATED)
+        assert it.left(used) == ("idle", 700)
+
+
+async def test_no_extension_outlasts_the_lifetime():
+    async with limited(idle_timeout=100, max_lifetime=1000, warning_before=0) as it:
+        one = await it.running(INTERACTIVE)
+        it.activity.touch(one)
+        await it.extend(one, 2000)
+        assert it.left(one) == ("lifetime", 1000)
+        await it.after(900)
+        assert it.session(one).is_live
+        await it.after(101)
+        await it.world.becomes(one, S.TERMINATED)
+        assert it.session(one).stop_reason == "lifetime"
+
+
+async def test_T1_an_extension_is_counted_on_the_servers_clock(monkeypatch):
+    async with limited(idle_timeout=100, warning_before=0) as it:
+        one = await it.running(INTERACTIVE)
+        it.activity.touch(one)
+        await it.extend(one, 5000)
+        real = time.time
+        for jump in (86400.0, -86400.0):
+            monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
+            await it.after(1000)
+            assert it.session(one).is_live
+        assert it.left(one) == ("idle", 3000)
+
+
+@pytest.mark.parametrize(("later", "left"), [(1000, 2600), (10_000, 100), (-90_000, 86_400)])
+async def test_an_extension_goes_on_over_a_restart_of_the_server_as_the_clock_allows(later, left):
+    async with world() as w:
+        first = Limited(w, idle_timeout=100)
+        one = await first.running(INTERACTIVE)
+        first.activity.touch(one)
+        await first.extend(one, 3600)
+        await first.idle.stop()
+        row = w.store.get(one)
+        await w.store.save_wish(replace(row, kept_until=row.kept_until - later))
+        second = Limited(w, idle_timeout=100)
+        second.activity.touch(one)
+        assert second.left(one) == ("idle", left)
+        await second.idle.stop()
+
+
+async def test_a_suspended_session_can_be_extended():
+    async with limited(durable_idle_timeout=1000, suspend_timeout=100) as it:
+        one = await it.running(DURABLE)
+        it.activity.touch(one)
+        await it.after(101)
+        await it.world.becomes(one, S.SUSPENDED)
+        await it.extend(one, 5000)
+        await it.after(4000)
+        assert it.world.status(one) is S.SUSPENDED
+        assert it.left(one) == ("idle", 1000)
 
 
 async def test_an_exempt_session_has_no_limit_until_that_is_taken_back():

@@ -12,7 +12,12 @@ from jupyter_sessmgr.rest.api.service_handlers import (
     ServiceStartHandler,
     ServiceStopHandler,
 )
-from jupyter_sessmgr.rest.api.time_handlers import ExemptHandler, ResumeHandler, SuspendHandler
+from jupyter_sessmgr.rest.api.time_handlers import (
+    ExemptHandler,
+    ExtendHandler,
+    ResumeHandler,
+    SuspendHandler,
+)
 from jupyter_sessmgr.rest.openapi.handlers import OpenApiHandler
 from jupyter_sessmgr.rest.routing import Route, under
 
@@ -22,6 +27,7 @@ API = (
     Route("/openapi.json", OpenApiHandler),
     Route("/session/{reference}/suspend", SuspendHandler),
     Route("/session/{reference}/resume", ResumeHandler),
+    Route("/session/{reference}/extend", ExtendHandler),
     Route("/session/{reference}/exempt", ExemptHandler),
     Route("/session/{reference}/output", OutputHandler, alias=True),
     Route("/session/{reference}/services", ServiceListHandler),

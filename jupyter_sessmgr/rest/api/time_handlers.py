@@ -1,4 +1,4 @@
-"""Handlers about a session's time: suspend, resume, except from limits."""
+"""Handlers about a session's time: suspend, resume, extend, except from limits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from jupyter_sessmgr.manager.idle import Deadline
 from jupyter_sessmgr.model.errors import (
     EngineUnavailable,
     InvalidRequest,
+    LimitExceeded,
     NotAllowed,
     NotRunning,
     SessionNotFound,
     Unsupported,
 )
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.rest.api.time_types import ExemptBody, SessionTime
+from jupyter_sessmgr.rest.api.time_types import MAX_SECONDS, ExemptBody, ExtendBody, SessionTime
 from jupyter_sessmgr.rest.base import SessionsHandler
 from jupyter_sessmgr.rest.operations import Reply, operation
 
@@ -60,6 +61,29 @@ class ResumeHandler(_TimeHandler):
         """Let a suspended session go on; its first use does the same."""
         session = self.sessions.find(reference, self.owner)
         self.reply_time(await self.sessions.resume_for_use(session.id))
+
+
+class ExtendHandler(_TimeHandler):
+    """``{root}/api/session/{reference}/extend``."""
+
+    @authenticated
+    @authorized
+    @operation(
+        body=ExtendBody,
+        examples={"another hour": {"seconds": 3600}},
+        replies={HTTPStatus.OK: _REPLY},
+        errors=(InvalidRequest, LimitExceeded, SessionNotFound, NotRunning),
+    )
+    async def post(self, reference: str) -> None:
+        """Keep a session for so long from now, though nobody uses it; its lifetime stays.
+
+        Asking for less than what it has changes nothing.
+        """
+        session = self.sessions.find(reference, self.owner)
+        seconds = (await self.read_body()).get("seconds")
+        if type(seconds) is not int or not 0 < seconds <= MAX_SECONDS:
+            raise InvalidRequest("seconds: write a whole number above 0.", field="seconds")
+        self.reply_time(await self.sessions.extend(session.id, seconds))
 
 
 class ExemptHandler(_TimeHandler):

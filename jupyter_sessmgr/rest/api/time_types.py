@@ -6,6 +6,18 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
+#: More than any server lets a session be kept: a century.
+MAX_SECONDS = 100 * 365 * 86400
+
+
+class ExtendBody(TypedDict):
+    """For how long a session is to be kept."""
+
+    seconds: Annotated[
+        int,
+        Meta(gt=0, le=MAX_SECONDS, description="From now; at most `IdleCuller.max_extension`."),
+    ]
+
 
 class ExemptBody(TypedDict):
     """Whether the limits of time hold."""

@@ -15,6 +15,11 @@ class HealthReply(TypedDict):
     reason: Annotated[str, Meta(description="Why not, and what to do.")]
     notes: Annotated[list[str], Meta(description="Why this engine, and what it does not enforce.")]
     follows: Annotated[str, Meta(description="Which server leads, if this one follows another.")]
+    suspends: Annotated[bool, Meta(description="Whether sessions can be suspended.")]
+    maxExtension: Annotated[
+        float,
+        Meta(description="Seconds that a session can be extended by at a time; 0: not at all."),
+    ]
 
 
 class OfferReply(TypedDict):

@@ -17,6 +17,8 @@ def render_health(health: Health, trouble: str) -> HealthReply:
         "reason": trouble or health.reason,
         "notes": list(health.notes),
         "follows": health.follows,
+        "suspends": health.suspends,
+        "maxExtension": health.max_extension,
     }
 
 

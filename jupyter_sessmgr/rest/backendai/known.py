@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.model.events import LimitName
 from jupyter_sessmgr.model.session import ComputeSession
 
 
@@ -17,6 +18,8 @@ class Known:
     queue_reason: str = ""
     #: Seconds since the epoch; None: it is not going to be ended.
     idle_timeout_at: float | None = None
+    #: Which limit of time that is.
+    ends_by: LimitName | None = None
     #: Of one processor; None: not known.
     cpu_percent: float | None = None
     #: Names of services that listen.
@@ -38,6 +41,7 @@ def known_of(sessions: ComputeSessionManager, session: ComputeSession) -> Known:
         queue_position=queued.position if queued is not None else None,
         queue_reason=queued.reason if queued is not None else "",
         idle_timeout_at=deadline.at if deadline is not None else None,
+        ends_by=deadline.limit if deadline is not None else None,
         cpu_percent=measured.cpu_percent if measured is not None else None,
         running=frozenset(name for name, state in services.items() if state.running),
     )

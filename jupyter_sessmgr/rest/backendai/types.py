@@ -212,6 +212,10 @@ class SessionReply(Named):
     idleTimeoutAt: Annotated[
         str | None, Meta(description="When it will be ended for want of use, or of age.")
     ]
+    endsBy: Annotated[
+        Literal["idle", "never-connected", "lifetime", "server-stopped"] | None,
+        Meta(description="Which limit of time ends it then."),
+    ]
     resources: Annotated[dict[str, str | int], Meta(description="Limits by slot.")]
     mounts: list[str]
     servicePorts: list[ServicePortItem]

@@ -78,6 +78,7 @@ def render_session(
         "endedAt": moment(session.ended_at),
         "lastActiveAt": moment(session.last_active_at),
         "idleTimeoutAt": moment(known.idle_timeout_at),
+        "endsBy": known.ends_by,
         "resources": render_resources(session),
         "mounts": [mount.name for mount in spec.mounts],
         "servicePorts": render_ports(session, base_url, known),

@@ -29,6 +29,7 @@ CREATE TABLE sessions (
     forced              INTEGER NOT NULL,
     stop_reason         TEXT    NOT NULL,
     idle_exempt         INTEGER NOT NULL,
+    kept_until          REAL,
     opened_ports        TEXT    NOT NULL,   -- JSON
     exit_wished         INTEGER NOT NULL,
 

@@ -109,15 +109,16 @@ SELECT owner = :owner AS of_owner, "group" = :group AS of_group,
 INSERT INTO sessions (
     number, id, owner, domain, "group", origin, server_id, spec, created_at,
     cpu_micros, mem, devices,
-    name, tag, goal, generation, forced, stop_reason, idle_exempt, opened_ports, exit_wished,
+    name, tag, goal, generation, forced, stop_reason, idle_exempt, kept_until, opened_ports,
+    exit_wished,
     status, status_info, failure, observed_generation, place_id, endpoints, encrypted, language,
     kernel_exit, started_at, ended_at, connected_at, last_active_at, queries, cpu_ms, usage,
     history, log_tail, revision
 ) VALUES (
     :number, :id, :owner, :domain, :group, :origin, :server_id, :spec, :created_at,
     :cpu_micros, :mem, :devices,
-    :name, :tag, :goal, :generation, :forced, :stop_reason, :idle_exempt, :opened_ports,
-    :exit_wished,
+    :name, :tag, :goal, :generation, :forced, :stop_reason, :idle_exempt, :kept_until,
+    :opened_ports, :exit_wished,
     :status, :status_info, :failure, :observed_generation, :place_id, :endpoints, :encrypted,
     :language, :kernel_exit, :started_at, :ended_at, :connected_at,
     :last_active_at, :queries, :cpu_ms, :usage, :history, :log_tail, :revision
@@ -127,8 +128,8 @@ INSERT INTO sessions (
 -- Write what the manager wishes, and nothing that the reconciler writes.
 UPDATE sessions SET
     name = :name, tag = :tag, goal = :goal, generation = :generation, forced = :forced,
-    stop_reason = :stop_reason, idle_exempt = :idle_exempt, opened_ports = :opened_ports,
-    exit_wished = :exit_wished,
+    stop_reason = :stop_reason, idle_exempt = :idle_exempt, kept_until = :kept_until,
+    opened_ports = :opened_ports, exit_wished = :exit_wished,
     revision = revision + 1
  WHERE id = :id;
 
