@@ -7,12 +7,15 @@ import os
 import re
 import stat
 import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from jupyter_sessmgr import __version__
+from tests.meta.tree import tracked_names
+from tests.plugins.server import Servers
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +34,24 @@ def test_installing_enables_both_extensions_and_the_provisioner(installation):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_a_kernel_runs_through_an_installed_server(installation, tmp_path_factory):
+    python = installation.folder / "bin" / "python"
+    servers = Servers(tmp_path_factory.mktemp("servers"), python=python)
+    environ = {"PYTHONPATH": "", "PATH": installation.environ["PATH"]}
+    try:
+        server = servers.start(environ=environ)
+        specs = server.ask("GET", "api/kernelspecs").json()["kernelspecs"]
+        name = next(name for name in specs if name.startswith("sessmgr"))
+        kernel = server.ask("POST", "api/kernels", json={"name": name}).json()
+        code = "import os, jupyter_sessmgr; print(jupyter_sessmgr.__file__)"
+        said = server.execute(kernel["id"], code)
+        assert Path(said.strip()).is_relative_to(installation.folder), said
+    finally:
+        servers.clean()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_an_installation_has_the_image_recipes(installation):
     code = "from jupyter_sessmgr.cli.image import find_recipe; print(find_recipe('python'))"
     found = Path(installation.run("python", "-c", code).strip())
@@ -42,6 +63,41 @@ def test_an_installation_has_the_image_recipes(installation):
 @pytest.mark.timeout(600)
 def test_the_command_line_is_there(installation):
     assert "kernelspec" in installation.run("jupyter", "sessmgr", "--help")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_wheel_that_the_sdist_makes_is_this_tree(artefacts):
+    wheel = zipfile.ZipFile(artefacts.wheel)
+    made = {name: wheel.read(name) for name in wheel.namelist() if name.startswith("jupyter_se")}
+    package = {
+        name: (ROOT / name).read_bytes()
+        for name in tracked_names()
+        if name.startswith("jupyter_sessmgr/")
+    }
+    assert {name: made.get(name) for name in package} == package
+    front = f"jupyter_sessmgr-{__version__}.data/data/share/jupyter/labextensions/jupyter-sessmgr/"
+    with tarfile.open(artefacts.sdist) as sdist:
+        prefix = f"jupyter_sessmgr-{__version__}/jupyter_sessmgr/labextension/"
+        built = {
+            one.name.removeprefix(prefix): sdist.extractfile(one).read()
+            for one in sdist.getmembers()
+            if one.isfile() and one.name.startswith(prefix)
+        }
+        shipped = {name.removeprefix(front): made[name] for name in made if name.startswith(front)}
+        shipped.pop("install.json")
+        assert shipped == built
+    schemas = {path.name for path in (ROOT / "labextension" / "schema").glob("*.json")}
+    assert {f"schemas/jupyter-sessmgr/{name}" for name in schemas} <= set(shipped)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_is_built_for_a_release_is_small_and_has_no_maps(artefacts):
+    wheel = zipfile.ZipFile(artefacts.wheel)
+    front = [one for one in wheel.infolist() if "labextensions" in one.filename]
+    assert [one.filename for one in front if one.filename.endswith(".map")] == []
+    assert sum(one.file_size for one in front) < 1_000_000
 
 
 @pytest.mark.slow

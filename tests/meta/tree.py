@@ -12,17 +12,22 @@ DOCS = ROOT / "docs"
 
 
 @cache
-def tracked() -> tuple[Path, ...]:
-    """List the project's text files: those in version control, and new ones not ignored."""
+def tracked_names() -> tuple[str, ...]:
+    """List the project's files: those in version control, and new ones not ignored."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT, check=False, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     if listing.returncode == 0:
-        names = [name for name in listing.stdout.split("\0") if name]
-    else:  # an unpacked source distribution
-        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()]
-    paths = (ROOT / name for name in names)
+        return tuple(sorted({name for name in listing.stdout.split("\0") if name}))
+    # an unpacked source distribution
+    return tuple(str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file())
+
+
+@cache
+def tracked() -> tuple[Path, ...]:
+    """List the project's text files: those in version control, and new ones not ignored."""
+    paths = (ROOT / name for name in tracked_names())
     return tuple(sorted(path for path in paths if path.is_file() and _is_text(path)))
 
 

@@ -230,8 +230,9 @@ class Server(Client):
 class Servers:
     """Starts servers, and cleans up after them: no session, no process is left."""
 
-    def __init__(self, tmp_path):
+    def __init__(self, tmp_path, python=sys.executable):
         self._tmp_path = tmp_path
+        self._python = python
         self._started = []
 
     def start(self, engine="process", *, config=None, environ=None, state_dir=None, wait=True):
@@ -286,7 +287,7 @@ class Servers:
     def _launch(self, folder, environ):
         with (folder / "server.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "jupyter_server"],
+                [self._python, "-m", "jupyter_server"],
                 cwd=folder / "root",
                 env=self._environ(folder, environ),
                 stdin=subprocess.DEVNULL,
