@@ -83,15 +83,15 @@ def path_without_node(folder):
     """Give a PATH on which all programs are but Node's, by links in `folder`."""
     places = []
     for number, entry in enumerate(os.environ["PATH"].split(os.pathsep)):
-        there = Path(entry)
-        if any((there / name).exists() for name in NODE):
+        place = Path(entry)
+        if any((place / name).exists() for name in NODE):
             mirror = folder / str(number)
             mirror.mkdir(parents=True)
-            for program in there.iterdir():
+            for program in place.iterdir():
                 if program.name not in NODE:
                     (mirror / program.name).symlink_to(program)
-            entry = str(mirror)
-        places.append(entry)
+            place = mirror
+        places.append(str(place))
     path = os.pathsep.join(places)
     assert not any(shutil.which(name, path=path) for name in NODE)
     return path
