@@ -103,6 +103,8 @@ class Collector:
             self._turn_away(order["ended"])
         elif "note" in order:
             self._journal.note(*order["note"])
+        elif "asks" in order:
+            self._following.asks(*order["asks"])
         elif "gap" in order:
             self._journal.note_gap(*order["gap"])
         return True

@@ -36,6 +36,8 @@ class Extras:
         "land",
         "make_folder",
         "journal_note",
+        "journal_asks",
+        "journal_executions",
         "journal_position",
         "journal_state",
     )

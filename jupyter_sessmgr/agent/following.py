@@ -25,9 +25,13 @@ _EXECUTE = "execute_request"
 class Execution:
     """One that is under way."""
 
-    def __init__(self, header: str, count: int | None = None) -> None:
+    def __init__(self, header: str, since: float, count: int | None = None) -> None:
         self.header = header
+        #: When it began, in seconds since the epoch.
+        self.since = since
         self.count = count
+        #: What it asks a person to type: prompt, and whether that is a password; None: nothing.
+        self.asks: dict[str, Any] | None = None
         #: Its code was echoed, so it was not skipped, as those are that follow one that failed.
         self.began = count is not None
         self.error: dict[str, Any] | None = None
@@ -72,15 +76,28 @@ class Following:
         self._busy: set[str] = set()
         self._begun = False
         self._activity: float = self._facts.get("activity", 0.0)
-        for header, count in self._facts.get("executing", ()):
-            one = Execution(header, count)
-            one.is_old = one.began = True
+        #: The number of the last request that was made before the kernel ended.
+        self.over: int = self._facts.get("over", 0)
+        for header, since, count, asks in self._facts.get("executing", ()):
+            one = Execution(header, since, count)
+            one.is_old, one.began, one.asks = True, True, asks
             self._running[json.loads(header)["msg_id"]] = one
 
     @property
     def executing(self) -> list[str]:
         """What it executes."""
         return list(self._running)
+
+    def find(self, request: str) -> Execution | None:
+        """Return what is executed for a request; None when that has not begun, or has ended."""
+        return self._running.get(request)
+
+    def asks(self, request: str, question: dict[str, Any] | None) -> None:
+        """Note what an execution asks a person to type, or that it was answered."""
+        one = self._running.get(request)
+        if one is not None:
+            one.asks = question
+            self._keep_executing()
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of the kernel."""
@@ -108,6 +125,9 @@ class Following:
         self._busy.clear()
         self._begun = False
         self._journal.forget_outputs()
+        for (number,) in self._journal.shelf.read("SELECT MAX(number) FROM request"):
+            self.over = number or 0
+            self._keep("over", self.over)
 
     def answered(self, message: Message) -> None:
         """Note what the kernel told of itself."""
@@ -149,7 +169,7 @@ class Following:
         executes = message.parent_type == _EXECUTE
         if executes and state == "busy" and len(self._running) < _MOST:
             self._begun = True
-            self._running[parent] = Execution(message.parent_header)
+            self._running[parent] = Execution(message.parent_header, at)
             self._keep_executing()
         self._journal.add(message, at)
         if executes and state == "idle":
@@ -165,12 +185,13 @@ class Following:
         """Write an execution's reply, which only its asker was sent."""
         one = self._running.pop(number, None)
         if one is not None:
-            parent = json.loads(one.header)
-            self._journal.add(heard.make("execute_reply", parent, one.outcome(), "reply"), at)
+            parent, began = json.loads(one.header), {"started": heard.date(one.since)}
+            reply = heard.make("execute_reply", parent, one.outcome(), "reply", began)
+            self._journal.add(reply, at)
             self._keep_executing()
 
     def _keep_executing(self) -> None:
-        running = [(one.header, one.count) for one in self._running.values()]
+        running = [(one.header, one.since, one.count, one.asks) for one in self._running.values()]
         self._keep("executing", running)
         self._keep("activity", self._activity)
 

@@ -74,7 +74,13 @@ def read(frames: Sequence[bytes]) -> Message:
         raise Unreadable from None
 
 
-def make(kind: str, parent: Mapping[str, Any], content: Mapping[str, Any], number: str) -> Message:
+def make(
+    kind: str,
+    parent: Mapping[str, Any],
+    content: Mapping[str, Any],
+    number: str,
+    metadata: Mapping[str, Any] | None = None,
+) -> Message:
     """Make a message that the kernel would have sent; its id follows from its parent's."""
     header = {
         "msg_id": "%s-%s" % (parent.get("msg_id", ""), number),
@@ -84,7 +90,7 @@ def make(kind: str, parent: Mapping[str, Any], content: Mapping[str, Any], numbe
         "date": date(),
         "version": "5.3",
     }
-    return Message(json.dumps(header), json.dumps(parent), "{}", json.dumps(content))
+    return Message(*map(json.dumps, (header, parent, metadata or {}, content)))
 
 
 def new_session() -> str:
@@ -107,9 +113,9 @@ def question(key: bytes, session: str) -> list[bytes]:
     return [_DELIMITER, signature.encode(), *parts]
 
 
-def date() -> str:
-    """Spell the time as Jupyter does."""
-    now = time.time()
+def date(at: float | None = None) -> str:
+    """Spell a time as Jupyter does; by default now."""
+    now = time.time() if at is None else at
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + ".%06dZ" % (now % 1 * 1e6)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_ID = 256
 _MOST_PATH = 4096
+_MOST_PROMPT = 1000
 #: Bytes of a page at most, a longer message aside.
 _MOST_PAGE = 16 * 2**20
 #: Bytes of a short answer, and the seconds it may take.
@@ -32,14 +33,18 @@ async def do(verb: str, args: Mapping[str, Any], recorder: Recorder) -> dict[str
     """Do what needs no more than a short answer."""
     if verb == "journal_note":
         recorder.note(
+            "note",
             _word(args, "id", _MOST_ID),
             _word(args, "cell", _MOST_ID) if args.get("cell") is not None else None,
             _word(args, "path", _MOST_PATH) if args.get("path") is not None else None,
         )
         return {}
-    question = {"ask": "state"}
+    if verb == "journal_asks":
+        recorder.note("asks", _word(args, "id", _MOST_ID), _question(args.get("asks")))
+        return {}
+    question = {"ask": verb[len("journal_") :]}
     if verb == "journal_position":
-        question = {"ask": "position", "id": _word(args, "id", _MOST_ID)}
+        question["id"] = _word(args, "id", _MOST_ID)
     answer = await asyncio.wait_for(_read(recorder.ask(question)), _DEADLINE)
     told: dict[str, Any] = json.loads(answer.decode())
     return told
@@ -119,6 +124,14 @@ async def _pass_all(peer: socket.socket, frames: Frames, client: _Client) -> Non
         await client.may_send.wait()
         frames.send(data)
     frames.end()
+
+
+def _question(asks: Any) -> dict[str, Any] | None:
+    if asks is None:
+        return None
+    if not isinstance(asks, dict) or not isinstance(asks.get("prompt"), str):
+        raise Invalid("asks: not a question")
+    return {"prompt": asks["prompt"][:_MOST_PROMPT], "password": asks.get("password") is True}
 
 
 def _count(args: Mapping[str, Any], name: str, highest: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from . import pages
+from . import executions, pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Readers:
             "execution": self._execution,
             "position": lambda order: _line({"seq": pages.position(journal, str(order["id"]))}),
             "state": lambda _: _line(following.describe()),
+            "executions": lambda _: _line({"items": executions.listed(journal, following)}),
         }
 
     def add(self, peer: socket.socket, order: Mapping[str, Any]) -> None:

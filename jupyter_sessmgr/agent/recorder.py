@@ -32,6 +32,7 @@ _MODULES = (
         "journal",
         "following",
         "pages",
+        "executions",
         "readers",
         "ear",
     ),
@@ -149,9 +150,12 @@ class Recorder:
         self._patience = min(self._patience, time.monotonic() + PATIENCE)
         return time.monotonic() > self._patience
 
-    def note(self, request: str, cell: str | None, path: str | None) -> None:
-        """Note which cell a request is of."""
-        self._say({"note": [request, cell, path]})
+    def note(self, kind: str, request: str, *words: Any) -> None:
+        """Note of a request what the kernel does not say.
+
+        ``note``: which cell of which notebook it is of. ``asks``: what it asks a person to type.
+        """
+        self._say({kind: [request, *words]})
 
     def ask(self, question: Mapping[str, Any]) -> socket.socket:
         """Ask the recorder; its answer, and then an end, comes from what is returned.

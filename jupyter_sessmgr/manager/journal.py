@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -13,6 +13,13 @@ from traitlets.config import LoggingConfigurable
 from jupyter_sessmgr.manager.agentstream import BUFFER, AgentStream
 from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT
 from jupyter_sessmgr.manager.agentwords import Junk
+from jupyter_sessmgr.manager.executionwords import (
+    MOST_PATH,
+    MOST_PROMPT,
+    Execution,
+    Question,
+    read_executions,
+)
 from jupyter_sessmgr.manager.inside import Inside
 from jupyter_sessmgr.manager.journalwords import (
     MOST_ID,
@@ -34,7 +41,16 @@ from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRe
 from jupyter_sessmgr.model.naming import is_text
 from jupyter_sessmgr.traits import ByteSize
 
-__all__ = ["Gap", "JournalPage", "KernelNow", "Lost", "OutputJournal", "Recorded"]
+__all__ = [
+    "Execution",
+    "Gap",
+    "JournalPage",
+    "KernelNow",
+    "Lost",
+    "OutputJournal",
+    "Question",
+    "Recorded",
+]
 
 #: Bytes of a page at most, one longer message aside; the same for that message.
 MOST_PAGE, MOST_MESSAGE = 16 * 2**20, 32 * 2**20
@@ -50,7 +66,6 @@ _PAGE_TIMEOUT = 30.0
 _MOST_NOTES = 256
 #: Bytes, and lines, that are read in a row before others have their turn.
 _IN_A_ROW, _LINES_IN_A_ROW = 64 * 1024, 100
-_MOST_PATH = 4096
 _JUNK = "The session's agent said something of its journal that makes no sense ({})."
 _SLOW = "The session's agent takes too long to read its journal."
 Checked = TypeVar("Checked")
@@ -125,24 +140,31 @@ class OutputJournal(LoggingConfigurable):
         link = self._inside.link(session_id)
         return _believe(read_state, await link.call("journal_state", ANSWER_TIMEOUT))
 
+    async def executions(self, session_id: str) -> tuple[Execution, ...]:
+        """Return what the kernel was asked to execute, the newest last; a thousand at most."""
+        link = self._inside.link(session_id)
+        return _believe(read_executions, await link.call("journal_executions", ANSWER_TIMEOUT))
+
     def note(
         self, session_id: str, msg_id: str, *, cell: str | None, path: str | None = None
     ) -> None:
         """Note which cell, of which notebook, a request is of. Returns at once, and never fails.
 
-        Called before the request is passed on to the kernel.
+        Called before the request is passed on to the kernel; and without a cell, once its output
+        is wanted in none any more.
         """
-        texts = ((msg_id, MOST_ID), (cell or "-", MOST_ID), (path or "-", _MOST_PATH))
-        if not all(text and len(text) <= most and is_text(text) for text, most in texts):
-            return
-        if len(self._notes) >= _MOST_NOTES:
-            return
-        words = as_args({"id": msg_id, "cell": cell or None, "path": path or None})
-        task = asyncio.get_running_loop().create_task(
-            self._note(session_id, words), name=f"sessmgr-note-{session_id}"
-        )
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
+        texts = ((msg_id, MOST_ID), (cell or "-", MOST_ID), (path or "-", MOST_PATH))
+        if _are_fit(texts):
+            words = {"id": msg_id, "cell": cell or None, "path": path or None}
+            self._tell(session_id, "journal_note", words)
+
+    def note_question(self, session_id: str, msg_id: str, asks: Question | None) -> None:
+        """Note what an execution asks a person to type; None: it was answered. Never fails."""
+        words: dict[str, object] = {"id": msg_id}
+        if asks is not None:
+            words["asks"] = {"prompt": asks.prompt[:MOST_PROMPT], "password": asks.password}
+        if _are_fit(((msg_id, MOST_ID),)):
+            self._tell(session_id, "journal_asks", words)
 
     async def close(self) -> None:
         """Let go of notes that are under way."""
@@ -150,11 +172,20 @@ class OutputJournal(LoggingConfigurable):
             task.cancel()
         await asyncio.gather(*self._notes, return_exceptions=True)
 
-    async def _note(self, session_id: str, words: dict[str, object]) -> None:
+    def _tell(self, session_id: str, verb: str, words: Mapping[str, object]) -> None:
+        """Have the agent note something, as soon as it can; one too many is let go."""
+        if len(self._notes) < _MOST_NOTES:
+            task = asyncio.get_running_loop().create_task(
+                self._note(session_id, verb, as_args(words)), name=f"sessmgr-note-{session_id}"
+            )
+            self._notes.add(task)
+            task.add_done_callback(self._notes.discard)
+
+    async def _note(self, session_id: str, verb: str, words: Mapping[str, object]) -> None:
         try:
-            await self._inside.link(session_id).call("journal_note", ANSWER_TIMEOUT, **words)
+            await self._inside.link(session_id).call(verb, ANSWER_TIMEOUT, **words)
         except SessmgrError as error:
-            self.log.debug("Session %s: a cell was not noted: %s", session_id, error)
+            self.log.debug("Session %s: a request was not noted: %s", session_id, error)
 
     async def _page(self, session_id: str, kind: str, timeout: float, **args: Any) -> JournalPage:
         link, since = self._inside.link(session_id), args["since"]
@@ -209,6 +240,11 @@ def _believe(read: Callable[[object], Checked], told: object) -> Checked:
         return read(told)
     except Junk as error:
         raise AgentError(_JUNK.format(error)) from None
+
+
+def _are_fit(texts: Sequence[tuple[str, int]]) -> bool:
+    """Tell whether texts are there, and no longer than so many characters."""
+    return all(text and len(text) <= most and is_text(text) for text, most in texts)
 
 
 def _checked(since: int) -> int:

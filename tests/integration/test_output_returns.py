@@ -210,6 +210,56 @@ def test_an_execution_that_nobody_knows(shared_server, kernel_id, v1):
         assert page.run("print(1)") == "1\n"
 
 
+def test_what_was_asked_for_is_known_with_its_cell(shared_server, kernel_id, v1):
+    def listed():
+        reply = shared_server.ask("GET", f"sessmgr/session/{kernel_id}/executions")
+        assert reply.status_code == 200, reply.text
+        return {one["cell"]: one for one in reply.json()["items"] if one["cell"]}
+
+    with Notebook(shared_server, kernel_id, v1=v1) as notebook:
+        for cell, code in {"a": "1", "b": "1 / 0", "c": QUIET, "d": "2"}.items():
+            metadata = {"cellId": cell, "sessmgr": {"path": "dir/a.ipynb"}}
+            said = notebook.send("execute_request", {"code": code}, metadata=metadata)
+            if cell in "ab":
+                notebook.hear(lambda m, said=said: is_reply(m, said))
+        wait_for(lambda: [one["state"] for one in listed().values()][2:] == ["running", "queued"])
+        a, b, c, d = listed().values()
+        assert [one["count"] for one in (a, b, c, d)] == [1, 2, 3, None]
+        assert (a["status"], b["status"], c["status"]) == ("ok", "error", None)
+        assert a["startedAt"] <= a["endedAt"] <= b["startedAt"] <= b["endedAt"] <= c["startedAt"]
+        assert {one["path"] for one in (a, b, c, d)} == {"dir/a.ipynb"}
+        assert d["id"] == said
+        metadata = {"sessmgr": {"forget": True}}
+        notebook.send("execute_request", {"code": ""}, msg_id=a["id"], metadata=metadata)
+        interrupt(shared_server, kernel_id)
+        notebook.hear(lambda m: is_reply(m, said))
+        wait_for(lambda: set(listed()) == {"b", "c", "d"})
+        assert [one["status"] for one in listed().values()] == ["error", "error", "aborted"]
+        assert notebook.run("print(len(In))").strip() == "5"  # nothing was executed for it
+
+
+def test_what_a_cell_asks_is_asked_again_by_a_page_that_was_loaded_again(
+    shared_server, kernel_id, v1
+):
+    code = "import time; print('hello', input('name? ')); time.sleep(600)"
+    with Notebook(shared_server, kernel_id, v1=v1) as notebook:
+        running = notebook.ask(code, allow_stdin=True)
+        notebook.hear(lambda m: m["channel"] == "stdin")
+    with Notebook(shared_server, kernel_id, v1=v1) as page:
+        page.reattach(running)
+        asks = page.hear(lambda m: m["channel"] == "stdin")
+        assert asks["content"] == {"prompt": "name? ", "password": False}
+        assert parent(asks) == running
+        page.send("input_reply", {"value": "you", "status": "ok"}, "stdin", above=asks["header"])
+        page.hear(lambda m: is_stream(m) and "hello you" in m["content"]["text"])
+    with Notebook(shared_server, kernel_id, v1=v1) as late:
+        late.reattach(running)
+        late.hear(lambda m: is_stream(m) and "hello you" in m["content"]["text"])
+        interrupt(shared_server, kernel_id)
+        late.hear(lambda m: is_reply(m, running))
+        assert not any(m["channel"] == "stdin" for m in late.heard)
+
+
 def test_a_cell_that_waits_for_its_turn(shared_server, kernel_id, v1):
     with Notebook(shared_server, kernel_id, v1=v1) as notebook:
         running = notebook.ask(QUIET)

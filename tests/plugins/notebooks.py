@@ -39,8 +39,8 @@ class Notebook:
     def __exit__(self, *exc):
         self._connecting.__exit__(*exc)
 
-    def send(self, msg_type, content, channel="shell", *, msg_id="", metadata=None):
-        """Send a message; return its id."""
+    def send(self, msg_type, content, channel="shell", *, msg_id="", metadata=None, above=None):
+        """Send a message, which may have another one's header `above` it; return its id."""
         header = {
             "msg_id": msg_id or uuid.uuid4().hex,
             "msg_type": msg_type,
@@ -50,13 +50,15 @@ class Notebook:
             "version": "5.3",
         }
         if self._v1:
-            parts = [json.dumps(part).encode() for part in (header, {}, metadata or {}, content)]
+            parts = [
+                json.dumps(part).encode() for part in (header, above or {}, metadata or {}, content)
+            ]
             self._socket.send(_pack(channel, parts))
         else:
             message = {
                 "channel": channel,
                 "header": header,
-                "parent_header": {},
+                "parent_header": above or {},
                 "metadata": metadata or {},
                 "content": content,
                 "buffers": [],

@@ -262,6 +262,53 @@ def test_positions_that_are_none_are_refused(since):
         journals._checked(since)
 
 
+EXECUTION = {"id": "r", "cell": "c", "path": "a.ipynb", "state": "ended", "status": "ok"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"id": ""},
+        {"id": None},
+        {"id": "x" * 257},
+        {"id": "\ud800"},
+        {"cell": 1},
+        {"path": "x" * 4097},
+        {"state": "done"},
+        {"state": None},
+        {"state": []},
+        {"status": "fine"},
+        {"started": "yesterday"},
+        {"started": 5},
+        {"ended": "0001-01-01T00:00:00+23:00"},
+        {"asks": "name?"},
+        {"asks": {"prompt": "x" * 1001}},
+    ],
+    ids=repr,
+)
+async def test_executions_that_make_no_sense_are_refused(short_folder, more):
+    async with lying(short_folder, b"", {"items": [{**EXECUTION, **more}]}) as journal:
+        with pytest.raises(AgentError, match="no sense"):
+            await journal.executions("s")
+
+
+@pytest.mark.parametrize("answer", [None, {}, [], {"items": [1]}, {"items": [EXECUTION] * 1001}])
+async def test_lists_of_executions_that_are_none_are_refused(short_folder, answer):
+    async with lying(short_folder, b"", answer) as journal:
+        with pytest.raises(AgentError, match="no sense"):
+            await journal.executions("s")
+
+
+async def test_executions_that_make_sense_are_believed(short_folder):
+    more = {"count": 7, "started": "2026-01-01T00:00:00Z", "asks": {"prompt": "name?"}}
+    listed = {"items": [{**EXECUTION, **more}, {**EXECUTION, "count": -1}]}
+    async with lying(short_folder, b"", listed) as journal:
+        first, second = await journal.executions("s")
+    assert (first.id, first.cell, first.count, first.started.year) == ("r", "c", 7, 2026)
+    assert (first.asks.prompt, first.asks.password) == ("name?", False)
+    assert (second.count, second.started, second.asks) == (None, None, None)
+
+
 async def test_notes_are_bounded_and_never_fail(short_folder):
     async with lying(short_folder, b"", {}) as journal:
         for number in range(1000):
@@ -269,6 +316,7 @@ async def test_notes_are_bounded_and_never_fail(short_folder):
         journal.note("s", "", cell="c")
         journal.note("s", "x" * 1000, cell="c")
         journal.note("s", "\ud800", cell="c")
+        journal.note_question("s", "", None)
         assert 0 < len(journal._notes) <= 256
         async with asyncio.timeout(10):
             while journal._notes:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_sessmgr.agent import heard, pages
+from jupyter_sessmgr.agent import executions, heard, pages
 from jupyter_sessmgr.agent.changes import Changes
 from jupyter_sessmgr.agent.following import Following
 from jupyter_sessmgr.agent.journal import Journal
@@ -498,3 +498,63 @@ def test_numbers_that_json_does_not_have_become_null():
         "data": {"x": [None, None, 1.5]}
     }
     assert read_in.metadata == '{"word": "NaN"}'
+
+
+def told(journal, following):
+    return executions.listed(journal, following)
+
+
+def test_executions_are_listed_with_how_far_they_came(journal):
+    for one in ("a", "b", "d", "waits"):
+        journal.note(one, f"cell {one}", "a.ipynb")
+    fails = message("error", {"ename": "E", "evalue": "v", "traceback": ["t"]}, "b")
+    following = follow(
+        journal,
+        *executed("a", 1, stream("x", parent="a")),
+        *executed("b", 2, fails),
+        status("busy", "info", parent_type="kernel_info_request"),
+        *executed("d", 3)[:-1],
+    )
+    following.asks("d", {"prompt": "name?", "password": False})
+    for _ in range(2):  # before it is on the disk, and after
+        a, b, d, waits = told(journal, following)
+        assert (a["id"], a["cell"], a["path"]) == ("a", "cell a", "a.ipynb")
+        assert (a["state"], a["status"], a["count"]) == ("ended", "ok", 1)
+        assert a["started"] <= a["ended"] <= heard.date()
+        assert (b["state"], b["status"], b["count"]) == ("ended", "error", 2)
+        assert (d["state"], d["count"], d["asks"]["prompt"]) == ("running", 3, "name?")
+        assert waits == {"id": "waits", "cell": "cell waits", "path": "a.ipynb", "state": "queued"}
+        journal.commit()
+    following.asks("d", None)
+    journal.note("a", None, None)  # nobody wants it in its cell any more
+    assert [(one["cell"], one.get("asks")) for one in told(journal, following)][::2] == [
+        (None, None),
+        ("cell d", None),
+    ]
+
+
+def test_what_waited_for_a_kernel_that_ended_never_runs(journal):
+    following = follow(journal, *executed("a", 1)[:-1])
+    journal.note("waited", "cell", None)
+    journal.commit()
+    following.end("The kernel was killed.")
+    following.begin()
+    journal.note("new", "cell", None)
+    journal.commit()
+    found = {one["id"]: (one["state"], one.get("status")) for one in told(journal, following)}
+    assert found == {
+        "a": ("ended", "error"),
+        "waited": ("ended", "aborted"),
+        "new": ("queued", None),
+    }
+
+
+def test_the_newest_executions_are_listed_within_bounds(journal, monkeypatch):
+    following = Following(journal, "recorder")
+    for number in range(30):
+        journal.note(f"r{number}", "cell", "p" * 1000)
+    journal.commit()
+    monkeypatch.setattr("jupyter_sessmgr.agent.executions._MOST", 7)
+    assert [one["id"] for one in told(journal, following)] == [f"r{n}" for n in range(23, 30)]
+    monkeypatch.setattr("jupyter_sessmgr.agent.executions._MOST_BYTES", 3500)
+    assert [one["id"] for one in told(journal, following)] == ["r27", "r28", "r29"]

@@ -312,6 +312,7 @@ async def test_the_end_of_an_execution_of_somebody_else_is_looked_for(monkeypatc
         (["12"], Position(12)),
         (["msg:a"], Position(message_ids=("a",))),
         (["msg:a", "msg:b_1"], Position(message_ids=("a", "b_1"))),
+        (["msg:a", "12"], Position(12, ("a",))),
     ],
 )
 def test_positions(said, meant):
@@ -326,7 +327,7 @@ def test_positions(said, meant):
             for one in ("", "-1", "1.5", "\N{ARABIC-INDIC DIGIT THREE}", "1" * 16, "msg:", "all")
         ),
         ["1", "2"],
-        ["1", "msg:a"],
+        ["1", "2", "msg:a"],
         ["msg:" + "x" * 201],
         ["msg:a"] * 9,
     ],
@@ -345,6 +346,8 @@ async def test_the_latest_of_several_messages_counts():
     assert await find(Position(message_ids=("b", "a", "x")), look_up) == 9
     assert await find(Position(message_ids=("x",)), look_up) == 0
     assert await find(Position(7), look_up) == 7
+    assert await find(Position(7, ("a",)), look_up) == 7
+    assert await find(Position(7, ("b",)), look_up) == 9
 
 
 @pytest.mark.parametrize("step", [0, 1])

@@ -84,6 +84,8 @@ class _SessionChannels:
         self._use.message(executes=asked is not None and asked.executes)
         if asked is not None and self._is_answered(asked):
             return
+        if asked is None and self._past is not None:
+            self._past.questions.answer(incoming_msg)
         if not self.gate.take(incoming_msg):
             self._pass_in(incoming_msg)
 
@@ -140,11 +142,14 @@ class _SessionChannels:
             self._past.reattach(asked)
             return True
         if asked.executes:
+            if self._held is not None:  # without a cell, too: it is known to be asked for
+                cell, path = (None, None) if asked.forgets else (asked.cell, asked.path)
+                journal = self._held.home.sessions.journal
+                journal.note(self._held.id, asked.msg_id, cell=cell, path=path)
+                if asked.forgets:
+                    return True
             if len(self._pending) < MOST_PENDING:
                 self._pending[asked.msg_id] = asked.header
-            if self._held is not None:  # without a cell, too: it is known to be asked for
-                journal = self._held.home.sessions.journal
-                journal.note(self._held.id, asked.msg_id, cell=asked.cell)
             return False
         manager = self.kernel_manager  # type: ignore[attr-defined]
         info = kernelinfo.has_said(manager)

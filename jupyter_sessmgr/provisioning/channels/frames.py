@@ -11,7 +11,7 @@ import binascii
 import itertools
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,10 @@ from jupyter_server.services.kernels.connection.base import (
 V1 = "v1.kernel.websocket.jupyter.org"
 #: Longest name of a cell that is noted; a notebook's are up to 64 characters.
 _MAX_CELL = 128
+#: Longest path of a notebook that is noted.
+_MAX_PATH = 4096
 _EXECUTE, _INFO = "execute_request", "kernel_info_request"
+_ANSWER = "input_reply"
 _to_v1: Callable[[Any, str], bytes] = serialize_msg_to_ws_v1
 _to_binary: Callable[[Any], bytes] = serialize_binary_message
 
@@ -48,14 +51,31 @@ class Asked:
     @property
     def cell(self) -> str | None:
         """The notebook's cell that is executed, as JupyterLab and Notebook tell it."""
-        cell = self.metadata.get("cellId")
-        return cell if isinstance(cell, str) and 0 < len(cell) <= _MAX_CELL else None
+        return _short(self.metadata.get("cellId"), _MAX_CELL)
+
+    @property
+    def path(self) -> str | None:
+        """The notebook that the cell is of, as our part of the browser tells it."""
+        return _short(self._ours.get("path"), _MAX_PATH)
 
     @property
     def reattaches(self) -> bool:
         """Whether it only wants to hear of an execution that was asked for under this id."""
+        return self.executes and self._ours.get("reattach") is True
+
+    @property
+    def forgets(self) -> bool:
+        """Whether it only says that the output of this execution is wanted in no cell any more."""
+        return self.executes and self._ours.get("forget") is True
+
+    @property
+    def _ours(self) -> dict[str, Any]:
         ours = self.metadata.get("sessmgr")
-        return self.executes and isinstance(ours, dict) and ours.get("reattach") is True
+        return ours if isinstance(ours, dict) else {}
+
+
+def _short(value: Any, longest: int) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= longest else None
 
 
 def read_asked(message: bytes | str, *, v1: bool) -> Asked | None:
@@ -74,18 +94,37 @@ def read_asked(message: bytes | str, *, v1: bool) -> Asked | None:
     return Asked(header, metadata if isinstance(metadata, dict) else {})
 
 
-def _v1_parts(message: bytes | str) -> tuple[Any, Any]:
-    """Cut header and metadata out of a message to the shell channel, without reading the rest.
+def read_answered(message: bytes | str, *, v1: bool) -> str | None:
+    """Say which question, by its id, a browser answers; None for all other messages."""
+    text = message if isinstance(message, str) else message.decode(errors="replace")
+    if _ANSWER not in text:
+        return None
+    try:
+        if v1 and isinstance(message, bytes):
+            _, header, above, _ = _cut(message)
+            kind, question = json.loads(header).get("msg_type"), json.loads(above)
+        else:
+            whole = json.loads(message)
+            kind, question = whole["header"].get("msg_type"), whole["parent_header"]
+        return str(question["msg_id"]) if kind == _ANSWER else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
-    The message begins with the number of offsets, then has offsets of channel, header, parent
-    header, metadata, ….
+
+def _cut(message: bytes) -> Iterator[bytes]:
+    """Cut channel, header, parent header and metadata out of a message, without the rest.
+
+    The message begins with the number of offsets, then has those of its parts.
     """
+    offsets = [int.from_bytes(message[8 * item : 8 * (item + 1)], "little") for item in range(1, 6)]
+    return (message[start:end] for start, end in itertools.pairwise(offsets))
+
+
+def _v1_parts(message: bytes | str) -> tuple[Any, Any]:
+    """Read header and metadata of a message to the shell channel."""
     if isinstance(message, str):
         return None, None
-    offsets = [int.from_bytes(message[8 * item : 8 * (item + 1)], "little") for item in range(1, 6)]
-    channel, header, _, metadata = (
-        message[start:end] for start, end in itertools.pairwise(offsets)
-    )
+    channel, header, _, metadata = _cut(message)
     if channel != b"shell" or not any(one.encode() in header for one in (_EXECUTE, _INFO)):
         return None, None
     return json.loads(header), json.loads(metadata or b"null")

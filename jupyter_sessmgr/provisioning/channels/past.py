@@ -10,12 +10,14 @@ from tornado.websocket import WebSocketClosedError
 
 from jupyter_sessmgr.manager.journal import JournalPage
 from jupyter_sessmgr.model.errors import SessmgrError
-from jupyter_sessmgr.provisioning.channels.catchup import CatchUp
+from jupyter_sessmgr.provisioning.channels.catchup import CatchUp, is_reply
 from jupyter_sessmgr.provisioning.channels.frames import Asked
 from jupyter_sessmgr.provisioning.channels.position import Position, find
+from jupyter_sessmgr.provisioning.channels.questions import Questions
 from jupyter_sessmgr.provisioning.channels.replies import Replies
 from jupyter_sessmgr.provisioning.channels.screen import Browser
 from jupyter_sessmgr.provisioning.channels.told import Told
+from jupyter_sessmgr.provisioning.channels.writer import Writer
 from jupyter_sessmgr.provisioning.held import Held
 
 #: Executions that one browser may have brought back.
@@ -50,6 +52,8 @@ class Past:
         self._position = position
         self._replies = Replies()
         self._browser = Browser(connection, self._replies, self._passed)
+        #: What its executions ask a person to type.
+        self.questions = Questions(self._journal, held.id, Writer(connection))
         self._tasks: set[asyncio.Task[None]] = set()
         self._catching: list[CatchUp] = []
         self._reattached: dict[str, tuple[CatchUp, asyncio.Task[None]]] = {}
@@ -72,6 +76,9 @@ class Past:
     def take(self, stream: Any, parts: list[Any]) -> bool:
         """Say whether a message of the kernel must not be passed on (now). Never waits."""
         channel = getattr(stream, "channel", stream)
+        if channel == "stdin":
+            self.questions.hear(Told(self._connection.session, parts))
+            return False
         if channel == "shell" and (self._position or self._reattached):
             return self._is_told(parts)
         if channel != "iopub" or not (self._catching or self._replies.any_expected):
@@ -127,6 +134,8 @@ class Past:
             catching.give_up(error.message)
         else:
             if page.messages or page.known:
+                if not any(map(is_reply, page.messages)):
+                    self._start(self.questions.ask_again(asked.header))
                 waiting = self._start(self._wait_in_line(catching))
                 try:
                     await catching.run(page.next, page)

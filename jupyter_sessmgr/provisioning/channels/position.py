@@ -16,7 +16,10 @@ _DIGITS = 15
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last that a browser has: a number of the journal, or one of these messages."""
+    """The last that a browser has: a number of the journal, or one of these messages.
+
+    The latest counts that is known.
+    """
 
     seq: int = 0
     message_ids: tuple[str, ...] = ()
@@ -28,21 +31,24 @@ def read_position(values: Sequence[str]) -> Position | None:
     Raises
     ------
     InvalidRequest
-        when it is neither a number nor up to eight ids of messages.
+        when it is not a number, or up to eight ids of messages, or both.
     """
     if not values:
         return None
     ids = tuple(one.removeprefix(_MESSAGE) for one in values if one.startswith(_MESSAGE))
-    if len(ids) == len(values) <= _MOST and all(0 < len(one) <= _LONGEST for one in ids):
-        return Position(message_ids=ids)
-    value = values[0]
-    if len(values) == 1 and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
-        return Position(int(value))
+    numbers = [one for one in values if not one.startswith(_MESSAGE)]
+    are_ids = len(ids) <= _MOST and all(0 < len(one) <= _LONGEST for one in ids)
+    if are_ids and len(numbers) <= 1 and all(map(_is_number, numbers)):
+        return Position(int(*numbers), ids)
     raise InvalidRequest(
         "replay: give the number of the last message you have (0: all that is kept), or "
-        f"{_MESSAGE} and its id, up to {_MOST} times.",
+        f"{_MESSAGE} and its id, up to {_MOST} times, or both: the latest counts.",
         field="replay",
     )
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= _DIGITS
 
 
 async def find(position: Position, look_up: Callable[[str], Awaitable[int | None]]) -> int:

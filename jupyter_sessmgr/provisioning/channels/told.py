@@ -31,8 +31,14 @@ class Told:
         return sum(map(len, self._parts))
 
     @property
+    def content(self) -> dict[str, Any]:
+        """What it says."""
+        said: dict[str, Any] = self._session.unpack(self._parts[4])
+        return said
+
+    @property
     def is_end(self) -> bool:
         """Whether it says that its request is done."""
         if self.kind != "status":
             return False
-        return bool(self._session.unpack(self._parts[4]).get("execution_state") == "idle")
+        return bool(self.content.get("execution_state") == "idle")

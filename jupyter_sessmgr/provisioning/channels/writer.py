@@ -49,13 +49,14 @@ class Writer:
         parent: dict[str, Any],
         *,
         channel: str = "iopub",
-    ) -> None:
+    ) -> str:
         """Send a message that no kernel made; `parent` is the header of what it belongs to.
 
-        It is marked, since its id is no position in the journal.
+        It is marked, since its id, which is returned, is no position in the journal.
         """
         message = self._connection.session.msg(kind, content, metadata={"sessmgr": {"made": True}})
         self.send({**message, "parent_header": parent, "buffers": []}, channel)
+        return str(message["header"]["msg_id"])
 
     async def replay(self, recorded: Recorded) -> None:
         """Send what the journal has, marked so; wait until the browser can take more."""

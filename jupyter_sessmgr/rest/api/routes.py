@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jupyter_sessmgr.rest.api.execution_handlers import ExecutionsHandler
 from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
 from jupyter_sessmgr.rest.api.output_handlers import OutputHandler
 from jupyter_sessmgr.rest.api.service_handlers import (
@@ -30,6 +31,7 @@ API = (
     Route("/session/{reference}/extend", ExtendHandler),
     Route("/session/{reference}/exempt", ExemptHandler),
     Route("/session/{reference}/output", OutputHandler, alias=True),
+    Route("/session/{reference}/executions", ExecutionsHandler, alias=True),
     Route("/session/{reference}/services", ServiceListHandler),
     Route("/session/{reference}/services/{service}/start", ServiceStartHandler),
     Route("/session/{reference}/services/{service}/stop", ServiceStopHandler),
@@ -42,4 +44,5 @@ API = (
 def api_routes(root: str) -> list[Route]:
     """List the dialect's routes under `root`."""
     output = Route(f"{root}/session/{{reference}}/output", OutputHandler)
-    return [output, *under(f"{root}/api", API)]
+    executions = Route(f"{root}/session/{{reference}}/executions", ExecutionsHandler)
+    return [output, executions, *under(f"{root}/api", API)]
