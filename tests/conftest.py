@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.plugins.clients",
     "tests.plugins.docker",
     "tests.plugins.faultproxy",
+    "tests.plugins.hubs",
     "tests.plugins.podman",
     "tests.plugins.kernels",
     "tests.plugins.nginx",

@@ -166,6 +166,11 @@ class Client:
         assert reply.status_code == 200, reply.text
         return reply.json()["items"]
 
+    def destroy_sessions(self):
+        """Destroy everything that the owner of the token still has."""
+        for session in self.sessions():
+            self.ask("DELETE", f"sessmgr/session/{session['sessionId']}?forced=true")
+
 
 @dataclass
 class Server(Client):
@@ -220,11 +225,6 @@ class Server(Client):
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
-
-    def destroy_sessions(self):
-        """Destroy everything that the owner of the token still has."""
-        for session in self.sessions():
-            self.ask("DELETE", f"sessmgr/session/{session['sessionId']}?forced=true")
 
 
 class Servers:
