@@ -13,6 +13,7 @@ from traitlets import Float
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.activity import Activity
+from jupyter_sessmgr.manager.admission.idling import idle_timeout
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError
@@ -336,7 +337,7 @@ class IdleCuller(LoggingConfigurable):
         kept = life.kept_for(session.kept_until, most=self.max_extension, now=now)
         found = [_left("lifetime", self.max_lifetime, now - life.since + life.before)]
         if idle is not None:
-            timeout = self.durable_idle_timeout if durable else self.idle_timeout
+            timeout = idle_timeout(session.spec, self)
             found.append(_left("idle", timeout, idle, kept))
         if not durable and not used:
             waited = now - life.since

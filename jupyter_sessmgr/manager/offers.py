@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from jupyter_sessmgr.engines.base import Engine
@@ -35,6 +36,8 @@ class OfferBoard:
         log: logging.Logger | logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self.offers: tuple[Offer, ...] = ()
+        #: Images that are here, allowed or not.
+        self.images: tuple[Image, ...] = ()
         self._admission = admission
         self._engine = engine
         self._log = log
@@ -52,7 +55,7 @@ class OfferBoard:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self.offers = ()
+        self.offers = self.images = ()
 
     def refresh_soon(self) -> None:
         """Make a new list soon, since the engine came or went."""
@@ -72,9 +75,10 @@ class OfferBoard:
         """Make the list. An engine that does not answer offers nothing: no dead cards."""
         problem = "" if self._engine.engine_id else f"the {self._engine.name} engine is away"
         try:
-            self.offers = () if problem else await make_offers(self._admission, self._engine)
+            self.images = () if problem else tuple(await self._engine.images())
         except EngineError as error:
-            self.offers, problem = (), error.message
+            self.images, problem = (), error.message
+        self.offers = () if problem else make_offers(self._admission, self._engine, self.images)
         if problem and problem != self._told:
             self._log.warning("No remote kernels can be offered: %s", problem)
         elif not problem and not self.offers and self._told != NOTHING:
@@ -83,19 +87,15 @@ class OfferBoard:
         self._told = problem
 
 
-async def make_offers(admission: AdmissionControl, engine: Engine) -> tuple[Offer, ...]:
-    """List what people can pick now, presets first.
+def make_offers(
+    admission: AdmissionControl, engine: Engine, images: Iterable[Image]
+) -> tuple[Offer, ...]:
+    """List what people can pick now of the images that are here, presets first.
 
     A preset is offered when its image is here, or can be fetched, and its network can be given; an
-    image that an
-    admin allowed beside the presets is offered with the default preset's terms.
-
-    Raises
-    ------
-    EngineUnavailable
-        when the engine cannot say which images it has.
+    image that an admin allowed beside the presets is offered with the default preset's terms.
     """
-    here = {with_tag(image.reference): image for image in await engine.images()}
+    here = {with_tag(image.reference): image for image in images}
     presets = admission.all_presets()
     offers = [
         _offer(preset.name, preset, here.get(with_tag(preset.image)))

@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from jupyter_sessmgr.manager.admission import Admitted
+from jupyter_sessmgr.manager.admission.allowance import Allowance, Situation
+from jupyter_sessmgr.manager.admission.idling import check_idle_timeout
 from jupyter_sessmgr.manager.descriptors import check_descriptors
 from jupyter_sessmgr.manager.pausing import PauseVerbs
+from jupyter_sessmgr.manager.queue.room import most_for_one
 from jupyter_sessmgr.manager.wishes import USER_REQUESTED
 from jupyter_sessmgr.model.errors import (
     EngineUnavailable,
@@ -26,6 +29,7 @@ from jupyter_sessmgr.model.naming import check_session_name, new_session_id, new
 from jupyter_sessmgr.model.requests import CreateRequest, Page
 from jupyter_sessmgr.model.session import ComputeSession, StatusNote
 from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.store.quota import Tally, tally_of
 
 #: What can be given another kernel; a suspended session is resumed for it.
 RESTARTABLE = frozenset({SessionStatus.RUNNING, SessionStatus.RESTARTING, SessionStatus.SUSPENDED})
@@ -61,6 +65,7 @@ class ComputeSessionManager(PauseVerbs):
         state, now = Path(self.state_dir), time.time()
         admitted = await self.admission.admit(request, owner, parts.engine, state)
         self.queue.check(admitted.spec.resources)
+        check_idle_timeout(admitted.spec, self.idle)
         session = ComputeSession(
             id=request.session_id or new_session_id(),
             name=name,
@@ -112,6 +117,24 @@ class ComputeSessionManager(PauseVerbs):
             session=name,
             existingSessionId=known.id,
         )
+
+    def allowance(self, owner: str, group: str = "") -> Allowance:
+        """Say what an owner may still ask for; from memory. "" is the first of the owner's groups.
+
+        Raises
+        ------
+        InvalidRequest
+            when there is no such group, or the owner may not use it.
+        """
+        engine, has = self._open_parts().engine, self.queue.capacity
+        now = Situation(
+            engine=engine,
+            has=has,
+            host=most_for_one(has, engine.capabilities, self.queue.room()),
+            images=self._board.images if self._board is not None else (),
+            taken=sum(map(tally_of, self.list(owner)), Tally()),
+        )
+        return self.admission.allowance(owner, group, now)
 
     async def settled(self, session_id: str, timeout: float | None = None) -> ComputeSession:
         """Wait until a session runs or is suspended as wished, or has ended; return it then.

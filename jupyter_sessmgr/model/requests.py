@@ -43,12 +43,14 @@ class CreateRequest:
     #: Ports of apps that the user will open inside, besides the image's.
     preopen_ports: tuple[int, ...] = ()
     encryption: Encryption | None = None
+    #: Seconds after which it is to end when nobody uses it, as written; None: as the server says.
+    idle_timeout: object = None
     #: Return a live session of this name and image instead of failing.
     reuse: bool = True
     origin: Origin = "rest"
     #: The kernel door knows the id beforehand; None means: make one up.
     session_id: str | None = None
-    #: The notebook's folder on the host, absolute; only the kernel door may say one.
+    #: The notebook's folder on the host, absolute; only for those who may start kernels in it.
     notebook_folder: str = ""
     #: The same, relative to the server's root folder, with ``/``.
     notebook_path: str = ""

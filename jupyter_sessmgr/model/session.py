@@ -55,6 +55,8 @@ class SessionSpec:
     preopen_ports: tuple[int, ...] = ()
     #: What Jupyter calls the notebook; ipykernel shows it as ``__session__``.
     jupyter_session: str = ""
+    #: Seconds after which it ends when nobody uses it; None: as the server says, never longer.
+    idle_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,7 +160,8 @@ async def test_encryption_can_be_made_compulsory(admission, state_dir):
 
 async def test_offers_are_presets_whose_image_is_here(admission):
     admission.presets = {**admission.presets, "big": {"image": "not/here", "title": "Big"}}
-    offers = await make_offers(admission, LabelledEngine())
+    engine = LabelledEngine()
+    offers = make_offers(admission, engine, await engine.images())
     assert [offer.kernel_name for offer in offers] == ["sessmgr-python", "sessmgr-isolated"]
 
 

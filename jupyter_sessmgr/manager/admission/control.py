@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +13,18 @@ from typing import Any, TypeVar, get_args
 from traitlets import Bool, Dict, Float, Integer, List, TraitError, Unicode, validate
 
 from jupyter_sessmgr.engines.base import Engine
-from jupyter_sessmgr.manager.admission.groups import Group
-from jupyter_sessmgr.manager.admission.mounting import choose_folders
+from jupyter_sessmgr.manager.admission.allowance import (
+    Allowance,
+    Situation,
+    cpu_span,
+    device_spans,
+    images_for,
+    mem_span,
+    preset_terms,
+)
+from jupyter_sessmgr.manager.admission.groups import DEFAULT, Group, groups_of
+from jupyter_sessmgr.manager.admission.idling import read_idle_timeout
+from jupyter_sessmgr.manager.admission.mounting import choose_folders, may_mount
 from jupyter_sessmgr.manager.admission.presets import make_preset, make_presets
 from jupyter_sessmgr.manager.admission.quotas import QuotaSettings
 from jupyter_sessmgr.manager.admission.sizing import Limits, size
@@ -144,8 +154,7 @@ class AdmissionControl(QuotaSettings):
         EngineUnavailable
             when the engine could not be asked for the image.
         """
-        for name in ("domain", "group", "tag"):
-            _text(getattr(request, name), name)
+        _check_words(request)
         group = self.group_of(request.group, owner)
         preset = self._preset_of(request, group)
         image = await self._image_of(request, preset, group, engine)
@@ -179,13 +188,47 @@ class AdmissionControl(QuotaSettings):
             bootstrap_script=_text(request.bootstrap_script, "bootstrap_script", MAX_SCRIPT),
             preopen_ports=_ports(request.preopen_ports, image),
             jupyter_session=_text(request.jupyter_session, "jupyter_session", 4096),
+            idle_timeout=read_idle_timeout(request.idle_timeout),
         )
         return Admitted(spec, self.quota(group), tuple(remarks), image.digest)
 
-    def _preset_of(self, request: CreateRequest, group: Group) -> Preset:
+    def allowance(self, owner: str, name: str, now: Situation) -> Allowance:
+        """Say what an owner may still ask for in a group; "" is the first that there is.
+
+        Raises
+        ------
+        InvalidRequest
+            when there is no such group, or the owner may not use it.
+        """
+        mine = groups_of(self.groups(), owner)
+        name = name or (DEFAULT if not mine or DEFAULT in mine else mine[0])
+        group = self.group_of(name, owner)
+        limits, quota = self._limits(group), self.quota(group)
+        presets = sorted(
+            self._presets_of(group).values(), key=lambda one: one.name != self.default_preset
+        )
+        images = images_for(self._images_of(group), presets, now)
+        return Allowance(
+            group=name,
+            groups=mine,
+            most_sessions=quota.owner.sessions,
+            sessions=now.taken.sessions,
+            cpu=cpu_span(limits, quota, now),
+            mem=mem_span(limits, quota, now),
+            devices=device_spans(limits, quota, now),
+            presets=preset_terms(presets, images, limits, now.engine),
+            images=images,
+            mounts=may_mount(self.mounts, now.engine.capabilities),
+        )
+
+    def _presets_of(self, group: Group) -> Mapping[str, Preset]:
         presets = self.all_presets()
-        if group.presets is not None:
-            presets = {name: one for name, one in presets.items() if name in group.presets}
+        if group.presets is None:
+            return presets
+        return {name: one for name, one in presets.items() if name in group.presets}
+
+    def _preset_of(self, request: CreateRequest, group: Group) -> Preset:
+        presets = self._presets_of(group)
         usual = self.default_preset if self.default_preset in presets else next(iter(presets), "")
         wanted = request.preset or usual
         if wanted not in presets:
@@ -199,8 +242,7 @@ class AdmissionControl(QuotaSettings):
         self, request: CreateRequest, preset: Preset, group: Group, engine: Engine
     ) -> Image:
         reference = check_reference(request.image or preset.image)
-        patterns = group.allowed_images
-        if not is_allowed(reference, self._usual_images() if patterns is None else patterns):
+        if not is_allowed(reference, self._images_of(group)):
             raise ImageNotFound(
                 f"There is no image {with_tag(reference)!r} that may be used here.", field="image"
             )
@@ -217,6 +259,9 @@ class AdmissionControl(QuotaSettings):
                 raise
             # It is fetched when the session starts; until then its labels are not known.
             return Image(reference=reference, digest="")
+
+    def _images_of(self, group: Group) -> Sequence[str]:
+        return self._usual_images() if group.allowed_images is None else group.allowed_images
 
     def _usual_images(self) -> list[str]:
         return [*self.allowed_images, *(preset.image for preset in self.all_presets().values())]
@@ -246,6 +291,11 @@ class AdmissionControl(QuotaSettings):
 
 def _lower(one: Amount, other: Amount | None) -> Amount:
     return one if other is None else min(one, other)
+
+
+def _check_words(request: CreateRequest) -> None:
+    for name in ("domain", "group", "tag"):
+        _text(getattr(request, name), name)
 
 
 def _check_size(request: CreateRequest, most: int) -> None:

@@ -107,7 +107,7 @@ def find_group(groups: Mapping[str, Group], name: str, owner: str) -> Group:
     """
     if not groups:
         return Group()
-    mine = sorted(one for one, group in groups.items() if _may_use(group, owner))
+    mine = groups_of(groups, owner)
     if name in mine:
         return groups[name]
     known = f"you have: {', '.join(mine)}" if mine else "you have none; ask the administrator"
@@ -116,6 +116,11 @@ def find_group(groups: Mapping[str, Group], name: str, owner: str) -> Group:
     raise InvalidRequest(
         f"There is no group {name!r:.60} that you may use; {known}.", field="group"
     )
+
+
+def groups_of(groups: Mapping[str, Group], owner: str) -> tuple[str, ...]:
+    """List the groups that an owner may use, by name."""
+    return tuple(sorted(one for one, group in groups.items() if _may_use(group, owner)))
 
 
 def _may_use(group: Group, owner: str) -> bool:

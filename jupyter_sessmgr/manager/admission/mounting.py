@@ -58,6 +58,13 @@ def choose_folders(
     return mounts, workdir, remarks
 
 
+def may_mount(table: Mapping[str, Mapping[str, object]], can: Capabilities) -> Mapping[str, bool]:
+    """Say which names of the table can be mounted, and whether they can be written to."""
+    if not can.host_mounts:
+        return {}
+    return {name: entry.get("writable") is True for name, entry in sorted(table.items())}
+
+
 def _without_folders(request: CreateRequest, preset: Preset) -> tuple[list[Mount], str, list[str]]:
     if request.mounts:
         raise LimitExceeded(

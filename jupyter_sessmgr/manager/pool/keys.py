@@ -17,8 +17,8 @@ from jupyter_sessmgr.model.session import SessionSpec
 
 
 def spare_spec(spec: SessionSpec) -> SessionSpec:
-    """Leave out what a spare is told when it is claimed: its name in Jupyter, its lease."""
-    return replace(spec, jupyter_session="", durable=True)
+    """Leave out what a spare is told when it is claimed, and what only the server goes by."""
+    return replace(spec, jupyter_session="", durable=True, idle_timeout=None)
 
 
 def can_be_spared(spec: SessionSpec) -> bool:

@@ -86,7 +86,8 @@ class StartQueue(LoggingConfigurable):
         self._ties: _Ties | None = None
         self._task: asyncio.Task[None] | None = None
         self._due = asyncio.Event()
-        self._capacity = Capacity()
+        #: What the engine's host has, as far as it said so.
+        self.capacity = Capacity()
         self._asked_at: float | None = None
         self._away = ""
         self._let_in: set[str] = set()
@@ -124,7 +125,7 @@ class StartQueue(LoggingConfigurable):
         """
         if self._ties is not None:
             can = self._ties.parts.engine.capabilities
-            check_fits(needs, self._capacity, can, self.room())
+            check_fits(needs, self.capacity, can, self.room())
 
     async def start(
         self, parts: Parts, poke: Callable[[str], None], most_running: Callable[[], MostRunning]
@@ -177,7 +178,7 @@ class StartQueue(LoggingConfigurable):
         self._asked_at = now
         try:
             async with asyncio.timeout(ASK_TIMEOUT):
-                self._capacity = await engine.capacity()
+                self.capacity = await engine.capacity()
         except (EngineError, TimeoutError) as error:
             self.log.debug("The engine does not say what its host has: %s", error)
 
@@ -221,7 +222,7 @@ class StartQueue(LoggingConfigurable):
             return Room()
         can = self._ties.parts.engine.capabilities
         return room_of(
-            self._capacity, can, cpu_factor=self.cpu_overcommit, mem_factor=self.memory_overcommit
+            self.capacity, can, cpu_factor=self.cpu_overcommit, mem_factor=self.memory_overcommit
         )
 
     def _note(self, verdict: Verdict, waiting: Mapping[str, ComputeSession], now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from jupyter_sessmgr.engines.base import Capabilities, Capacity
@@ -37,6 +38,14 @@ def _factor(chosen: float | None, usual: Decimal | None) -> Decimal | None:
     return usual if chosen is None else Decimal(str(chosen))
 
 
+def most_for_one(has: Capacity, can: Capabilities, room: Room) -> Room:
+    """Say what one session can have of the empty host."""
+    if not can.hard_cpu or has.cpu is None:
+        return room
+    # No engine gives one session more processors than there are.
+    return replace(room, cpu=has.cpu if room.cpu is None else min(room.cpu, has.cpu))
+
+
 def check_fits(needs: Resources, has: Capacity, can: Capabilities, room: Room) -> None:
     """Refuse a session that would wait for ever.
 
@@ -45,10 +54,7 @@ def check_fits(needs: Resources, has: Capacity, can: Capabilities, room: Room) -
     LimitExceeded
         when the empty host has too little for it; says what would fit.
     """
-    cores = room.cpu
-    if can.hard_cpu and has.cpu is not None:
-        # No engine gives one session more processors than there are.
-        cores = has.cpu if cores is None else min(cores, has.cpu)
+    cores = most_for_one(has, can, room).cpu
     if cores is not None and needs.cpu and needs.cpu > cores:
         raise _refusal("cpu", str(needs.cpu), str(cores), "processors")
     if room.mem is not None and needs.mem and needs.mem > room.mem:

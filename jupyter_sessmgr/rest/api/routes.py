@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jupyter_sessmgr.rest.api.execution_handlers import ExecutionsHandler
-from jupyter_sessmgr.rest.api.handlers import HealthHandler, OffersHandler
+from jupyter_sessmgr.rest.api.handlers import HealthHandler, LimitsHandler, OffersHandler
 from jupyter_sessmgr.rest.api.output_handlers import OutputHandler
 from jupyter_sessmgr.rest.api.service_handlers import (
     ServiceListHandler,
@@ -25,6 +25,7 @@ from jupyter_sessmgr.rest.routing import Route, under
 API = (
     Route("/health", HealthHandler),
     Route("/offers", OffersHandler),
+    Route("/limits", LimitsHandler),
     Route("/openapi.json", OpenApiHandler),
     Route("/session/{reference}/suspend", SuspendHandler),
     Route("/session/{reference}/resume", ResumeHandler),

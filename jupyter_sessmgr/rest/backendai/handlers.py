@@ -13,6 +13,7 @@ from jupyter_sessmgr.model.errors import (
     ImageNotFound,
     LimitExceeded,
     NameTaken,
+    NotAllowed,
     NotRunning,
     TooManyRequests,
     Unsupported,
@@ -24,6 +25,7 @@ from jupyter_sessmgr.rest.backendai.base import OWNER_PARAMETER, BackendAIHandle
 from jupyter_sessmgr.rest.backendai.examples import CREATE_EXAMPLES
 from jupyter_sessmgr.rest.backendai.known import known_of
 from jupyter_sessmgr.rest.backendai.params import LIVE, CreateCall, parse_create, parse_statuses
+from jupyter_sessmgr.rest.folders import with_folder
 from jupyter_sessmgr.rest.operations import Parameter, Reply, operation
 from jupyter_sessmgr.rest.waits import started
 
@@ -58,7 +60,14 @@ class CreateHandler(BackendAIHandler):
             201: Reply("The session is made.", types.CreatedReply),
             200: Reply("A live session of this name and image is reused.", types.CreatedReply),
         },
-        errors=(ImageNotFound, LimitExceeded, NameTaken, TooManyRequests, Unsupported),
+        errors=(
+            ImageNotFound,
+            LimitExceeded,
+            NameTaken,
+            NotAllowed,
+            TooManyRequests,
+            Unsupported,
+        ),
     )
     async def post(self) -> None:
         """Create a session, or find the one to reuse.
@@ -71,7 +80,8 @@ class CreateHandler(BackendAIHandler):
         if call.owner_access_key:
             await self.sessions.keypairs.refresh()
         owner = self.owner_of(call.owner_access_key) if call.owner_access_key else self.owner
-        session, fresh = await self.sessions.create(call.request, owner)
+        request = await with_folder(self, call.request, call.folder)
+        session, fresh = await self.sessions.create(request, owner)
         waited = time.monotonic() - began
         session, status = await self._outcome(call, session, waited, fresh=fresh)
         known = known_of(self.sessions, session)

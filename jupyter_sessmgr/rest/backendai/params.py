@@ -17,6 +17,9 @@ from jupyter_sessmgr.rest.backendai.fields import Fields
 #: A wait is at most this many seconds; zero means: as long as it takes.
 MAX_WAIT = 10**6
 
+#: Longest path of a folder.
+MAX_PATH = 4096
+
 #: Longest script or command.
 MAX_SCRIPT = 64 * 1024
 
@@ -63,6 +66,8 @@ class CreateCall:
     max_wait: float | None
     #: Whose session it is to be, by access key; "": the caller's.
     owner_access_key: str = ""
+    #: Below the server's root, with ``/``; None: no working folder is asked for.
+    folder: str | None = None
 
 
 def parse_create(body: Mapping[str, Any]) -> CreateCall:
@@ -86,6 +91,7 @@ def parse_create(body: Mapping[str, Any]) -> CreateCall:
         enqueue_only=fields.flag("enqueue_only", default=False),
         max_wait=max_wait,
         owner_access_key=fields.text("owner_access_key"),
+        folder=None if fields.first("folder") is None else fields.text("folder", longest=MAX_PATH),
     )
 
 
@@ -142,6 +148,7 @@ def _request(fields: Fields) -> CreateRequest:
         group=fields.text("group", "group_name", default="default"),
         tag=fields.text("tag"),
         durable=fields.flag("durable", default=True),
+        idle_timeout=fields.first("idle_timeout"),
         session_type=kind,
         startup_command=command,
         bootstrap_script=fields.text("bootstrap_script", longest=MAX_SCRIPT),

@@ -101,6 +101,20 @@ class CreateBody(TypedDict, total=False):
     durable: Annotated[
         bool | None, Meta(description="Whether it outlives this server (default: true). Ours.")
     ]
+    idleTimeout: Annotated[
+        Annotated[float, Meta(ge=60)] | None,
+        Meta(
+            description="Seconds after which it ends when nobody uses it; at most the server's own "
+            "limit, which is the default. Ours."
+        ),
+    ]
+    folder: Annotated[
+        Annotated[str, Meta(max_length=4096)] | None,
+        Meta(
+            description="Folder below the server's root that is its working folder, where its "
+            "preset has one; only for those who may start kernels there. Ours."
+        ),
+    ]
 
 
 class ServicePortItem(TypedDict):

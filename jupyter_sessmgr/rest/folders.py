@@ -1,0 +1,60 @@
+"""The working folder of a session that a page asks for, as Jupyter gives one to its kernels."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from jupyter_core.utils import ensure_async
+
+from jupyter_sessmgr.model.errors import InvalidRequest, NotAllowed
+from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.rest.base import IdentifiedHandler
+
+
+async def with_folder(
+    handler: IdentifiedHandler, request: CreateRequest, path: str | None
+) -> CreateRequest:
+    """Add the folder that is to be a session's working folder; None: none was asked for.
+
+    It is mounted, so it is for those alone who could start a kernel of this server in it.
+
+    Raises
+    ------
+    NotAllowed
+        for everybody else; InvalidRequest when there is no such folder.
+    """
+    if path is None:
+        return request
+    mine = not handler.access_key and handler.owner == handler.rest.owners.server_owner
+    may = handler.authorizer.is_authorized(handler, handler.current_user, "write", "kernels")
+    if not mine or not await ensure_async(may):
+        raise NotAllowed(
+            "folder: only those who may start kernels of this Jupyter server can have one of its "
+            "folders. Leave it out, or name one of the administrator's mounts."
+        )
+    folder, relative = await asyncio.to_thread(
+        find_folder, handler.settings["server_root_dir"], path
+    )
+    return replace(request, notebook_folder=folder, notebook_path=relative)
+
+
+def find_folder(root: str, path: str) -> tuple[str, str]:
+    """Find a folder below the root; return its own path, and that below the root. Reads files.
+
+    Raises
+    ------
+    InvalidRequest
+        when there is none, or `path` leads out of the root by itself.
+    """
+    top = Path(root).expanduser().resolve()
+    parts = [part for part in path.split("/") if part]
+    folder = top.joinpath(*parts).resolve()
+    if ".." in parts or not os.path.isdir(folder):  # noqa: PTH112 - False for names too long, too
+        raise InvalidRequest(
+            f"folder: there is no folder {path!r:.80} below the server's root.", field="folder"
+        )
+    below = folder.relative_to(top).as_posix() if folder.is_relative_to(top) else ""
+    return str(folder), "" if below == "." else below
