@@ -114,11 +114,13 @@ class KernelVerbs(Lifecycle):
         StoreError
             when the server that leads cannot be told.
         """
-        memory = self._open_parts().memory
+        memory, session = self._open_parts().memory, self._session(session_id)
+        if session.status.is_final:
+            return  # noted after its end, it would be remembered for ever
         if self.leader:
             memory.expected_exits.add(session_id)
             return
-        session = await self._open_wishes().expect_exit(self._session(session_id))
+        session = await self._open_wishes().expect_exit(session)
         memory.asked_exits[session_id] = session.exit_wished
 
     def unkeep(self, session_id: str) -> None:
