@@ -17,7 +17,9 @@ export class Refusal extends Error {
   constructor(
     message: string,
     /** HTTP status. */
-    readonly status: number
+    readonly status: number,
+    /** What kind of problem it is, in a word; "" when the answer was none of ours. */
+    readonly kind: string = ''
   ) {
     super(message);
   }
@@ -103,6 +105,11 @@ export class Api {
     await this.ask('POST', `api/${path(id)}/resume`, {});
   }
 
+  /** Keep a session for so many seconds from now, though nobody uses it. */
+  async extend(id: string, seconds: number): Promise<void> {
+    await this.ask('POST', `api/${path(id)}/extend`, { seconds });
+  }
+
   async rename(id: string, name: string): Promise<void> {
     await this.ask('POST', `${path(id)}/rename`, { name });
   }
@@ -157,7 +164,8 @@ export class Api {
     const answer = await read(response);
     if (!response.ok) {
       const words = text(answer['msg']) || text(answer['message']) || response.statusText;
-      throw new Refusal(words, response.status);
+      const kind = text(answer['type']).replace(/^.*\//, '');
+      throw new Refusal(words, response.status, kind);
     }
     return answer;
   }

@@ -13,8 +13,10 @@ export const CommandIDs = {
   restart: `${PREFIX}:restart`,
   suspend: `${PREFIX}:suspend`,
   resume: `${PREFIX}:resume`,
+  keep: `${PREFIX}:keep`,
   rename: `${PREFIX}:rename`,
   copyUrl: `${PREFIX}:copy-url`,
   copyAttach: `${PREFIX}:copy-attach-command`,
-  stop: `${PREFIX}:stop`
+  stop: `${PREFIX}:stop`,
+  stopAll: `${PREFIX}:stop-all`
 } as const;

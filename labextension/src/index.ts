@@ -10,36 +10,40 @@ import {
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
-import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRunningSessionManagers } from '@jupyterlab/running';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 
-import { addActions } from './actions';
+import { addActions } from './actions/actions';
 import { Api } from './api';
 import { CommandIDs } from './commands';
-import { detailsTab } from './details';
+import { addDetails } from './details/details';
 import { Front } from './front';
+import { ServerHealth } from './health';
 import { sessionIcon } from './icons';
+import { addEndNotices } from './notices/ends';
+import { StartNotices } from './notices/starts';
 import { ReturnNotices } from './output/notices';
 import { Positions } from './output/positions';
 import { ServerWatch } from './output/server';
 import { survivingSocket } from './output/socket';
 import { SessionsPanel } from './panel/panel';
+import { StartProgress } from './progress';
 import { addRunning } from './running';
 import { addServices } from './services';
 import { Sessions } from './sessions';
 import { addStarting } from './starting';
-import { StartNotices } from './starts';
 import { addStatus } from './status';
 import { ISessionStatus, IStartProgress, SESSION_STATUS, START_PROGRESS } from './tokens';
+import { KernelUsers } from './users';
 import { compare } from './version';
 
 /** What the plugins share. */
 interface IShared {
   readonly api: Api;
   readonly sessions: Sessions;
+  readonly progress: StartProgress;
   readonly server: ServerWatch;
   readonly trans: TranslationBundle;
 }
@@ -57,12 +61,15 @@ const shared: JupyterFrontEndPlugin<IShared> = {
     const { events, serverSettings } = app.serviceManager;
     const api = new Api(serverSettings);
     const sessions = new Sessions(api);
-    const notices = new StartNotices(api, trans);
+    const progress = new StartProgress();
+    const notices = new StartNotices(api, progress, trans);
     events.stream.connect((_, event) => {
       sessions.heard(event);
       if (event.schema_id === START_PROGRESS) {
+        progress.progressed(event as unknown as IStartProgress);
         notices.progressed(event as unknown as IStartProgress);
       } else if (event.schema_id === SESSION_STATUS) {
+        progress.changed(event as unknown as ISessionStatus);
         notices.changed(event as unknown as ISessionStatus);
       }
     });
@@ -73,7 +80,7 @@ const shared: JupyterFrontEndPlugin<IShared> = {
           sessions.start();
         }
       });
-    return { api, sessions, server: new ServerWatch(api), trans };
+    return { api, sessions, progress, server: new ServerWatch(api), trans };
   }
 };
 
@@ -87,46 +94,38 @@ const manage: JupyterFrontEndPlugin<void> = {
     ILayoutRestorer,
     ICommandPalette,
     ILauncher,
-    INotebookTracker,
     IRunningSessionManagers,
     IStatusBar
   ],
   activate: (
     app: JupyterFrontEnd,
-    { api, sessions, trans }: IShared,
+    { api, sessions, progress, trans }: IShared,
     shell: ILabShell | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
-    notebooks: INotebookTracker | null,
     running: IRunningSessionManagers | null,
     bar: IStatusBar | null
   ): void => {
-    const { commands } = app;
-    const current = () => {
-      const id = notebooks?.currentWidget?.sessionContext.session?.kernel?.id ?? null;
-      return id !== null && sessions.find(id) !== undefined ? id : null;
-    };
-    addActions({ app, api, sessions, trans, palette, current });
-    addServices({ app, api, sessions, trans, restorer });
+    const front = new Front(app.shell);
+    const users = new KernelUsers(app.shell, front, sessions);
+    const health = new ServerHealth(api);
+    const stopped = new Set<string>();
+    const context = { app, api, sessions, trans, palette, front, users, health, stopped };
+    addActions(context);
+    addServices(context, restorer);
+    addDetails(context, restorer);
     addStarting({ app, api, sessions, trans, launcher, palette });
-    commands.addCommand(CommandIDs.details, {
-      label: trans.__('Show Log and History of Session'),
-      execute: args => {
-        const id = typeof args['id'] === 'string' ? args['id'] : current();
-        if (id !== null) {
-          app.shell.add(detailsTab(id, api, sessions, trans), 'main');
-        }
-      }
-    });
+    addEndNotices(context);
+    void app.started.then(() => health.refresh());
     if (running !== null) {
-      addRunning(running, sessions, api, commands, trans);
+      addRunning(running, context);
     }
     if (shell !== null) {
-      addPanel(app, sessions, trans, restorer, palette);
+      addPanel(app, sessions, progress, trans, restorer, palette);
     }
-    if (bar !== null && notebooks !== null) {
-      addStatus(bar, new Front(notebooks), sessions, api, commands, trans);
+    if (bar !== null) {
+      addStatus(bar, context);
     }
   }
 };
@@ -164,11 +163,12 @@ const connectionLost: JupyterFrontEndPlugin<IConnectionLost> = {
 function addPanel(
   app: JupyterFrontEnd,
   sessions: Sessions,
+  progress: StartProgress,
   trans: TranslationBundle,
   restorer: ILayoutRestorer | null,
   palette: ICommandPalette | null
 ): void {
-  const panel = new SessionsPanel(sessions, app.commands, trans);
+  const panel = new SessionsPanel(sessions, progress, app.commands, trans);
   panel.title.icon = sessionIcon;
   app.shell.add(panel, 'left', { rank: 250, type: 'Remote Sessions' });
   restorer?.add(panel, panel.id);

@@ -1,25 +1,18 @@
 /** The section of JupyterLab's own Running panel; Notebook 7 shows it, too. */
 
 import type { IRunningSessionManagers, IRunningSessions } from '@jupyterlab/running';
-import type { TranslationBundle } from '@jupyterlab/translation';
 import { closeIcon } from '@jupyterlab/ui-components';
-import type { CommandRegistry } from '@lumino/commands';
 
-import type { Api } from './api';
+import { IContext, tell } from './actions/context';
 import { CommandIDs } from './commands';
 import { sessionIcon } from './icons';
-import type { Sessions } from './sessions';
 import type { ISession } from './tokens';
 import { details, statusWord } from './words';
 
 /** Add the section. */
-export function addRunning(
-  managers: IRunningSessionManagers,
-  sessions: Sessions,
-  api: Api,
-  commands: CommandRegistry,
-  trans: TranslationBundle
-): void {
+export function addRunning(managers: IRunningSessionManagers, context: IContext): void {
+  const { api, sessions, stopped, trans } = context;
+  const { commands } = context.app;
   const open = (session: ISession) => {
     const notebook = commands.isEnabled(CommandIDs.openNotebook, { id: session.id });
     const command = notebook ? CommandIDs.openNotebook : CommandIDs.details;
@@ -46,8 +39,11 @@ export function addRunning(
       'All your remote sessions end, with their variables, running programs and services.'
     ),
     shutdownAll: () => {
-      const all = sessions.live.map(({ id }) => api.destroy(id));
-      void Promise.allSettled(all).then(() => sessions.refresh());
+      const ids = sessions.live.map(({ id }) => id);
+      ids.forEach(id => stopped.add(id));
+      void Promise.all(ids.map(id => api.destroy(id)))
+        .catch(error => tell(error, context))
+        .then(() => sessions.refresh());
     }
   });
 }

@@ -1,14 +1,24 @@
 /** Opens a session's services: as a tab of JupyterLab, or of the browser. */
 
-import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import { IFrame, MainAreaWidget, ToolbarButton, WidgetTracker } from '@jupyterlab/apputils';
+import type { ILayoutRestorer } from '@jupyterlab/application';
+import {
+  IFrame,
+  InputDialog,
+  MainAreaWidget,
+  ToolbarButton,
+  WidgetTracker
+} from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { launchIcon, refreshIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import { Widget } from '@lumino/widgets';
 
-import type { Api } from './api';
+import { candidates, chosen } from './actions/choosing';
+import { IContext, tell } from './actions/context';
 import { CommandIDs } from './commands';
-import type { Sessions } from './sessions';
+import type { IAboutSession } from './front';
+import { sessionIcon } from './icons';
+import type { IService, ISession } from './tokens';
 
 /**
  * What a service's page may do in a frame: all but lead JupyterLab's own tab away. Windows that it
@@ -25,20 +35,11 @@ const ALLOWED = [
   'allow-scripts'
 ];
 
-/** What the command works with. */
-interface IContext {
-  readonly app: JupyterFrontEnd;
-  readonly api: Api;
-  readonly sessions: Sessions;
-  readonly trans: TranslationBundle;
-  readonly restorer: ILayoutRestorer | null;
-}
-
 /** A tab that shows one service of one session. */
-class ServiceTab extends MainAreaWidget<IFrame> {
+class ServiceTab extends MainAreaWidget<IFrame> implements IAboutSession {
   constructor(
-    readonly session: string,
-    readonly service: string,
+    readonly sessionId: string,
+    readonly service: IService,
     url: string,
     trans: TranslationBundle
   ) {
@@ -47,7 +48,7 @@ class ServiceTab extends MainAreaWidget<IFrame> {
     if (frame !== null) {
       // Set here, since the widget's own list of names lacks one that is needed.
       frame.sandbox.add(...ALLOWED);
-      frame.title = service;
+      frame.title = service.name;
     }
     this.content.url = url;
     const buttons = {
@@ -61,6 +62,7 @@ class ServiceTab extends MainAreaWidget<IFrame> {
     for (const [name, { icon, tooltip, work }] of Object.entries(buttons)) {
       this.toolbar.addItem(name, new ToolbarButton({ icon, tooltip, onClick: work }));
     }
+    this.toolbar.addItem('isolation', isolationNote(service, trans));
   }
 
   private load(url: string): void {
@@ -68,35 +70,133 @@ class ServiceTab extends MainAreaWidget<IFrame> {
   }
 }
 
+/** How far its pages are kept from Jupyter's, in a few words; the whole sentence on pointing. */
+function isolationNote(service: IService, trans: TranslationBundle): Widget {
+  const words: Record<string, string> = {
+    subdomain: trans.__('On a host of its own'),
+    sandbox: trans.__('In a sandbox: no cookies, no storage'),
+    'same-origin': trans.__('Trusted: not kept from Jupyter')
+  };
+  const note = new Widget({ node: document.createElement('span') });
+  note.addClass('jp-sessmgr-isolation');
+  note.node.textContent = words[service.isolation] ?? '';
+  note.node.title = service.isolationInfo;
+  return note;
+}
+
 /** Add the command that opens services, and bring their tabs back after a reload. */
-export function addServices(context: IContext): void {
-  const { app, api, sessions, trans, restorer } = context;
+export function addServices(context: IContext, restorer: ILayoutRestorer | null): void {
+  const { app, trans, palette } = context;
   const tracker = new WidgetTracker<ServiceTab>({ namespace: 'jupyter-sessmgr-service' });
-  const named = (args: ReadonlyPartialJSONObject) => ({
-    id: String(args['id'] ?? ''),
-    name: String(args['name'] ?? '')
-  });
+  const name = (args: ReadonlyPartialJSONObject) => String(args['name'] ?? '');
   app.commands.addCommand(CommandIDs.openService, {
-    label: args => named(args).name || trans.__('Open Service of Session'),
-    execute: async args => {
-      const { id, name } = named(args);
-      const session = sessions.find(id) ?? (await api.session(id));
-      const service = session?.services.find(one => one.name === name);
-      if (session === null || session === undefined || service === undefined) {
-        throw new Error(trans.__('This session has no service %1.', name));
+    label: args => {
+      const what = name(args);
+      if (what === '') {
+        return trans.__('Open Service of Session…');
       }
-      const tab = new ServiceTab(id, name, api.url(service.url), trans);
-      tab.id = `jupyter-sessmgr-service-${id}-${name}`;
-      tab.title.label = `${name} · ${session.name}`;
-      tab.title.closable = true;
-      app.shell.add(tab, 'main');
-      await tracker.add(tab);
-      return tab;
+      return args['browser'] ? trans.__('%1 in a New Browser Tab', what) : what;
+    },
+    isEnabled: args => candidates(context, args, hasPages).length > 0,
+    execute: async args => {
+      try {
+        return await open(context, args, tracker);
+      } catch (error) {
+        tell(error, context);
+        return undefined;
+      }
     }
   });
+  palette?.addItem({ command: CommandIDs.openService, category: trans.__('Remote Sessions') });
   void restorer?.restore(tracker, {
     command: CommandIDs.openService,
-    args: tab => ({ id: tab.session, name: tab.service }),
+    args: tab => ({ id: tab.sessionId, name: tab.service.name, restores: true }),
     name: tab => tab.id
   });
+}
+
+/** Whether a session has services that can be opened. */
+export function hasPages(session: ISession): boolean {
+  return session.status === 'RUNNING' && session.services.some(isPage);
+}
+
+/** Whether a browser can show a service. */
+export function isPage(service: IService): boolean {
+  return service.protocol !== 'tcp';
+}
+
+async function open(
+  context: IContext,
+  args: ReadonlyPartialJSONObject,
+  tracker: WidgetTracker<ServiceTab>
+): Promise<ServiceTab | undefined> {
+  const { app, api, trans } = context;
+  const session = await sessionOf(context, args);
+  if (session === null) {
+    return undefined;
+  }
+  const service = await serviceOf(context, session, String(args['name'] ?? ''));
+  if (service === null) {
+    return undefined;
+  }
+  const url = api.url(service.url);
+  if (args['browser']) {
+    window.open(url, '_blank', 'noopener');
+    return undefined;
+  }
+  const id = `jupyter-sessmgr-service-${session.id}-${service.name}`;
+  const known = tracker.find(one => one.id === id);
+  if (known !== undefined) {
+    app.shell.activateById(id);
+    return known;
+  }
+  const tab = new ServiceTab(session.id, service, url, trans);
+  tab.id = id;
+  tab.title.label = `${service.name} · ${session.name}`;
+  tab.title.icon = sessionIcon;
+  tab.title.closable = true;
+  app.shell.add(tab, 'main');
+  await tracker.add(tab);
+  return tab;
+}
+
+/** The session that is meant; of a tab that comes back, the one that it was about or none. */
+async function sessionOf(
+  context: IContext,
+  args: ReadonlyPartialJSONObject
+): Promise<ISession | null> {
+  if (args['restores']) {
+    const session = await context.api.session(String(args['id'])).catch(() => null);
+    return session !== null && hasPages(session) ? session : null;
+  }
+  const title = context.trans.__('Open a service');
+  return chosen(context, args, hasPages, title);
+}
+
+/** The service of this name as it is now; asks which when none is named. Null: given up. */
+async function serviceOf(
+  { api, trans }: IContext,
+  session: ISession,
+  name: string
+): Promise<IService | null> {
+  const services = (await api.services(session.id)).filter(isPage);
+  let wanted = name;
+  if (wanted === '') {
+    const answer = await InputDialog.getItem({
+      title: trans.__('Open a service of %1', session.name),
+      items: services.map(one => one.name)
+    });
+    if (!answer.button.accept) {
+      return null;
+    }
+    wanted = answer.value ?? '';
+  }
+  const service = services.find(one => one.name === wanted);
+  if (service === undefined) {
+    throw new Error(trans.__('%1 has no service %2 that can be shown.', session.name, wanted));
+  }
+  if (service.isolation === 'refused') {
+    throw new Error(service.isolationInfo);
+  }
+  return service;
 }

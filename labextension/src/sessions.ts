@@ -65,8 +65,8 @@ export class Sessions implements IDisposable {
     void this.poll.refresh();
   }
 
-  /** Why the list may be out of date, for people; "" when it is not. */
-  get trouble(): string {
+  /** Why the list may be out of date: what the last look ended with; null when it is not. */
+  get trouble(): unknown {
     return this._trouble;
   }
 
@@ -145,10 +145,10 @@ export class Sessions implements IDisposable {
       this.known = new Map(live.map(one => [one.id, one]));
       this._ended = byEnd(ended);
       this._ready = true;
-      this._trouble = '';
+      this._trouble = null;
       this._loaded.emit();
     } catch (error) {
-      this._trouble = error instanceof Error ? error.message : String(error);
+      this._trouble = error;
       throw error; // the poll backs off
     } finally {
       this._changed.emit();
@@ -197,7 +197,7 @@ export class Sessions implements IDisposable {
   private _ended: readonly ISession[] = [];
   private _showsEnded = false;
   private _ready = false;
-  private _trouble = '';
+  private _trouble: unknown = null;
   private readonly _loaded = new Signal<this, void>(this);
   private readonly _changed = new Signal<this, void>(this);
 }

@@ -1,56 +1,65 @@
 /** The status bar's word on where the kernel in front runs. */
 
 import type { IStatusBar } from '@jupyterlab/statusbar';
-import type { TranslationBundle } from '@jupyterlab/translation';
-import type { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 
-import type { Api } from './api';
+import type { IContext } from './actions/context';
 import { CommandIDs } from './commands';
-import type { Front } from './front';
-import type { Sessions } from './sessions';
 import { details, shortImage, statusWord } from './words';
 
+/** What is said: in the bar, and when it is pointed at. */
+interface IWords {
+  readonly text: string;
+  readonly title: string;
+}
+
 /** Add the item. */
-export function addStatus(
-  bar: IStatusBar,
-  front: Front,
-  sessions: Sessions,
-  api: Api,
-  commands: CommandRegistry,
-  trans: TranslationBundle
-): void {
+export function addStatus(bar: IStatusBar, context: IContext): void {
+  const { app, front, health, sessions } = context;
   const item = new Widget({ node: document.createElement('button') });
   item.addClass('jp-sessmgr-item');
-  let engine = '';
   const show = () => {
-    const id = front.kernel;
-    const session = id === null ? undefined : sessions.find(id);
-    if (session === undefined) {
-      item.node.textContent = trans.__('Local kernel');
-      item.node.title = trans.__('The kernel runs beside the Jupyter server.');
-    } else {
-      item.node.textContent = trans.__('Remote: %1', session.name);
-      const where = engine === '' ? shortImage(session.image) : `${shortImage(session.image)}, ${engine}`;
-      item.node.title = `${statusWord(session, trans)} · ${where}\n${details(session, trans, Date.now())}`;
-    }
+    const { text, title } = words(context);
+    item.node.textContent = text;
+    item.node.title = title;
   };
-  item.node.addEventListener('click', () => void commands.execute(CommandIDs.show));
+  item.node.addEventListener('click', () => void app.commands.execute(CommandIDs.show));
   front.changed.connect(show);
   sessions.changed.connect(show);
-  void api
-    .health()
-    .then(health => {
-      engine = health.engine;
-      show();
-    })
-    .catch(() => undefined); // the item says less then
+  health.changed.connect(show);
   show();
   bar.registerStatusItem('jupyter-sessmgr:where', {
     item,
     align: 'left',
     rank: 3,
-    isActive: () => front.kernel !== null,
+    isActive: () => front.hasKernels,
     activeStateChanged: front.changed
   });
+}
+
+/** Say where the kernel in front runs, or that its session has ended. */
+function words({ front, health, sessions, trans, users }: IContext): IWords {
+  const id = users.kernelOf(front.widget);
+  const session = id === null ? undefined : sessions.find(id);
+  if (session !== undefined) {
+    const engine = health.now.engine;
+    const image = shortImage(session.image);
+    const where = engine === '' ? image : trans.__('%1, by the %2 engine', image, engine);
+    return {
+      text: trans.__('Remote: %1', session.name),
+      title: `${statusWord(session, trans)} · ${where}\n${details(session, trans, Date.now())}`
+    };
+  }
+  if (id !== null && users.wasSession(id)) {
+    return {
+      text: trans.__('Remote session ended'),
+      title: trans.__('The next cell, or Kernel → Restart, starts a new one; variables are lost.')
+    };
+  }
+  return front.kernel === null
+    ? { text: trans.__('No kernel'), title: '' }
+    : {
+        text: trans.__('Local kernel'),
+        title: trans.__('The kernel runs beside the Jupyter server.')
+      };
 }

@@ -44,6 +44,15 @@ export interface ISessionStatus {
   readonly status: string;
 }
 
+/** Data of a `SESSION_EXPIRING` event. */
+export interface ISessionExpiring {
+  readonly session_id: string;
+  /** Seconds since the epoch. */
+  readonly ends_at: number;
+  /** Which limit of time ends it. */
+  readonly limit: string;
+}
+
 /** A status that a session passed through. */
 export interface IHistoryNote {
   readonly status: string;
@@ -59,6 +68,10 @@ export interface IService {
   readonly running: boolean;
   /** Path on this server that leads to it. */
   readonly url: string;
+  /** How its pages are kept from Jupyter's; `refused`: they cannot be; "" when not asked. */
+  readonly isolation: string;
+  /** The same in a sentence, with the reason. */
+  readonly isolationInfo: string;
 }
 
 /** What the server says of a session. */
@@ -84,6 +97,8 @@ export interface ISession {
   readonly endedAt: string | null;
   /** When it will be ended for a limit of time. */
   readonly endsAt: string | null;
+  /** Which limit that is; "" for none. */
+  readonly endsBy: string;
   /** Percent of one processor; null: not known. */
   readonly cpu: number | null;
   /** Bytes; null: not known. */
@@ -92,6 +107,8 @@ export interface ISession {
   readonly memoryLimit: number;
   readonly services: readonly IService[];
   readonly history: readonly IHistoryNote[];
+  /** How its last kernel ended by itself, for people; "" when none did. */
+  readonly kernelDeath: string;
 }
 
 /** Something that can be started. */
@@ -115,6 +132,10 @@ export interface IHealth {
   /** Why not, and what to do. */
   readonly reason: string;
   readonly notes: readonly string[];
+  /** Whether sessions can be suspended. */
+  readonly suspends: boolean;
+  /** Seconds for which a session can be kept at a time; 0: not at all. */
+  readonly maxExtension: number;
 }
 
 /** Statuses of sessions of which nothing is left. */

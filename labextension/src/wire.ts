@@ -24,11 +24,13 @@ export function readSession(body: JSONObject): ISession {
     startedAt: textOrNull(body['startedAt']),
     endedAt: textOrNull(body['endedAt']),
     endsAt: textOrNull(body['idleTimeoutAt']),
+    endsBy: text(body['endsBy']),
     cpu: numberOrNull(usage['cpuPercent']),
     memory: numberOrNull(usage['memBytes']),
     memoryLimit: (numberOrNull(body['memoryLimit']) ?? 0) * KIB,
     services: objects(body['servicePorts']).map(readService),
-    history: objects(body['history']).map(readNote)
+    history: objects(body['history']).map(readNote),
+    kernelDeath: text(object(body['kernelExit'])['reason'])
   };
 }
 
@@ -37,7 +39,9 @@ export function readService(body: JSONObject): IService {
     name: text(body['name']),
     protocol: text(body['protocol']) || 'http',
     running: body['running'] === true,
-    url: text(body['url'])
+    url: text(body['url']),
+    isolation: text(body['isolation']),
+    isolationInfo: text(body['isolationInfo'])
   };
 }
 
@@ -64,6 +68,8 @@ export function readHealth(body: JSONObject): IHealth {
     engine: text(body['engine']),
     available: body['available'] === true,
     reason: text(body['reason']),
-    notes: texts(body['notes'])
+    notes: texts(body['notes']),
+    suspends: body['suspends'] === true,
+    maxExtension: numberOrNull(body['maxExtension']) ?? 0
   };
 }

@@ -1,7 +1,9 @@
 /** What is said of a session, for people. Pure. */
 
+import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { Refusal } from './api';
 import { FINAL, ISession } from './tokens';
 
 const MIB = 2 ** 20;
@@ -49,12 +51,45 @@ export function reason(session: ISession, trans: TranslationBundle): string {
     const place = trans.__('number %1 in the line', session.position);
     return session.waitsFor ? `${place}: ${session.waitsFor}` : place;
   }
-  return session.info;
+  return FINAL.has(session.status) ? endReason(session, trans) : session.info;
+}
+
+/** Why a session ended, and who or what ended it. */
+export function endReason(session: ISession, trans: TranslationBundle): string {
+  const words: Record<string, string> = {
+    'user-requested': trans.__('somebody stopped it: here, by a program or by a command'),
+    'idle-timeout': trans.__('nobody used it for as long as sessions may be idle'),
+    'never-connected': trans.__('nobody ever used it'),
+    'server-stopped': trans.__('it was not durable, and its Jupyter server stopped'),
+    lifetime: trans.__('it was as old as sessions may become'),
+    'kernel-died': trans.__('its kernel ended by itself')
+  };
+  const failed = session.info !== session.stopReason ? session.info : '';
+  const why = failed || words[session.stopReason] || session.stopReason;
+  return session.stopReason === 'kernel-died' && session.kernelDeath !== ''
+    ? `${why}: ${session.kernelDeath}`
+    : why;
+}
+
+/** An error in a sentence or two: what happened, and what to do. */
+export function sayError(error: unknown, trans: TranslationBundle): string {
+  if (error instanceof Refusal) {
+    if (error.kind === '' && (error.status === 401 || error.status === 403)) {
+      return trans.__('You are logged out, or may not do this. Reload the page to log in again.');
+    }
+    return error.kind === '' && error.status >= 500
+      ? trans.__('The Jupyter server does not answer (%1). Try again in a moment.', error.status)
+      : error.message;
+  }
+  if (error instanceof ServerConnection.NetworkError || error instanceof TypeError) {
+    return trans.__('The Jupyter server does not answer. See whether it still runs, and try again.');
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The second line of a row: what matters most first. */
 export function details(session: ISession, trans: TranslationBundle, now: number): string {
-  const left = session.endsAt === null ? '' : untilEnd(session.endsAt, trans, now);
+  const left = session.endsAt === null ? '' : untilEnd(session, trans, now);
   return [reason(session, trans), usage(session), left, shortImage(session.image)]
     .filter(part => part !== '')
     .join(' · ');
@@ -77,16 +112,25 @@ export function bytes(amount: number): string {
 }
 
 /** When it will be ended; "" while that is more than a day away. */
-function untilEnd(endsAt: string, trans: TranslationBundle, now: number): string {
-  const left = Date.parse(endsAt) - now;
+function untilEnd(session: ISession, trans: TranslationBundle, now: number): string {
+  const left = Date.parse(session.endsAt ?? '') - now;
   if (Number.isNaN(left) || left > DAY) {
     return '';
   }
-  if (left < MINUTE) {
-    return trans.__('ends now if it is not used');
+  const many = span(left, trans);
+  return session.endsBy === 'idle' || session.endsBy === 'never-connected'
+    ? trans.__('ends in %1 if it is not used', many)
+    : trans.__('ends in %1', many);
+}
+
+/** A time in its largest unit. */
+function span(milliseconds: number, trans: TranslationBundle): string {
+  if (milliseconds < MINUTE) {
+    return trans.__('less than a minute');
   }
-  const many = left < HOUR ? trans.__('%1 min', Math.floor(left / MINUTE)) : '';
-  return trans.__('ends in %1 if it is not used', many || trans.__('%1 h', Math.floor(left / HOUR)));
+  return milliseconds < HOUR
+    ? trans.__('%1 min', Math.floor(milliseconds / MINUTE))
+    : trans.__('%1 h', Math.floor(milliseconds / HOUR));
 }
 
 /** An image's name without its registry and without a tag that says nothing. */

@@ -11,6 +11,32 @@ const COMPARE: Record<Order, ((one: ISession, other: ISession) => number) | null
   cpu: (one, other) => (other.cpu ?? 0) - (one.cpu ?? 0)
 };
 
+/** Where the browser keeps the order that was chosen last. */
+const KEY = 'jupyter-sessmgr:order';
+
+/** The order that was chosen last in this browser. */
+export function rememberedOrder(): Order {
+  const order = fromStorage();
+  return order !== null && order in COMPARE ? (order as Order) : 'newest';
+}
+
+/** Keep an order for the next time, where the browser lets pages keep anything. */
+export function rememberOrder(order: Order): void {
+  try {
+    window.localStorage.setItem(KEY, order);
+  } catch {
+    return; // then it holds for this page
+  }
+}
+
+function fromStorage(): string | null {
+  try {
+    return window.localStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
+
 /** Sessions that have every word of a filter somewhere in what is said of them, in order. */
 export function choose(
   sessions: readonly ISession[],

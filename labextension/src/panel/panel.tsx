@@ -2,17 +2,20 @@
 
 import { ReactWidget, UseSignal } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { addIcon, refreshIcon, ToolbarButtonComponent } from '@jupyterlab/ui-components';
+import { addIcon, MenuSvg, refreshIcon, ToolbarButtonComponent } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
-import { Menu } from '@lumino/widgets';
+import type { Menu } from '@lumino/widgets';
 import React, { useState } from 'react';
 
 import { CommandIDs } from '../commands';
+import type { StartProgress } from '../progress';
+import { hasPages, isPage } from '../services';
 import type { Sessions } from '../sessions';
 import type { ISession } from '../tokens';
-import { choose, Order } from './choosing';
+import { sayError } from '../words';
+import { choose, Order, rememberedOrder, rememberOrder } from './choosing';
 import { IRowActions, Row } from './row';
 import { UsageHistory } from './usage';
 
@@ -22,6 +25,7 @@ const MENU = [
   CommandIDs.openConsole,
   null,
   CommandIDs.details,
+  CommandIDs.keep,
   CommandIDs.rename,
   CommandIDs.copyUrl,
   CommandIDs.copyAttach,
@@ -36,6 +40,7 @@ const MENU = [
 export class SessionsPanel extends ReactWidget implements IRowActions {
   constructor(
     private readonly sessions: Sessions,
+    private readonly progress: StartProgress,
     private readonly commands: CommandRegistry,
     private readonly trans: TranslationBundle
   ) {
@@ -59,13 +64,12 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
   }
 
   menu(session: ISession, at: { x: number; y: number }): void {
-    const menu = new Menu({ commands: this.commands });
+    const menu = new MenuSvg({ commands: this.commands });
     const args = { id: session.id };
-    const enabled = MENU.filter(one => one === null || this.isEnabled(one, session));
-    enabled.forEach(one => {
+    MENU.forEach(one => {
       menu.addItem(one === null ? { type: 'separator' } : { command: one, args });
     });
-    if (session.status === 'RUNNING') {
+    if (hasPages(session)) {
       this.addServices(menu, session);
     }
     menu.aboutToClose.connect(() => window.setTimeout(() => menu.dispose()));
@@ -79,6 +83,7 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
           <List
             sessions={this.sessions}
             usage={this.usage}
+            progress={this.progress}
             trans={this.trans}
             actions={this}
             create={() => void this.commands.execute(CommandIDs.create)}
@@ -105,14 +110,12 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
   }
 
   private addServices(menu: Menu, session: ISession): void {
-    const services = session.services.filter(one => one.protocol !== 'tcp');
-    if (services.length === 0) {
-      return;
-    }
-    const submenu = new Menu({ commands: this.commands });
+    const submenu = new MenuSvg({ commands: this.commands });
     submenu.title.label = this.trans.__('Open Service');
-    for (const { name } of services) {
-      submenu.addItem({ command: CommandIDs.openService, args: { id: session.id, name } });
+    for (const { name } of session.services.filter(isPage)) {
+      const args = { id: session.id, name };
+      submenu.addItem({ command: CommandIDs.openService, args });
+      submenu.addItem({ command: CommandIDs.openService, args: { ...args, browser: true } });
     }
     menu.insertItem(2, { type: 'submenu', submenu });
   }
@@ -124,21 +127,23 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
 interface IListProps {
   readonly sessions: Sessions;
   readonly usage: UsageHistory;
+  readonly progress: StartProgress;
   readonly trans: TranslationBundle;
   readonly actions: IRowActions;
   readonly create: () => void;
 }
 
 function List(props: IListProps): JSX.Element {
-  const { sessions, usage, trans, actions, create } = props;
+  const { sessions, usage, progress, trans, actions, create } = props;
   const [filter, setFilter] = useState('');
-  const [order, setOrder] = useState<Order>('newest');
+  const [order, setOrder] = useState<Order>(rememberedOrder);
   const now = Date.now();
   const row = (session: ISession) => (
     <Row
       key={session.id}
       session={session}
       figures={usage.of(session.id)}
+      progress={progress.of(session.id)?.progress}
       trans={trans}
       actions={actions}
       now={now}
@@ -168,12 +173,19 @@ function List(props: IListProps): JSX.Element {
           value={filter}
           onChange={event => setFilter(event.target.value)}
         />
-        <Sorter order={order} set={setOrder} trans={trans} />
+        <Sorter
+          order={order}
+          set={chosen => {
+            rememberOrder(chosen);
+            setOrder(chosen);
+          }}
+          trans={trans}
+        />
       </div>
-      <Trouble words={sessions.trouble} />
+      <Trouble words={sessions.trouble === null ? '' : sayError(sessions.trouble, trans)} />
       <Rows
         label={trans.__('Running sessions')}
-        none={sessions.isReady ? trans.__('No sessions. Start one, or pick a remote kernel.') : ''}
+        none={nothing(sessions, filter, trans)}
         rows={choose(sessions.live, filter, order).map(row)}
       />
       <details
@@ -190,6 +202,14 @@ function List(props: IListProps): JSX.Element {
       </details>
     </>
   );
+}
+
+/** What stands in place of rows. */
+function nothing(sessions: Sessions, filter: string, trans: TranslationBundle): string {
+  if (filter !== '' && sessions.live.length > 0) {
+    return trans.__('No session has these words.');
+  }
+  return sessions.isReady ? trans.__('No sessions. Start one, or pick a remote kernel.') : '';
 }
 
 function Rows(props: { label: string; none: string; rows: JSX.Element[] }): JSX.Element {

@@ -5,7 +5,7 @@ import { closeIcon, ellipsesIcon, LabIcon, notebookIcon, ToolbarButtonComponent 
 import React from 'react';
 
 import { CommandIDs } from '../commands';
-import type { ISession } from '../tokens';
+import { ISession, STARTING } from '../tokens';
 import { details, mood, statusWord, usage } from '../words';
 import { Graph } from './graph';
 import type { IFigure } from './usage';
@@ -21,6 +21,8 @@ export interface IRowActions {
 interface IProps {
   readonly session: ISession;
   readonly figures: readonly IFigure[];
+  /** How much of its start is done, between 0 and 1; undefined: not known. */
+  readonly progress: number | undefined;
   readonly trans: TranslationBundle;
   readonly actions: IRowActions;
   /** For what is said in "in 5 min". */
@@ -28,7 +30,7 @@ interface IProps {
 }
 
 export function Row(props: IProps): JSX.Element {
-  const { session, figures, trans, actions, now } = props;
+  const { session, figures, progress, trans, actions, now } = props;
   const word = statusWord(session, trans);
   const second = details(session, trans, now);
   return (
@@ -38,9 +40,9 @@ export function Row(props: IProps): JSX.Element {
       data-session={session.id}
       tabIndex={0}
       aria-label={`${session.name}, ${word}. ${second}`}
-      title={second}
+      title={`${session.name}\n${second}`}
       onContextMenu={event => showMenu(event, session, actions)}
-      onDoubleClick={() => actions.run(CommandIDs.openNotebook, session)}
+      onDoubleClick={() => open(session, actions)}
       onKeyDown={event => onKey(event, session, actions)}
     >
       <span className="jp-sessmgr-dot" aria-hidden="true" />
@@ -55,6 +57,13 @@ export function Row(props: IProps): JSX.Element {
           <span className="jp-sessmgr-status">{word}</span>
         </div>
         <div className="jp-sessmgr-second">{second}</div>
+        {STARTING.has(session.status) && (
+          <progress
+            className="jp-sessmgr-progress"
+            aria-label={trans.__('Start of %1', session.name)}
+            value={progress}
+          />
+        )}
       </div>
       <Graph figures={figures} memoryLimit={session.memoryLimit} label={usage(session)} />
       <Buttons session={session} trans={trans} actions={actions} />
@@ -100,6 +109,17 @@ function showMenu(event: React.MouseEvent, session: ISession, actions: IRowActio
   });
 }
 
+function menuAt(row: Element, session: ISession, actions: IRowActions): void {
+  const box = row.getBoundingClientRect();
+  actions.menu(session, { x: box.left, y: box.bottom });
+}
+
+/** Open a notebook on a session; where there is nothing to run code, what is known of it. */
+function open(session: ISession, actions: IRowActions): void {
+  const notebook = actions.isEnabled(CommandIDs.openNotebook, session);
+  actions.run(notebook ? CommandIDs.openNotebook : CommandIDs.details, session);
+}
+
 function onKey(event: React.KeyboardEvent<HTMLElement>, session: ISession, actions: IRowActions): void {
   if (event.target !== event.currentTarget) {
     return; // a button's own
@@ -108,11 +128,15 @@ function onKey(event: React.KeyboardEvent<HTMLElement>, session: ISession, actio
   const keys: Record<string, () => void> = {
     ArrowDown: () => focus(row.nextElementSibling),
     ArrowUp: () => focus(row.previousElementSibling),
-    Enter: () => actions.run(CommandIDs.openNotebook, session),
+    Home: () => focus(row.parentElement?.firstElementChild ?? null),
+    End: () => focus(row.parentElement?.lastElementChild ?? null),
+    Enter: () => open(session, actions),
     Delete: () => actions.run(CommandIDs.stop, session),
-    F2: () => actions.run(CommandIDs.rename, session)
+    F2: () => actions.run(CommandIDs.rename, session),
+    ContextMenu: () => menuAt(row, session, actions),
+    'Shift+F10': () => menuAt(row, session, actions)
   };
-  const work = keys[event.key];
+  const work = keys[event.shiftKey ? `Shift+${event.key}` : event.key];
   if (work !== undefined) {
     event.preventDefault();
     work();

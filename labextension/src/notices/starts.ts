@@ -3,8 +3,10 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Api } from './api';
-import { ISessionStatus, IStartProgress } from './tokens';
+import type { Api } from '../api';
+import type { StartProgress } from '../progress';
+import { ISessionStatus, IStartProgress, STARTING } from '../tokens';
+import { sayError } from '../words';
 
 /** Milliseconds that a start may take before anything is shown: most are faster. */
 const PATIENCE = 700;
@@ -19,11 +21,12 @@ const QUIET = new Set(['CANCELLED', 'TERMINATED', 'SUSPENDED']);
 
 /** A start that is under way. */
 interface IStart {
-  latest: IStartProgress;
   /** Ends the wait before the notice is shown. */
   timer: number;
   /** The notice, once it is shown. */
   notice: string;
+  /** What its notice says, as far as that stays. */
+  name: string;
 }
 
 /**
@@ -35,20 +38,19 @@ interface IStart {
 export class StartNotices {
   constructor(
     private readonly api: Api,
+    private readonly progress: StartProgress,
     private readonly trans: TranslationBundle
   ) {}
 
   /** A session that starts came further. */
   progressed(event: IStartProgress): void {
-    const start = this.starts.get(event.session_id);
+    const id = event.session_id;
+    const start = this.starts.get(id);
     if (start === undefined) {
-      const timer = window.setTimeout(() => void this.show(event.session_id), PATIENCE);
-      this.starts.set(event.session_id, { latest: event, timer, notice: '' });
-      return;
-    }
-    start.latest = event;
-    if (start.notice) {
-      Notification.update({ id: start.notice, message: this.words(event), ...rest(event) });
+      const timer = window.setTimeout(() => void this.show(id), PATIENCE);
+      this.starts.set(id, { timer, notice: '', name: '' });
+    } else if (start.notice) {
+      Notification.update({ id: start.notice, ...this.said(start.name, event) });
     }
   }
 
@@ -70,13 +72,33 @@ export class StartNotices {
     const session = await this.api.session(id).catch(() => null);
     const start = this.starts.get(id);
     const shown = [...this.starts.values()].filter(other => other.notice !== '').length;
-    if (session === null || start === undefined || shown >= MOST) {
+    if (session === null || start === undefined) {
       return;
     }
-    start.notice = Notification.emit(this.words(start.latest), 'in-progress', {
-      autoClose: false,
-      ...rest(start.latest)
-    });
+    if (!STARTING.has(session.status)) {
+      this.end(id); // its end was not heard
+      return;
+    }
+    const latest = this.progress.of(id);
+    if (shown < MOST && latest !== null) {
+      start.name = session.name;
+      const { message, progress } = this.said(session.name, latest);
+      start.notice = Notification.emit(message, 'in-progress', {
+        autoClose: false,
+        actions: [{ label: this.trans.__('Cancel Start'), callback: () => void this.cancel(id) }],
+        ...(progress === undefined ? {} : { progress })
+      });
+    }
+  }
+
+  /** Give a start up; whoever waits for it is told by the server. */
+  private async cancel(id: string): Promise<void> {
+    this.end(id);
+    try {
+      await this.api.destroy(id);
+    } catch (error) {
+      Notification.error(sayError(error, this.trans), { autoClose: false });
+    }
   }
 
   /** End a start's notice; tells whether a start was under way. */
@@ -97,19 +119,16 @@ export class StartNotices {
     const session = await this.api.session(id).catch(() => null);
     if (session !== null) {
       const why = session.info || this.trans.__('The server gave no reason; see its log.');
-      Notification.error(this.trans.__('The remote kernel did not start. %1', why), {
+      Notification.error(this.trans.__('%1 did not start. %2', session.name, why), {
         autoClose: false
       });
     }
   }
 
-  private words(event: IStartProgress): string {
-    return this.trans.__('Remote kernel: %1', event.info || event.phase);
+  private said(name: string, event: IStartProgress): { message: string; progress?: number } {
+    const message = this.trans.__('%1: %2', name, event.info || event.phase);
+    return event.progress === undefined ? { message } : { message, progress: event.progress };
   }
 
   private readonly starts = new Map<string, IStart>();
-}
-
-function rest(event: IStartProgress): { progress?: number } {
-  return event.progress === undefined ? {} : { progress: event.progress };
 }

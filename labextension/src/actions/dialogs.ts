@@ -1,0 +1,149 @@
+/** What is asked before something is done to a session. */
+
+import { Clipboard, Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
+
+import { ISession, STARTING } from '../tokens';
+import type { IContext } from './context';
+
+const HOUR = 3600;
+
+/** Seconds for which people want to keep sessions. */
+const SPANS = [1, 4, 8, 24, 72, 168].map(hours => hours * HOUR);
+
+/** Names of pages that a sentence can hold. */
+const NAMED = 5;
+
+export async function restart(context: IContext, session: ISession): Promise<void> {
+  const { api, trans } = context;
+  const answer = await showDialog({
+    title: trans.__('Restart %1?', session.name),
+    body: sentences(
+      trans.__('Its variables are lost. Its services, files and URLs stay.'),
+      usedBy(context, session)
+    ),
+    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Restart') })]
+  });
+  if (answer.button.accept) {
+    await api.restart(session.id);
+  }
+}
+
+export async function stop(context: IContext, session: ISession): Promise<void> {
+  const { api, trans } = context;
+  const starts = STARTING.has(session.status);
+  const lost = trans.__(
+    'Its variables, running programs and services are lost. Files in its home and in mounted ' +
+      'folders stay.'
+  );
+  const answer = await showDialog({
+    title: starts
+      ? trans.__('Cancel the start of %1?', session.name)
+      : trans.__('Stop %1?', session.name),
+    body: starts
+      ? trans.__('It has not started yet, so nothing is lost.')
+      : sentences(lost, usedBy(context, session), services(context, session)),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Keep It') }),
+      Dialog.warnButton({ label: starts ? trans.__('Cancel Start') : trans.__('Stop') })
+    ]
+  });
+  if (answer.button.accept) {
+    context.stopped.add(session.id);
+    await api.destroy(session.id);
+  }
+}
+
+/** Stop all sessions; what cannot be stopped is told after the others were. */
+export async function stopAll(context: IContext): Promise<void> {
+  const { api, sessions, trans } = context;
+  const all = sessions.live;
+  const answer = await showDialog({
+    title: trans._n('Stop %1 session?', 'Stop all %1 sessions?', all.length),
+    body: sentences(
+      trans.__('Their variables, running programs and services are lost. Files stay.'),
+      some(context, all.map(one => one.name))
+    ),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Keep Them') }),
+      Dialog.warnButton({ label: trans.__('Stop All') })
+    ]
+  });
+  if (answer.button.accept) {
+    all.forEach(({ id }) => context.stopped.add(id));
+    await Promise.all(all.map(({ id }) => api.destroy(id)));
+  }
+}
+
+export async function rename({ api, trans }: IContext, session: ISession): Promise<void> {
+  const answer = await InputDialog.getText({
+    title: trans.__('Rename %1', session.name),
+    label: trans.__('4 to 64 letters, digits, dots, hyphens and underscores'),
+    text: session.name,
+    okLabel: trans.__('Rename'),
+    required: true
+  });
+  if (answer.button.accept && answer.value && answer.value !== session.name) {
+    await api.rename(session.id, answer.value);
+  }
+}
+
+/** Keep a session though nobody uses it, for as long as is chosen. */
+export async function keep(context: IContext, session: ISession): Promise<void> {
+  const { health, trans } = context;
+  const spans = SPANS.filter(seconds => seconds <= health.now.maxExtension);
+  const words = (spans.length > 0 ? spans : [health.now.maxExtension]).map(seconds =>
+    seconds < HOUR
+      ? trans.__('%1 min', Math.floor(seconds / 60))
+      : trans._n('%1 hour', '%1 hours', Math.floor(seconds / HOUR))
+  );
+  const answer = await InputDialog.getItem({
+    title: trans.__('Keep %1 for longer', session.name),
+    label: trans.__('From now, though nobody uses it'),
+    items: words,
+    okLabel: trans.__('Keep')
+  });
+  if (answer.button.accept) {
+    const seconds = spans[words.indexOf(answer.value ?? '')] ?? health.now.maxExtension;
+    await keepFor(context, session, seconds);
+  }
+}
+
+/** Keep a session for so many seconds, and say until when that is. */
+export async function keepFor(
+  { api, trans }: Pick<IContext, 'api' | 'trans'>,
+  session: ISession,
+  seconds: number
+): Promise<void> {
+  await api.extend(session.id, seconds);
+  const until = new Date(Date.now() + seconds * 1000);
+  const time = until.toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' });
+  Notification.success(trans.__('%1 is kept until %2.', session.name, time), { autoClose: 5000 });
+}
+
+export async function copy({ trans }: IContext, words: string): Promise<void> {
+  Clipboard.copyToSystem(words);
+  Notification.info(trans.__('Copied: %1', words), { autoClose: 3000 });
+}
+
+function usedBy(context: IContext, session: ISession): string {
+  const names = context.users.names(session.id);
+  return names.length === 0
+    ? ''
+    : context.trans.__('Open here and using it: %1.', some(context, names));
+}
+
+function services(context: IContext, session: ISession): string {
+  const names = session.services.filter(one => one.running).map(one => one.name);
+  return names.length === 0 ? '' : context.trans.__('Running in it: %1.', some(context, names));
+}
+
+/** Names, as many as can be read. */
+function some({ trans }: IContext, names: readonly string[]): string {
+  const shown = names.slice(0, NAMED).join(', ');
+  const more = names.length - NAMED;
+  return more > 0 ? trans.__('%1 and %2 more', shown, more) : shown;
+}
+
+function sentences(...parts: string[]): string {
+  return parts.filter(part => part !== '').join(' ');
+}
