@@ -153,6 +153,7 @@ def _add_tools(add: _Adder) -> None:
     command = add("check", "Say what is missing, and what to do about it.", "check.run:check")
     command.add_argument("--no-smoke", action="store_true", help="start no session to try it")
 
+    _add_purge(add)
     _add_keypairs(add.group("keypair", "Key pairs, for programs that sign their requests."))
 
     kernelspecs = add.group("kernelspec", "Kernelspecs for tools without a server.")
@@ -178,6 +179,24 @@ def _add_tools(add: _Adder) -> None:
     command.add_argument("--tag", default="", help="default: jupyter-sessmgr/RECIPE")
     command.add_argument("--base", default="", metavar="IMAGE", help="build on this image instead")
     command.add_argument("--again", action="store_true", help="build although it is up to date")
+
+
+def _add_purge(add: _Adder) -> None:
+    command = add(
+        "purge",
+        "Say what this installation has made here; with --yes remove all of it.",
+        "purge:purge",
+        asks=False,
+    )
+    command.add_argument("--yes", "-y", action="store_true", help="remove it, for ever")
+    command.add_argument(
+        "--images", action="store_true", help="the images that were built here, too"
+    )
+    command.add_argument(
+        "--forced",
+        action="store_true",
+        help="although a server runs, or an engine that has sessions does not answer",
+    )
 
 
 def _add_keypairs(add: _Adder) -> None:

@@ -22,12 +22,15 @@ from pathlib import Path
 
 from jupyter_core.paths import jupyter_path
 
-from jupyter_sessmgr.engines.docker.build import ImageBuilder, Progress, PythonInside
+from jupyter_sessmgr.engines.docker.build import (
+    BASE_NAME,
+    INPUTS_LABEL,
+    ImageBuilder,
+    Progress,
+    PythonInside,
+)
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, InvalidRequest
 from jupyter_sessmgr.model.images import check_reference
-
-#: Says from which recipe an image was built, so that building it again can be skipped.
-INPUTS_LABEL = "jupyter-sessmgr.inputs"
 
 #: The Debian release that debootstrap makes.
 SUITE = "bookworm"
@@ -155,7 +158,7 @@ def _base(builder: ImageBuilder, folder: Path, base: str, progress: Progress) ->
     wanted = base or _default_base(folder)
     if builder.labels(wanted) is not None:
         return wanted
-    own = f"jupyter-sessmgr/base:{SUITE}-{fingerprint_of_packages(folder)}"
+    own = f"{BASE_NAME}:{SUITE}-{fingerprint_of_packages(folder)}"
     if not base and builder.labels(own) is not None:
         progress(f"using the base image {own}", None)
         return own

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from traitlets.config import Config
+
 from jupyter_sessmgr.cli.config import load_config
 from jupyter_sessmgr.cli.failures import Exit
 from jupyter_sessmgr.cli.image import build_image
@@ -26,7 +28,7 @@ def build(options: argparse.Namespace) -> Exit:
                 print_note(text)
 
         built = build_image(
-            _docker_host(options),
+            docker_host(load_config(options.traits)),
             tag,
             tell,
             recipe=options.recipe,
@@ -41,8 +43,7 @@ def build(options: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
-def _docker_host(options: argparse.Namespace) -> str:
+def docker_host(config: Config) -> str:
     """Take the engine's address from where the server takes it."""
-    section = load_config(options.traits).get("DockerEngine", {})
-    host = section.get("docker_host", "")
+    host = config.get("DockerEngine", {}).get("docker_host", "")
     return str(host) if host else ""

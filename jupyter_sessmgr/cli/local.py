@@ -27,7 +27,16 @@ _LOG = logging.getLogger("jupyter_sessmgr.cli")
 
 def state_folder(config: Config) -> StateFolder:
     """Find the state folder that a server with this configuration would use."""
-    return StateFolder(Path(ComputeSessionManager(config=config, log=_LOG).state_dir))
+    return StateFolder(Path(unopened_manager(config).state_dir))
+
+
+def unopened_manager(config: Config) -> ComputeSessionManager:
+    """Make a manager for what its configuration says; it logs only what goes wrong."""
+    if not _LOG.handlers:
+        _LOG.addHandler(logging.StreamHandler())
+        _LOG.setLevel(logging.ERROR)
+        _LOG.propagate = False
+    return ComputeSessionManager(config=config, log=_LOG)
 
 
 def owner_of(config: Config) -> str:
@@ -61,13 +70,9 @@ class FolderSessions(Sessions):
     ends_with_command = True
 
     def __init__(self, config: Config) -> None:
-        if not _LOG.handlers:
-            _LOG.addHandler(logging.StreamHandler())
-            _LOG.setLevel(logging.ERROR)
-            _LOG.propagate = False
         self._runner = asyncio.Runner()
         self._owner = owner_of(config)
-        self._manager = ComputeSessionManager(config=config, log=_LOG)
+        self._manager = unopened_manager(config)
         self.where = f"state folder {self._manager.state_dir}"
         try:
             self._do(self._open())

@@ -158,6 +158,17 @@ def install_kernelspecs(
     return written
 
 
+def installed_kernelspecs() -> list[str]:
+    """List the folders that `install_kernelspecs` has written, wherever Jupyter looks."""
+    found = KernelSpecManager().get_all_specs().values()
+    key, ours = "kernel_provisioner", PROVISIONER
+    return [
+        one["resource_dir"]
+        for one in found
+        if one["spec"].get("metadata", {}).get(key, {}).get("provisioner_name") == ours
+    ]
+
+
 def kernel_name_for(manager: KernelSpecManager, image: str, preset: str, kernel: str) -> str:
     """Choose the kernelspec under which a session that was not picked is listed."""
     for offer in offers_for(manager):

@@ -30,6 +30,12 @@ Progress = Callable[[str, float | None], None]
 #: Marks the stages of a build that only later stages need.
 STAGE_LABEL = "jupyter-sessmgr.stage"
 
+#: Says from which recipe an image was built, so that building it again can be skipped.
+INPUTS_LABEL = "jupyter-sessmgr.inputs"
+
+#: What bases are called that debootstrap made.
+BASE_NAME = "jupyter-sessmgr/base"
+
 #: Seconds without any answer after which a call is given up; a build step may be silent for long.
 _SILENCE = 900
 
@@ -75,13 +81,9 @@ class ImageBuilder:
     """
 
     def __init__(self, host: str, progress: Progress, deadline: float = 3600) -> None:
-        options: dict[str, Any] = {**kwargs_from_env()}
-        if host:
-            options["base_url"] = host
         self._progress = progress
         self._deadline = deadline
-        with _translated():
-            self._client: Any = docker.APIClient(version="auto", timeout=_SILENCE, **options)
+        self._client = _connect(host)
 
     def __enter__(self) -> Self:
         return self
@@ -229,6 +231,40 @@ class ImageBuilder:
             found = self._client.inspect_image(image_id)
             if not found.get("RepoTags") and not found.get("RepoDigests"):
                 self._client.remove_image(image_id)
+
+
+def built_images(host: str) -> list[str]:
+    """List the names of the images that were built here, by whichever installation.
+
+    Raises
+    ------
+    EngineUnavailable
+        when no engine answers.
+    """
+    with contextlib.closing(_connect(host)) as client, _translated():
+        found = client.images(filters={"label": INPUTS_LABEL})
+        bases = client.images(name=BASE_NAME)
+        return [name for one in (*found, *bases) for name in one.get("RepoTags") or ()]
+
+
+def remove_image(host: str, reference: str) -> None:
+    """Remove an image's name, and the image with its last one.
+
+    Raises
+    ------
+    EngineError
+        when the engine refuses, such as for one that a container uses.
+    """
+    with contextlib.closing(_connect(host)) as client, _translated():
+        client.remove_image(reference)
+
+
+def _connect(host: str) -> Any:
+    options: dict[str, Any] = {**kwargs_from_env()}
+    if host:
+        options["base_url"] = host
+    with _translated():
+        return docker.APIClient(version="auto", timeout=_SILENCE, **options)
 
 
 def _image_in(text: str) -> str:

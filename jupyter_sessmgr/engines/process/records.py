@@ -167,12 +167,15 @@ def socket_folder(root: Path, install_id: str, place_id: str) -> Path:
     usual = root / place_id / "run"
     if _fits(usual):
         return usual
+    *others, last = (folder / place_id for folder in socket_roots(install_id))
+    return next((folder for folder in others if _fits(folder)), last)
+
+
+def socket_roots(install_id: str) -> list[Path]:
+    """List where an installation's places have their sockets, if not in their own folders."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
-        folder = Path(runtime) / f"sessmgr-{install_id}" / place_id
-        if _fits(folder):
-            return folder
-    return Path(f"/tmp/sessmgr-{os.geteuid()}-{install_id}") / place_id  # noqa: S108 - checked
+    usual = [Path(runtime) / f"sessmgr-{install_id}"] if runtime.startswith("/") else []
+    return [*usual, Path(f"/tmp/sessmgr-{os.geteuid()}-{install_id}")]  # noqa: S108 - checked
 
 
 def make_socket_folder(folder: Path) -> None:
