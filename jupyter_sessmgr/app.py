@@ -180,17 +180,18 @@ class SessMgrApp(ExtensionApp):
         self.opener = Opener(self.sessions, loop, self._opened, self.log)
         register(server, self.sessions, owner=self.owner)
         self.settings["sessmgr_sessions"] = self.sessions
-        self.settings[SETTINGS_KEY] = rest = self._rest(server)
+        proxy_settings = ServiceProxy(parent=self)
+        chooser = Chooser(proxy_settings, self.sessions, self.log)
+        self.settings[SETTINGS_KEY] = rest = self._rest(server, chooser)
         several = rest.owners.several
         self.bridge = EventBridge(server.event_logger or EventLogger(), several=several)
         self.settings[ATTACH_API] = AttachApi(parent=self)
         self.settings["kernel_websocket_connection_class"] = channels_class(server)
         self.sessions.services.base_url = server.base_url
-        proxy_settings = ServiceProxy(parent=self)
         self.proxy = self.settings[PROXY] = Proxy(
             sessions=self.sessions,
             settings=proxy_settings,
-            chooser=Chooser(proxy_settings, self.sessions, self.log),
+            chooser=chooser,
             upstream=Upstream(self.sessions.services.open_stream),
             starts=Starts(self.sessions),
             owner_of=self.settings[SETTINGS_KEY].owners.of,
@@ -247,7 +248,7 @@ class SessMgrApp(ExtensionApp):
         if self.notebooks is not None:
             self.notebooks.close()
 
-    def _rest(self, server: ServerApp) -> Rest:
+    def _rest(self, server: ServerApp, chooser: Chooser) -> Rest:
         statuses = MappingProxyType(
             {
                 InvalidRequest: self.invalid_parameters_status,
@@ -273,6 +274,7 @@ class SessMgrApp(ExtensionApp):
             feeds=self.feeds,
             adopted=partial(adopted, server),
             statuses=statuses,
+            shown=chooser.explain,
             openapi=openapi,
         )
 

@@ -39,6 +39,16 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """How the pages of a service are shown to a browser."""
+
+    #: "" of what has no pages.
+    isolation: Literal["", "subdomain", "sandbox", "same-origin", "refused"] = ""
+    #: The same in a sentence or two, with the reason.
+    info: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where something of a session can be reached now, as seen from the server.
 

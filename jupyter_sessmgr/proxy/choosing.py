@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from tornado.httputil import HTTPServerRequest
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import NotAllowed
+from jupyter_sessmgr.model.ports import Shown
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.proxy.hosts import ChosenSuffix, HostSuffix, local_suffix
 from jupyter_sessmgr.proxy.isolation import Isolation
@@ -16,6 +18,26 @@ from jupyter_sessmgr.proxy.settings import AUTO, ServiceProxy
 
 #: Set by our own page in a browser that cannot reach hosts of services.
 NO_HOSTS = "sessmgr-no-hosts"
+
+_SHOWN = MappingProxyType(
+    {
+        Isolation.SUBDOMAIN: Shown(
+            "subdomain",
+            "On a host of its own: it has cookies and storage there, and no way to act as you on "
+            "this server.",
+        ),
+        Isolation.SANDBOX: Shown(
+            "sandbox",
+            "In the browser's sandbox: it cannot act as you on this server, and has neither "
+            "cookies nor storage, without which some apps do not work.",
+        ),
+        Isolation.SAME_ORIGIN: Shown(
+            "same-origin",
+            "As pages of Jupyter's own, since it is trusted: it may do here whatever you may.",
+        ),
+    }
+)
+_REMEDY = "An administrator can give it one: ServiceProxy.host_suffix."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +81,43 @@ class Chooser:
         NotAllowed
             where an admin insists on hosts that this browser cannot be given.
         """
+        choice = self._unless_trust_matters(request, service)
+        if choice is None:
+            trusted = await self._sessions.services.is_trusted(session.id, service)
+            choice = self._by_trust(trusted=trusted)
+        if choice.isolation is Isolation.SAME_ORIGIN:
+            self._warn(
+                f"Pages of {service} are shown at Jupyter's own origin, so what runs there may do "
+                "what its user may. ServiceProxy.host_suffix gives services hosts of their own; "
+                "ServiceProxy.allow_same_origin = False forbids this."
+            )
+        return choice
+
+    def explain(self, request: HTTPServerRequest, service: str, *, trusted: bool) -> Shown:
+        """Say in words how a service's pages would be shown to who sends this request, and why."""
+        try:
+            choice = self._unless_trust_matters(request, service)
+        except NotAllowed as error:
+            return Shown("refused", error.message)
+        shown = _SHOWN[(choice or self._by_trust(trusted=trusted)).isolation]
+        if choice is not None:
+            return shown
+        _, why_not = self._hosts(request)
+        why_not = (why_not or "this browser cannot reach such hosts").rstrip(".")
+        info = f"{shown.info} It has no host of its own: {why_not}. {_REMEDY}"
+        return replace(shown, info=info)
+
+    def _unless_trust_matters(self, request: HTTPServerRequest, service: str) -> Choice | None:
+        """Choose by settings and hosts; None: by whether the service is trusted."""
         settings = self._settings
         wish = settings.service_isolation.get(service, settings.isolation)
+        suffix, why_not = self._hosts(request)
         if wish == AUTO:
-            return await self._by_default(request, session, service)
+            if suffix is None or NO_HOSTS in request.cookies:
+                return None
+            return Choice(isolation=Isolation.SUBDOMAIN, suffix=suffix)
         isolation = Isolation(wish)
         if isolation is Isolation.SUBDOMAIN:
-            suffix, why_not = self._hosts(request)
             if suffix is None:
                 raise NotAllowed(
                     f"{service} is shown on a host of its own only, and {why_not}. An admin can "
@@ -73,18 +125,12 @@ class Chooser:
                 )
             return Choice(isolation=isolation, suffix=suffix, is_default=False)
         if isolation is Isolation.SAME_ORIGIN:
-            return self._same_origin(service)
+            return self._by_trust(trusted=True)
         return Choice(isolation=isolation)
 
-    async def _by_default(
-        self, request: HTTPServerRequest, session: ComputeSession, service: str
-    ) -> Choice:
-        suffix, _ = self._hosts(request)
-        if suffix is not None and NO_HOSTS not in request.cookies:
-            return Choice(isolation=Isolation.SUBDOMAIN, suffix=suffix)
-        if await self._sessions.services.is_trusted(session.id, service):
-            return self._same_origin(service)
-        return Choice(isolation=Isolation.SANDBOX)
+    def _by_trust(self, *, trusted: bool) -> Choice:
+        beside = trusted and self._settings.allow_same_origin
+        return Choice(isolation=Isolation.SAME_ORIGIN if beside else Isolation.SANDBOX)
 
     def _hosts(self, request: HTTPServerRequest) -> tuple[HostSuffix | None, str]:
         """Return the suffix for this browser, or None and why there is none."""
@@ -104,16 +150,6 @@ class Chooser:
             self._warn(self.loopback_trouble)
             return None, self.loopback_trouble
         return local, ""
-
-    def _same_origin(self, service: str) -> Choice:
-        if not self._settings.allow_same_origin:
-            return Choice(isolation=Isolation.SANDBOX)
-        self._warn(
-            f"Pages of {service} are shown at Jupyter's own origin, so what runs there may do what "
-            "its user may. ServiceProxy.host_suffix gives services hosts of their own; "
-            "ServiceProxy.allow_same_origin = False forbids this."
-        )
-        return Choice(isolation=Isolation.SAME_ORIGIN)
 
     def _warn(self, words: str) -> None:
         """Say it once, not with every page."""

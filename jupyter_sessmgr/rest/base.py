@@ -16,6 +16,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.model.ports import Shown
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.bodies import MAX_BODY, SMALL_BODY, read_object
 from jupyter_sessmgr.rest.endings import Endings
@@ -57,6 +58,8 @@ class Rest:
     adopted: Callable[[ComputeSession], Awaitable[bool]]
     #: Status codes of the Backend.AI dialect that an admin may choose.
     statuses: Mapping[type[SessmgrError], int]
+    #: Says how a service's pages are shown to who sends a request: its name, and `trusted`.
+    shown: Callable[..., Shown]
     #: Gives the OpenAPI document, as JSON.
     openapi: Callable[[], bytes]
 

@@ -70,6 +70,7 @@ def listed(ask):
 
 def test_services_are_listed_started_stopped_and_restarted(server, session, ask):
     before = listed(ask)
+    assert "host of its own" in before["app"].pop("isolationInfo")
     assert before["app"] == {
         "name": "app",
         "state": "stopped",
@@ -78,6 +79,7 @@ def test_services_are_listed_started_stopped_and_restarted(server, session, ask)
         "url": f"/base/sessmgr/session/{session}/service/app/",
         "definition": "",
         "trusted": True,
+        "isolation": "subdomain",
         "error": "",
     }
     assert before[str(PORT + 1)]["protocol"] == "preopen"

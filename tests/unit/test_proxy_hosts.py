@@ -292,3 +292,20 @@ async def test_C6_a_stranger_on_the_other_address_is_told(listening):
         stranger.bind(("::1", port))
         stranger.listen()
         assert f"[::1]:{port}" in hold_loopback(server)
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "isolation", "words"),
+    [
+        ("localhost:8888", {}, "subdomain", "host of its own"),
+        ("jupyter.example.net", {}, "same-origin", "only where a browser reaches Jupyter as"),
+        ("jupyter.example.net", {"allow_same_origin": False}, "sandbox", "host_suffix"),
+        ("localhost:8888", {"isolation": "sandbox"}, "sandbox", "sandbox"),
+        ("jupyter.example.net", {"isolation": "subdomain"}, "refused", "host_suffix"),
+    ],
+)
+def test_how_pages_are_shown_is_said_with_the_reason(host, settings, isolation, words, caplog):
+    shown = chooser(**settings).explain(request_to(host), "board", trusted=True)
+    assert shown.isolation == isolation
+    assert words in shown.info
+    assert not caplog.records  # nobody was shown anything yet

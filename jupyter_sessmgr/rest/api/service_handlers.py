@@ -20,6 +20,7 @@ from jupyter_sessmgr.model.errors import (
     ServiceNotFound,
     SessionNotFound,
 )
+from jupyter_sessmgr.model.ports import Shown
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.api import service_wire as wire
 from jupyter_sessmgr.rest.api.service_types import ServiceList, ServiceReply, StartBody
@@ -57,7 +58,14 @@ class _ServicesHandler(SessionsHandler):
         """Answer how a service is."""
         starting = state.state == "starting"
         status = HTTPStatus.ACCEPTED if starting else HTTPStatus.OK
-        self.reply(wire.render_service(session, state, self.base_url), status)
+        self.reply(self.rendered(session, state), status)
+
+    def rendered(self, session: ComputeSession, state: ServiceState) -> ServiceReply:
+        """Write how a service is."""
+        shown = Shown()
+        if state.protocol != "tcp":
+            shown = self.rest.shown(self.request, state.name, trusted=state.trusted)
+        return wire.render_service(session, state, self.base_url, shown)
 
     async def have_run(
         self, begin: Callable[..., Awaitable[ServiceState]], reference: str, service: str
@@ -85,7 +93,7 @@ class ServiceListHandler(_ServicesHandler):
         """List a session's services. This starts none, and is no use of the session."""
         session = self.find(reference)
         states = await self.services.look(session.id)
-        self.reply(wire.render_services(session, states.values(), self.base_url))
+        self.reply({"items": [self.rendered(session, state) for state in states.values()]})
 
 
 class ServiceStartHandler(_ServicesHandler):
@@ -161,7 +169,7 @@ class ServicePortHandler(_ServicesHandler):
         """
         session = self.find(reference)
         state = await self.services.promise_port(session.id, port)
-        self.reply(wire.render_service(session, state, self.base_url))
+        self.reply(self.rendered(session, state))
 
     @authenticated
     @may_execute

@@ -30,6 +30,11 @@ class ServiceReply(TypedDict):
     trusted: Annotated[
         bool, Meta(description="Its pages may be shown as this server's own, not in a sandbox.")
     ]
+    isolation: Annotated[
+        Literal["", "subdomain", "sandbox", "same-origin", "refused"],
+        Meta(description="How its pages are shown to who asks; empty: it has none."),
+    ]
+    isolationInfo: Annotated[str, Meta(description="The same for people, with the reason.")]
     error: Annotated[str, Meta(description="Why it does not run.")]
 
 

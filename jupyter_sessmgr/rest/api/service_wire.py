@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jupyter_sessmgr.manager.services import ServiceState
 from jupyter_sessmgr.model.errors import InvalidRequest, ServiceError
 from jupyter_sessmgr.model.naming import service_path
+from jupyter_sessmgr.model.ports import Shown
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.rest.api.service_types import MAX_WAIT, ServiceList, ServiceReply
+from jupyter_sessmgr.rest.api.service_types import MAX_WAIT, ServiceReply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +71,9 @@ def check_not_failed(session: ComputeSession, state: ServiceState) -> None:
         )
 
 
-def render_services(
-    session: ComputeSession, states: Iterable[ServiceState], base_url: str
-) -> ServiceList:
-    """Write how all services of a session are."""
-    return {"items": [render_service(session, state, base_url) for state in states]}
-
-
-def render_service(session: ComputeSession, state: ServiceState, base_url: str) -> ServiceReply:
+def render_service(
+    session: ComputeSession, state: ServiceState, base_url: str, shown: Shown
+) -> ServiceReply:
     """Write how a service is."""
     return {
         "name": state.name,
@@ -87,5 +83,7 @@ def render_service(session: ComputeSession, state: ServiceState, base_url: str) 
         "url": service_path(base_url, session.id, state.name),
         "definition": state.source,
         "trusted": state.trusted,
+        "isolation": shown.isolation,
+        "isolationInfo": shown.info,
         "error": state.error,
     }
