@@ -22,12 +22,14 @@ from .shelf import Full, Shelf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Mapping, Sequence
 
 #: Where the agent says what to do, and is told, as `recorder` hands it over.
 TRUNK = 4
 #: Seconds until what came is taken, with what comes until then.
-_NAP = 0.01
+_NAP = 0.02
+#: Orders that are done in a row.
+_MOST_ORDERS = 100
 #: Messages, and bytes, that are written at a time.
 _BATCH, _BATCH_BYTES = 2000, 4 * 2**20
 #: Seconds between attempts to write to a disk that is full, and to do what is due now and then.
@@ -68,7 +70,7 @@ class Collector:
             if self._told and self._ear is not None and self._ear.is_ready(ready):
                 # What comes together is written together, and not while the kernel is at it.
                 select.select([self._trunk], [], [], _NAP)
-            if self._trunk.fileno() in ready and not self._obey():
+            if not self._obey_all():
                 return
             self._listen()
             self._journal.commit()
@@ -88,13 +90,25 @@ class Collector:
         pause = min(pause, self._readers.patience())
         return dict(poller.poll(max(0, int(pause * 1000) + 1)))
 
-    def _obey(self) -> bool:
-        """Do the agent's orders; False when it is gone."""
-        data, extra, _, _ = self._trunk.recvmsg(_MOST_ORDER, socket.CMSG_LEN(4))
-        if not data:
-            return False
-        handed = [struct.unpack("i", one[2])[0] for one in extra]
-        order = json.loads(data.decode())
+    def _obey_all(self) -> bool:
+        """Do the agent's orders; False when it is gone.
+
+        All of them come before what the kernel said meanwhile, so a note is there with that.
+        """
+        for _ in range(_MOST_ORDERS):
+            try:
+                data, extra, _, _ = self._trunk.recvmsg(
+                    _MOST_ORDER, socket.CMSG_LEN(4), socket.MSG_DONTWAIT
+                )
+            except BlockingIOError:
+                break
+            if not data:
+                return False
+            self._obey(json.loads(data.decode()), [struct.unpack("i", one[2])[0] for one in extra])
+        return True
+
+    def _obey(self, order: Mapping[str, Any], handed: Sequence[int]) -> None:
+        """Do one order, to which descriptors may belong."""
         if "ask" in order and handed:
             self._readers.add(socket.socket(fileno=handed[0]), order)
         elif "kernel" in order:
@@ -107,11 +121,11 @@ class Collector:
             self._following.asks(*order["asks"])
         elif "gap" in order:
             self._journal.note_gap(*order["gap"])
-        return True
 
     def _turn_to(self, kernel: Mapping[str, Any]) -> None:
         """Listen to a kernel that starts, or runs already."""
         self._turn_away("")
+        self._following.begin()
         self._ear = Ear(self._zmq, self._context, kernel, self._following.session)
         self._told = False
 
@@ -123,7 +137,6 @@ class Collector:
             self._ear = None
         if reason:
             self._following.end(reason)
-        self._following.begin()
 
     def _listen(self) -> int:
         """Take what the kernel said; returns how many messages."""

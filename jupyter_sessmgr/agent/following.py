@@ -20,6 +20,7 @@ _MOST = 256
 #: What is no use of a session: whoever connects asks for it.
 _NO_USE = ("kernel_info_request", "")
 _EXECUTE = "execute_request"
+_EVER = float("inf")
 
 
 class Execution:
@@ -76,8 +77,9 @@ class Following:
         self._busy: set[str] = set()
         self._begun = False
         self._activity: float = self._facts.get("activity", 0.0)
-        #: The number of the last request that was made before the kernel ended.
-        self.over: int = self._facts.get("over", 0)
+        #: The number of the last request that was made before the kernel ended; while there is no
+        #: other, that is over which still comes.
+        self.over: float = self._facts.get("over", 0)
         for header, since, count, asks in self._facts.get("executing", ()):
             one = Execution(header, since, count)
             one.is_old, one.began, one.asks = True, True, asks
@@ -114,6 +116,11 @@ class Following:
     def begin(self) -> None:
         """Note that another kernel starts."""
         self._begun = False
+        if self.over == _EVER:
+            self._journal.commit()
+            ((number,),) = self._journal.shelf.read("SELECT MAX(number) FROM request")
+            self.over = number or 0
+            self._keep("over", self.over)
 
     def end(self, reason: str) -> None:
         """Note that the kernel ended; so did what it executed."""
@@ -125,9 +132,8 @@ class Following:
         self._busy.clear()
         self._begun = False
         self._journal.forget_outputs()
-        for (number,) in self._journal.shelf.read("SELECT MAX(number) FROM request"):
-            self.over = number or 0
-            self._keep("over", self.over)
+        self.over = _EVER
+        self._keep("over", self.over)
 
     def answered(self, message: Message) -> None:
         """Note what the kernel told of itself."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MOST_ID = 256
 _MOST_PATH = 4096
 _MOST_PROMPT = 1000
+#: Notes that are taken at once.
+_MOST_NOTES = 64
 #: Bytes of a page at most, a longer message aside.
 _MOST_PAGE = 16 * 2**20
 #: Bytes of a short answer, and the seconds it may take.
@@ -31,16 +33,9 @@ _MOST_WAIT = 600_000
 
 async def do(verb: str, args: Mapping[str, Any], recorder: Recorder) -> dict[str, Any]:
     """Do what needs no more than a short answer."""
-    if verb == "journal_note":
-        recorder.note(
-            "note",
-            _word(args, "id", _MOST_ID),
-            _word(args, "cell", _MOST_ID) if args.get("cell") is not None else None,
-            _word(args, "path", _MOST_PATH) if args.get("path") is not None else None,
-        )
-        return {}
-    if verb == "journal_asks":
-        recorder.note("asks", _word(args, "id", _MOST_ID), _question(args.get("asks")))
+    if verb == "journal_notes":
+        for kind, *words in [_note(one) for one in _notes(args)]:
+            recorder.note(kind, *words)
         return {}
     question = {"ask": verb[len("journal_") :]}
     if verb == "journal_position":
@@ -124,6 +119,25 @@ async def _pass_all(peer: socket.socket, frames: Frames, client: _Client) -> Non
         await client.may_send.wait()
         frames.send(data)
     frames.end()
+
+
+def _notes(args: Mapping[str, Any]) -> list[Any]:
+    notes = args.get("notes")
+    if not isinstance(notes, list) or len(notes) > _MOST_NOTES:
+        raise Invalid("notes: no list, or too long")
+    return notes
+
+
+def _note(one: Any) -> tuple[Any, ...]:
+    """Check what is to be noted of a request; returns of which kind that is, and what."""
+    if not isinstance(one, dict) or one.get("kind") not in ("note", "asks"):
+        raise Invalid("notes: not a note")
+    kind, request = one["kind"], _word(one, "id", _MOST_ID)
+    if kind == "asks":
+        return kind, request, _question(one.get("asks"))
+    cell = _word(one, "cell", _MOST_ID) if one.get("cell") is not None else None
+    path = _word(one, "path", _MOST_PATH) if one.get("path") is not None else None
+    return kind, request, cell, path
 
 
 def _question(asks: Any) -> dict[str, Any] | None:

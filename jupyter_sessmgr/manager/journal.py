@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -37,7 +37,8 @@ from jupyter_sessmgr.manager.journalwords import (
     read_recorded,
     read_state,
 )
-from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest, SessmgrError
+from jupyter_sessmgr.manager.notes import Notes
+from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest
 from jupyter_sessmgr.model.naming import is_text
 from jupyter_sessmgr.traits import ByteSize
 
@@ -62,8 +63,6 @@ _AT_ONCE = 4
 MOST_WAIT = 600.0
 #: Seconds that a page may take to come, once there is something.
 _PAGE_TIMEOUT = 30.0
-#: Notes that may be under way; the next ones are let go.
-_MOST_NOTES = 256
 #: Bytes, and lines, that are read in a row before others have their turn.
 _IN_A_ROW, _LINES_IN_A_ROW = 64 * 1024, 100
 _JUNK = "The session's agent said something of its journal that makes no sense ({})."
@@ -101,7 +100,7 @@ class OutputJournal(LoggingConfigurable):
     def __init__(self, inside: Inside, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._inside = inside
-        self._notes: set[asyncio.Task[None]] = set()
+        self._notes = Notes(inside, self.log)
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def read(
@@ -156,7 +155,7 @@ class OutputJournal(LoggingConfigurable):
         texts = ((msg_id, MOST_ID), (cell or "-", MOST_ID), (path or "-", MOST_PATH))
         if _are_fit(texts):
             words = {"id": msg_id, "cell": cell or None, "path": path or None}
-            self._tell(session_id, "journal_note", words)
+            self._notes.add(session_id, "note", as_args(words))
 
     def note_question(self, session_id: str, msg_id: str, asks: Question | None) -> None:
         """Note what an execution asks a person to type; None: it was answered. Never fails."""
@@ -164,28 +163,11 @@ class OutputJournal(LoggingConfigurable):
         if asks is not None:
             words["asks"] = {"prompt": asks.prompt[:MOST_PROMPT], "password": asks.password}
         if _are_fit(((msg_id, MOST_ID),)):
-            self._tell(session_id, "journal_asks", words)
+            self._notes.add(session_id, "asks", words)
 
     async def close(self) -> None:
         """Let go of notes that are under way."""
-        for task in self._notes:
-            task.cancel()
-        await asyncio.gather(*self._notes, return_exceptions=True)
-
-    def _tell(self, session_id: str, verb: str, words: Mapping[str, object]) -> None:
-        """Have the agent note something, as soon as it can; one too many is let go."""
-        if len(self._notes) < _MOST_NOTES:
-            task = asyncio.get_running_loop().create_task(
-                self._note(session_id, verb, as_args(words)), name=f"sessmgr-note-{session_id}"
-            )
-            self._notes.add(task)
-            task.add_done_callback(self._notes.discard)
-
-    async def _note(self, session_id: str, verb: str, words: Mapping[str, object]) -> None:
-        try:
-            await self._inside.link(session_id).call(verb, ANSWER_TIMEOUT, **words)
-        except SessmgrError as error:
-            self.log.debug("Session %s: a request was not noted: %s", session_id, error)
+        await self._notes.close()
 
     async def _page(self, session_id: str, kind: str, timeout: float, **args: Any) -> JournalPage:
         link, since = self._inside.link(session_id), args["since"]

@@ -60,7 +60,8 @@ async def test_an_execution_is_kept_with_its_cell_its_reply_and_the_kernels_stat
         await until(link, "bound")
         async with a_client(agent) as client:
             request = client.execute("print('said'); 1/0")
-            await link.call("journal_note", id=request, cell="a-cell", path="a.ipynb")
+            note = {"kind": "note", "id": request, "cell": "a-cell", "path": "a.ipynb"}
+            await link.call("journal_notes", notes=[note])
             await eventually(lambda: _ended(link, request), what="it ended")
             _, messages = await read(link, id=request)
             kinds = [one["message"]["header"]["msg_type"] for one in messages]

@@ -538,6 +538,11 @@ def test_what_waited_for_a_kernel_that_ended_never_runs(journal):
     journal.note("waited", "cell", None)
     journal.commit()
     following.end("The kernel was killed.")
+    journal.note("late", "cell", None)  # a note travels for a moment
+    assert told(journal, following)[-1] == {
+        **{"id": "late", "cell": "cell", "path": None},
+        **{"state": "ended", "status": "aborted"},
+    }
     following.begin()
     journal.note("new", "cell", None)
     journal.commit()
@@ -545,6 +550,7 @@ def test_what_waited_for_a_kernel_that_ended_never_runs(journal):
     assert found == {
         "a": ("ended", "error"),
         "waited": ("ended", "aborted"),
+        "late": ("ended", "aborted"),
         "new": ("queued", None),
     }
 
