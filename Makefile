@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PORT ?= 8888
 ARGS ?=
 
-.PHONY: help lab test check bench fuzz soak image image-lock docs clean
+.PHONY: help lab test check bench fuzz soak image image-lock docs oldest release clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ $(VENV)/.lab: $(BIN)/python $(PACKAGE)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.lab
-	@scripts/install.sh "$(VENV)" lab,test
+	@scripts/install.sh "$(VENV)" lab,test,docs
 	@touch $@
 
 lab: $(VENV)/.lab ## Start JupyterLab with remote kernels (PORT=8888 ARGS="--no-browser")
@@ -49,7 +49,7 @@ test: check ## Run every check and test, installing what they need (ARGS="-k nam
 	@scripts/with-engine.sh scripts/test.sh "$(VENV)" $(ARGS)
 
 $(VENV)/.bench: $(VENV)/.test
-	@scripts/install.sh "$(VENV)" lab,test,bench
+	@scripts/install.sh "$(VENV)" lab,test,docs,bench
 	@touch $@
 
 bench: $(VENV)/.bench ## Measure, against the bars of the project (ARGS="kernel_start")
@@ -61,9 +61,21 @@ fuzz: $(VENV)/.test ## Send 10,000 generated requests to a server (ARGS="--seeds
 soak: $(VENV)/.test ## Kill a server 200 times, and have 2,000 sessions come and go (ARGS="--engine docker --rounds 20")
 	@scripts/with-engine.sh $(BIN)/python -m tests.soak.run $(ARGS)
 
-docs: $(VENV)/.test ## Write the reference pages that are made from the code
+$(VENV)/.release: $(VENV)/.test
+	@scripts/install.sh "$(VENV)" lab,test,docs,release
+	@touch $@
+
+docs: $(VENV)/.release ## Write the reference pages that are made from the code, and build the site into .cache/site
 	$(BIN)/python scripts/document_settings.py
 	$(BIN)/python scripts/document_rest.py
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --conf-dir docs -d .cache/doctrees . .cache/site
+	@echo "The site is .cache/site/index.html"
+
+oldest: $(VENV)/.release ## Run tests on the oldest versions that are allowed (ARGS="tests/unit -k name")
+	@scripts/with-engine.sh scripts/oldest.sh "$(VENV)" $(ARGS)
+
+release: $(VENV)/.release ## Make sdist, wheel and notes of the last commit in dist, checked; publishes nothing
+	@PATH="$$(scripts/node.sh):$$PATH" $(BIN)/python scripts/release.py
 
 clean: ## Remove what make has made (not the state folder, not the images)
 	rm -rf $(VENV) .cache labextension/node_modules labextension/lib jupyter_sessmgr/labextension

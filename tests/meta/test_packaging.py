@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -165,3 +166,27 @@ def _venv_with(folder, script):
     assert done.returncode == 1
     assert not (folder / "venv").exists()
     return done.stderr
+
+
+#: Names that differ between PyPI and conda-forge.
+CONDA = {"docker": "docker-py"}
+
+
+def test_the_conda_recipe_asks_for_what_the_project_asks_for():
+    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
+    asked = re.search(r"\n  run:\n(.*?)\n\n", recipe, re.DOTALL)[1]
+    build = re.search(r"\n  host:\n(.*?)\n  run:", recipe, re.DOTALL)[1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    python = f"python {project['project']['requires-python']}"
+    assert set(_items(asked)) == {python, *map(_conda, project["project"]["dependencies"])}
+    assert set(_items(build)) == {python, "pip", *map(_conda, project["build-system"]["requires"])}
+    assert f'version: "{__version__}"' in recipe
+
+
+def _items(text):
+    return [line.strip(" -") for line in text.splitlines()]
+
+
+def _conda(requirement):
+    name, bounds = re.fullmatch(r"([A-Za-z0-9_.-]+?)((?:>=|<).*)", requirement).groups()
+    return f"{CONDA.get(name, name)} {bounds}"
