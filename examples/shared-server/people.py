@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jupyter_server.auth import Authorizer
 from jupyter_server.auth.identity import IdentityProvider, User
+from jupyter_server.base.handlers import JupyterHandler
 from traitlets import Unicode
 
 
@@ -24,25 +25,25 @@ class People(IdentityProvider):
         help="""Whose each token is. Read at each request: who is taken out is out at once.""",
     )
 
-    def get_user_token(self, handler):
+    def get_user_token(self, handler: JupyterHandler) -> User | None:
         """Name who sent a token."""
         return self._whose(self.get_token(handler))
 
-    def process_login_form(self, handler):
+    def process_login_form(self, handler: JupyterHandler) -> User | None:
         """Name who typed a token in."""
         return self._whose(handler.get_argument("password", default=""))
 
-    def user_from_cookie(self, cookie_value):
+    def user_from_cookie(self, cookie_value: str) -> User | None:
         """Name who logged in before, if they still may."""
         user = super().user_from_cookie(cookie_value)
         return user if user is not None and user.username in self._names().values() else None
 
-    def _whose(self, token):
+    def _whose(self, token: str | None) -> User | None:
         digest = hashlib.sha256((token or "").encode()).hexdigest()
         name = self._names().get(digest)
         return User(name) if name else None
 
-    def _names(self):
+    def _names(self) -> dict[str, str]:
         return json.loads(Path(self.tokens_file).read_text(encoding="utf-8"))
 
 
@@ -56,6 +57,12 @@ class OwnSessions(Authorizer):
         "operator", config=True, help="""Who may use Jupyter's own kernels, files, terminals."""
     )
 
-    def is_authorized(self, handler, user, action, resource):
+    def is_authorized(
+        self,
+        handler: JupyterHandler,  # noqa: ARG002 - as the base class has it
+        user: User,
+        action: str,  # noqa: ARG002 - as the base class has it
+        resource: str,
+    ) -> bool:
         """Say whether a request may go on."""
         return resource == "sessmgr" or user.username == self.operator
