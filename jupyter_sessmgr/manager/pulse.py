@@ -22,8 +22,9 @@ from jupyter_sessmgr.model.status import SessionStatus
 _MAX_MESSAGE = 2**20
 #: Messages of one kernel that may wait here; more wait at the kernel.
 _MAX_WAITING = 100
-#: After so many messages in a row (a long one counts as several) a kernel's others wait for a
-#: moment, in seconds: a session that floods its channel must not hold the server up.
+#: What a kernel said is read once in a moment, in seconds, and no more in a row than so many
+#: messages (a long one counts as several): a session that floods its channel must not hold the
+#: server up, and one that executes must not share its time with whoever listens.
 _IN_A_ROW, _MOMENT, _LONG = 20, 0.02, 4096
 #: Seconds without a word from a kernel that is not known to be idle, until it is asked anew: its
 #: word, or the question, may have been lost.
@@ -116,7 +117,7 @@ class Pulse:
 
     async def _hear(self, session_id: str, news: KernelNews, iopub: zmq.asyncio.Socket) -> None:
         """Note what a kernel says, until it is to be asked anew."""
-        heard, narrow = 0, False
+        narrow = False
         while True:
             try:
                 async with asyncio.timeout(_SILENCE):
@@ -125,18 +126,30 @@ class Pulse:
                 if news.busy is not False:
                     return
                 continue
-            used = news.take(frames)
-            self._activity.set_busy(session_id, news.busy)
-            if used:
-                self._activity.touch(session_id)
+            await self._take(session_id, news, iopub, frames)
             if news.topic and not narrow:
                 narrow = True
                 iopub.subscribe(news.topic)
                 iopub.unsubscribe(b"")
+            await asyncio.sleep(_MOMENT)
+
+    async def _take(
+        self, session_id: str, news: KernelNews, iopub: zmq.asyncio.Socket, frames: list[bytes]
+    ) -> None:
+        """Note a message of a kernel, and what else of it is here already."""
+        used, heard = False, 0
+        while True:
+            used |= news.take(frames)
             heard += 1 + sum(map(len, frames)) // _LONG
             if heard >= _IN_A_ROW:
-                heard = 0
-                await asyncio.sleep(_MOMENT)
+                break
+            try:
+                frames = await iopub.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+        self._activity.set_busy(session_id, news.busy)
+        if used:
+            self._activity.touch(session_id)
 
     async def _ask(
         self,
