@@ -18,7 +18,8 @@ pytest_plugins = [
     "tests.plugins.hubs",
     "tests.plugins.podman",
     "tests.plugins.kernels",
-    "tests.plugins.nginx",
+    "tests.plugins.nginx",  # before caddy, which imports it
+    "tests.plugins.caddy",
     "tests.plugins.packaging",
 ]
 
