@@ -62,6 +62,7 @@ export class Sessions implements IDisposable {
 
   set showsEnded(wanted: boolean) {
     this._showsEnded = wanted;
+    this.endedIsOld = true;
     void this.poll.refresh();
   }
 
@@ -115,6 +116,7 @@ export class Sessions implements IDisposable {
 
   /** Ask the server now. */
   async refresh(): Promise<void> {
+    this.endedIsOld = true;
     await this.poll.refresh();
     await this.poll.tick;
   }
@@ -138,12 +140,13 @@ export class Sessions implements IDisposable {
 
   private async load(): Promise<void> {
     try {
-      const [live, ended] = await Promise.all([
-        this.api.live(),
-        this._showsEnded ? this.api.ended() : []
-      ]);
-      this.known = new Map(live.map(one => [one.id, one]));
-      this._ended = byEnd(ended);
+      const live = new Map((await this.api.live()).map(one => [one.id, one]));
+      this.endedIsOld ||= [...this.known.keys()].some(id => !live.has(id));
+      this.known = live;
+      if (this._showsEnded && this.endedIsOld) {
+        this._ended = byEnd(await this.api.ended());
+        this.endedIsOld = false;
+      }
       this._ready = true;
       this._trouble = null;
       this._loaded.emit();
@@ -160,11 +163,11 @@ export class Sessions implements IDisposable {
     const ids = [...this.dirty];
     this.dirty.clear();
     this.timer = undefined;
-    if (this.isDisposed || document.hidden) {
-      return; // the poll looks when the page is shown again
-    }
-    if (ids.length > ONE_BY_ONE) {
-      await this.poll.refresh();
+    if (document.hidden || ids.length > ONE_BY_ONE) {
+      this.endedIsOld = true;
+      if (!document.hidden) {
+        await this.poll.refresh();
+      } // else the poll looks when the page is shown again
       return;
     }
     try {
@@ -196,6 +199,8 @@ export class Sessions implements IDisposable {
   private watchers = 0;
   private _ended: readonly ISession[] = [];
   private _showsEnded = false;
+  /** Whether sessions may have ended since those that did were asked for. */
+  private endedIsOld = true;
   private _ready = false;
   private _trouble: unknown = null;
   private readonly _loaded = new Signal<this, void>(this);

@@ -17,7 +17,11 @@ import type { ISession } from '../tokens';
 import { sayError } from '../words';
 import { choose, Order, rememberedOrder, rememberOrder } from './choosing';
 import { IRowActions, Row } from './row';
+import { Rows } from './rows';
 import { UsageHistory } from './usage';
+
+/** Milliseconds in which "in 5 min" is said again: rows are drawn anew for it. */
+const TICK = 30_000;
 
 /** What the menu of a session holds, in this order; null is a line. */
 const MENU = [
@@ -137,8 +141,8 @@ function List(props: IListProps): JSX.Element {
   const { sessions, usage, progress, trans, actions, create } = props;
   const [filter, setFilter] = useState('');
   const [order, setOrder] = useState<Order>(rememberedOrder);
-  const now = Date.now();
-  const row = (session: ISession) => (
+  const now = Math.floor(Date.now() / TICK) * TICK;
+  const row = (session: ISession, place: number, of: number) => (
     <Row
       key={session.id}
       session={session}
@@ -147,6 +151,8 @@ function List(props: IListProps): JSX.Element {
       trans={trans}
       actions={actions}
       now={now}
+      place={place}
+      of={of}
     />
   );
   return (
@@ -186,7 +192,8 @@ function List(props: IListProps): JSX.Element {
       <Rows
         label={trans.__('Running sessions')}
         none={nothing(sessions, filter, trans)}
-        rows={choose(sessions.live, filter, order).map(row)}
+        sessions={choose(sessions.live, filter, order)}
+        row={row}
       />
       <details
         className="jp-sessmgr-ended"
@@ -197,7 +204,8 @@ function List(props: IListProps): JSX.Element {
         <Rows
           label={trans.__('Finished sessions')}
           none={trans.__('None ended lately.')}
-          rows={choose(sessions.ended, filter, 'newest').map(row)}
+          sessions={choose(sessions.ended, filter, 'newest')}
+          row={row}
         />
       </details>
     </>
@@ -210,16 +218,6 @@ function nothing(sessions: Sessions, filter: string, trans: TranslationBundle): 
     return trans.__('No session has these words.');
   }
   return sessions.isReady ? trans.__('No sessions. Start one, or pick a remote kernel.') : '';
-}
-
-function Rows(props: { label: string; none: string; rows: JSX.Element[] }): JSX.Element {
-  return props.rows.length === 0 ? (
-    <p className="jp-sessmgr-none">{props.none}</p>
-  ) : (
-    <ul className="jp-sessmgr-rows" aria-label={props.label}>
-      {props.rows}
-    </ul>
-  );
 }
 
 function Trouble(props: { words: string }): JSX.Element | null {

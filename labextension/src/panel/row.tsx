@@ -27,10 +27,14 @@ interface IProps {
   readonly actions: IRowActions;
   /** For what is said in "in 5 min". */
   readonly now: number;
+  /** Its place in the list, from 1, and how long that is: not all of it is drawn. */
+  readonly place: number;
+  readonly of: number;
 }
 
-export function Row(props: IProps): JSX.Element {
-  const { session, figures, progress, trans, actions, now } = props;
+/** Drawn anew only when something of it changed. */
+export const Row = React.memo(function Row(props: IProps): JSX.Element {
+  const { session, figures, progress, trans, actions, now, place, of } = props;
   const word = statusWord(session, trans);
   const second = details(session, trans, now);
   return (
@@ -39,6 +43,8 @@ export function Row(props: IProps): JSX.Element {
       data-mood={mood(session)}
       data-session={session.id}
       tabIndex={0}
+      aria-posinset={place}
+      aria-setsize={of}
       aria-label={`${session.name}, ${word}. ${second}`}
       title={`${session.name}\n${second}`}
       onContextMenu={event => showMenu(event, session, actions)}
@@ -69,7 +75,7 @@ export function Row(props: IProps): JSX.Element {
       <Buttons session={session} trans={trans} actions={actions} />
     </li>
   );
-}
+});
 
 function Buttons(props: Pick<IProps, 'session' | 'trans' | 'actions'>): JSX.Element {
   const { session, trans, actions } = props;
@@ -128,8 +134,6 @@ function onKey(event: React.KeyboardEvent<HTMLElement>, session: ISession, actio
   const keys: Record<string, () => void> = {
     ArrowDown: () => focus(row.nextElementSibling),
     ArrowUp: () => focus(row.previousElementSibling),
-    Home: () => focus(row.parentElement?.firstElementChild ?? null),
-    End: () => focus(row.parentElement?.lastElementChild ?? null),
     Enter: () => open(session, actions),
     Delete: () => actions.run(CommandIDs.stop, session),
     F2: () => actions.run(CommandIDs.rename, session),

@@ -1,0 +1,55 @@
+/** A list of sessions, of any length: draws what can be seen of it. */
+
+import React, { useRef } from 'react';
+
+import type { ISession } from '../tokens';
+import { useWindow } from './window';
+
+interface IProps {
+  readonly label: string;
+  /** What is said where there are no sessions. */
+  readonly none: string;
+  readonly sessions: readonly ISession[];
+  /** Draws one; its place in the list counts from 1. */
+  readonly row: (session: ISession, place: number, of: number) => JSX.Element;
+}
+
+export function Rows(props: IProps): JSX.Element {
+  const { label, none, sessions, row } = props;
+  const list = useRef<HTMLUListElement>(null);
+  const { first, end, height } = useWindow(list, sessions.length, '.jp-sessmgr-panel');
+  if (sessions.length === 0) {
+    return <p className="jp-sessmgr-none">{none}</p>;
+  }
+  const around = { paddingTop: first * height, paddingBottom: (sessions.length - end) * height };
+  return (
+    <ul
+      className="jp-sessmgr-rows"
+      aria-label={label}
+      ref={list}
+      style={around}
+      onKeyDown={event => toEnds(event, sessions.length)}
+    >
+      {sessions
+        .slice(first, end)
+        .map((session, index) => row(session, first + index + 1, sessions.length))}
+    </ul>
+  );
+}
+
+/** Go to the first or the last row, which may have to be drawn first. */
+function toEnds(event: React.KeyboardEvent<HTMLUListElement>, count: number): void {
+  const last = event.key === 'End';
+  if (!(last || event.key === 'Home') || !(event.target instanceof HTMLLIElement)) {
+    return;
+  }
+  event.preventDefault();
+  const list = event.currentTarget;
+  list.scrollIntoView({ block: last ? 'end' : 'start' });
+  const place = last ? count : 1;
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      list.querySelector<HTMLElement>(`[aria-posinset="${place}"]`)?.focus();
+    })
+  );
+}
