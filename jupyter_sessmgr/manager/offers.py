@@ -129,7 +129,12 @@ def _offer(name: str, preset: Preset, image: Image | None) -> Offer:
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return Offer(
         kernel_name=f"sessmgr-{slug}",
-        display_name=preset.title,
+        display_name=_display(preset.title),
         language=(image.language if image is not None else "") or "python",
         preset=preset,
     )
+
+
+def _display(title: str) -> str:
+    """Name a kernelspec, which stands among local ones, so that one sees where it runs."""
+    return title if "remote" in title.lower() else f"{title} (remote)"

@@ -28,9 +28,7 @@ async def with_folder(
     """
     if path is None:
         return request
-    mine = not handler.access_key and handler.owner == handler.rest.owners.server_owner
-    may = handler.authorizer.is_authorized(handler, handler.current_user, "write", "kernels")
-    if not mine or not await ensure_async(may):
+    if not await may_have_folder(handler):
         raise NotAllowed(
             "folder: only those who may start kernels of this Jupyter server can have one of its "
             "folders. Leave it out, or name one of the administrator's mounts."
@@ -39,6 +37,14 @@ async def with_folder(
         find_folder, handler.settings["server_root_dir"], path
     )
     return replace(request, notebook_folder=folder, notebook_path=relative)
+
+
+async def may_have_folder(handler: IdentifiedHandler) -> bool:
+    """Tell whether who asks could start a kernel of this server in any of its folders."""
+    if handler.access_key or handler.owner != handler.rest.owners.server_owner:
+        return False
+    may = handler.authorizer.is_authorized(handler, handler.current_user, "write", "kernels")
+    return bool(await ensure_async(may))
 
 
 def find_folder(root: str, path: str) -> tuple[str, str]:

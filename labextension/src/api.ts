@@ -5,6 +5,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import type { JSONObject, JSONValue } from '@lumino/coreutils';
 
 import { isObject, object, objects, text } from './json';
+import { ILimits, readLimits } from './starting/limits';
 import { FINAL, IHealth, IOffer, ISession, IService, ROOT } from './tokens';
 import { readHealth, readOffer, readService, readSession } from './wire';
 
@@ -19,7 +20,9 @@ export class Refusal extends Error {
     /** HTTP status. */
     readonly status: number,
     /** What kind of problem it is, in a word; "" when the answer was none of ours. */
-    readonly kind: string = ''
+    readonly kind: string = '',
+    /** The field of the request that it is about; "" when it names none. */
+    readonly field = ''
   ) {
     super(message);
   }
@@ -33,6 +36,12 @@ export interface IWish {
   readonly durable?: boolean;
   readonly resources?: Readonly<Record<string, string>>;
   readonly environ?: Readonly<Record<string, string>>;
+  readonly mounts?: readonly string[];
+  readonly group?: string;
+  /** Seconds after which it ends when nobody uses it. */
+  readonly idleTimeout?: number;
+  /** Its working folder, below the server's root. */
+  readonly folder?: string;
 }
 
 /** The server's part, as the browser sees it. */
@@ -70,6 +79,12 @@ export class Api {
     return objects((await this.ask('GET', 'api/offers'))['items']).map(readOffer);
   }
 
+  /** What this user may still ask for, in a group; "" is the usual one. */
+  async limits(group: string): Promise<ILimits> {
+    const query = group === '' ? '' : `?group=${encodeURIComponent(group)}`;
+    return readLimits(await this.ask('GET', `api/limits${query}`));
+  }
+
   /** How the server's part is. */
   async health(): Promise<IHealth> {
     return readHealth(await this.ask('GET', 'api/health'));
@@ -77,11 +92,10 @@ export class Api {
 
   /** Ask for a new session; resolves to its id as soon as the wish is written down. */
   async create(wish: IWish): Promise<string> {
-    const { preset, name, image, durable, resources, environ } = wish;
-    const config = { resources: resources ?? null, environ: environ ?? null };
-    const body = { preset, image: image ?? null, durable: durable ?? null, config };
+    const { name, resources, environ, mounts, ...rest } = wish;
+    const config = { resources: resources ?? null, environ: environ ?? null, mounts: mounts ?? null };
     const named = { clientSessionToken: name ?? null, reuseIfExists: false, enqueueOnly: true };
-    const reply = await this.ask('POST', 'session', { ...body, ...named } as JSONObject);
+    const reply = await this.ask('POST', 'session', { ...rest, config, ...named } as JSONObject);
     return text(reply['sessionId']);
   }
 
@@ -165,7 +179,7 @@ export class Api {
     if (!response.ok) {
       const words = text(answer['msg']) || text(answer['message']) || response.statusText;
       const kind = text(answer['type']).replace(/^.*\//, '');
-      throw new Refusal(words, response.status, kind);
+      throw new Refusal(words, response.status, kind, text(object(answer['data'])['field']));
     }
     return answer;
   }

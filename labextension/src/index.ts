@@ -9,8 +9,11 @@ import {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
+import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { IRunningSessionManagers } from '@jupyterlab/running';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
@@ -33,7 +36,8 @@ import { StartProgress } from './progress';
 import { addRunning } from './running';
 import { addServices } from './services';
 import { Sessions } from './sessions';
-import { addStarting } from './starting';
+import { Settings } from './settings';
+import { addStarting } from './starting/starting';
 import { addStatus } from './status';
 import { ISessionStatus, IStartProgress, SESSION_STATUS, START_PROGRESS } from './tokens';
 import { KernelUsers } from './users';
@@ -45,24 +49,42 @@ interface IShared {
   readonly sessions: Sessions;
   readonly progress: StartProgress;
   readonly server: ServerWatch;
+  readonly settings: Settings;
   readonly trans: TranslationBundle;
 }
 
 const IShared = new Token<IShared>('jupyter-sessmgr:shared', 'What this extension knows of sessions.');
+
+const ISettings = new Token<Settings>('jupyter-sessmgr:ISettings', 'What the user chose.');
+
+const settings: JupyterFrontEndPlugin<Settings> = {
+  id: 'jupyter-sessmgr:settings',
+  description: 'Knows the settings of remote sessions.',
+  autoStart: true,
+  provides: ISettings,
+  optional: [ISettingRegistry],
+  activate: (_app: JupyterFrontEnd, registry: ISettingRegistry | null): Settings =>
+    new Settings(registry, settings.id)
+};
 
 const shared: JupyterFrontEndPlugin<IShared> = {
   id: 'jupyter-sessmgr:sessions',
   description: 'Keeps the list of remote sessions, and tells how their starts go.',
   autoStart: true,
   provides: IShared,
+  requires: [ISettings],
   optional: [ITranslator],
-  activate: (app: JupyterFrontEnd, translator: ITranslator | null): IShared => {
+  activate: (
+    app: JupyterFrontEnd,
+    settings: Settings,
+    translator: ITranslator | null
+  ): IShared => {
     const trans = (translator ?? nullTranslator).load('jupyter_sessmgr');
     const { events, serverSettings } = app.serviceManager;
     const api = new Api(serverSettings);
-    const sessions = new Sessions(api);
+    const sessions = new Sessions(api, settings);
     const progress = new StartProgress();
-    const notices = new StartNotices(api, progress, trans);
+    const notices = new StartNotices(api, progress, settings, trans);
     events.stream.connect((_, event) => {
       sessions.heard(event);
       if (event.schema_id === START_PROGRESS) {
@@ -80,7 +102,7 @@ const shared: JupyterFrontEndPlugin<IShared> = {
           sessions.start();
         }
       });
-    return { api, sessions, progress, server: new ServerWatch(api), trans };
+    return { api, sessions, progress, server: new ServerWatch(api), settings, trans };
   }
 };
 
@@ -95,17 +117,21 @@ const manage: JupyterFrontEndPlugin<void> = {
     ICommandPalette,
     ILauncher,
     IRunningSessionManagers,
-    IStatusBar
+    IStatusBar,
+    IStateDB,
+    IDefaultFileBrowser
   ],
   activate: (
     app: JupyterFrontEnd,
-    { api, sessions, progress, trans }: IShared,
+    { api, sessions, progress, settings, trans }: IShared,
     shell: ILabShell | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
     running: IRunningSessionManagers | null,
-    bar: IStatusBar | null
+    bar: IStatusBar | null,
+    state: IStateDB | null,
+    files: IDefaultFileBrowser | null
   ): void => {
     const front = new Front(app.shell);
     const users = new KernelUsers(app.shell, front, sessions);
@@ -115,7 +141,7 @@ const manage: JupyterFrontEndPlugin<void> = {
     addActions(context);
     addServices(context, restorer);
     addDetails(context, restorer);
-    addStarting({ app, api, sessions, trans, launcher, palette });
+    addStarting({ app, api, sessions, settings, trans, launcher, palette, state, files });
     addEndNotices(context);
     void app.started.then(() => health.refresh());
     if (running !== null) {
@@ -125,7 +151,7 @@ const manage: JupyterFrontEndPlugin<void> = {
       addPanel(app, sessions, progress, trans, restorer, palette);
     }
     if (bar !== null) {
-      addStatus(bar, context);
+      addStatus(bar, context, settings);
     }
   }
 };
@@ -182,6 +208,6 @@ function addPanel(
 /** A hub has a dialog of its own, which can start the server; it stays. */
 const inHub = PageConfig.getOption('hubPrefix') !== '';
 
-const plugins = [shared, manage, outputs, ...(inHub ? [] : [connectionLost])];
+const plugins = [settings, shared, manage, outputs, ...(inHub ? [] : [connectionLost])];
 
 export default plugins;

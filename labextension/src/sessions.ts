@@ -6,10 +6,10 @@ import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import type { Api } from './api';
+import type { Settings } from './settings';
 import { ABOUT_SESSIONS, FINAL, ISession } from './tokens';
 
-/** Milliseconds between two looks while somebody looks at figures, and when nobody does. */
-const WATCHED = 10_000;
+/** Milliseconds between two looks, at least, while nobody looks at figures. */
 const UNWATCHED = 60_000;
 
 /** Milliseconds in which events are gathered before the server is asked once. */
@@ -25,7 +25,11 @@ const ONE_BY_ONE = 3;
  * keeps figures fresh; it rests while the page is hidden.
  */
 export class Sessions implements IDisposable {
-  constructor(private readonly api: Api) {
+  constructor(
+    private readonly api: Api,
+    private readonly settings: Settings
+  ) {
+    settings.changed.connect(() => this.pace());
     this.poll = new Poll({
       auto: false,
       factory: () => this.load(),
@@ -134,7 +138,8 @@ export class Sessions implements IDisposable {
   }
 
   private pace(): void {
-    const interval = this.watchers > 0 ? WATCHED : UNWATCHED;
+    const watched = this.settings.now.refreshInterval * 1000;
+    const interval = this.watchers > 0 ? watched : Math.max(watched, UNWATCHED);
     this.poll.frequency = { ...this.poll.frequency, interval };
   }
 

@@ -1,10 +1,12 @@
 /** The status bar's word on where the kernel in front runs. */
 
 import type { IStatusBar } from '@jupyterlab/statusbar';
+import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import type { IContext } from './actions/context';
 import { CommandIDs } from './commands';
+import type { Settings } from './settings';
 import { details, shortImage, statusWord } from './words';
 
 /** What is said: in the bar, and when it is pointed at. */
@@ -14,7 +16,7 @@ interface IWords {
 }
 
 /** Add the item. */
-export function addStatus(bar: IStatusBar, context: IContext): void {
+export function addStatus(bar: IStatusBar, context: IContext, settings: Settings): void {
   const { app, front, health, sessions } = context;
   const item = new Widget({ node: document.createElement('button') });
   item.addClass('jp-sessmgr-item');
@@ -28,12 +30,15 @@ export function addStatus(bar: IStatusBar, context: IContext): void {
   sessions.changed.connect(show);
   health.changed.connect(show);
   show();
+  const asked = new Signal<Widget, void>(item);
+  front.changed.connect(() => asked.emit());
+  settings.changed.connect(() => asked.emit());
   bar.registerStatusItem('jupyter-sessmgr:where', {
     item,
     align: 'left',
     rank: 3,
-    isActive: () => front.hasKernels,
-    activeStateChanged: front.changed
+    isActive: () => front.hasKernels && settings.now.statusBar,
+    activeStateChanged: asked
   });
 }
 

@@ -88,6 +88,8 @@ async def test_a_working_folder_is_for_those_who_may_start_kernels_there(shared,
     for folder in ("../", "some/../..", "no-such", "x" * 300, "/etc/passwd"):
         problem = await refused(shared, {"folder": folder}, 401, headers=CAROL)
         assert "no folder" in problem["msg"], problem
+    assert (await limits(shared, headers=CAROL))["folders"] is True
+    assert (await limits(shared, headers=ALICE))["folders"] is False
     problem = await refused(shared, {"folder": ""}, 403, headers=ALICE)
     assert "may start kernels" in problem["msg"]
 

@@ -165,6 +165,13 @@ async def test_offers_are_presets_whose_image_is_here(admission):
     assert [offer.kernel_name for offer in offers] == ["sessmgr-python", "sessmgr-isolated"]
 
 
+async def test_kernelspecs_say_that_they_are_remote(admission):
+    admission.presets = {"big": {"image": FAKE_IMAGE, "title": "Big"}}
+    engine = LabelledEngine()
+    offers = make_offers(admission, engine, await engine.images())
+    assert [one.display_name for one in offers] == ["Big (remote)"]
+
+
 def test_presets_are_checked_when_they_are_set():
     with pytest.raises(TraitError, match="unknown key 'imgae'"):
         AdmissionControl(presets={"x": {"imgae": "y"}})

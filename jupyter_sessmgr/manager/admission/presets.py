@@ -16,7 +16,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
         "the session, and there is network access.",
     },
     "isolated": {
-        "title": "Python (isolated)",
+        "title": "Python (remote, isolated)",
         "description": "Sees neither the notebook's folder nor a lasting home, and has no network.",
         "network": "isolated",
         "notebook_folder": False,

@@ -160,4 +160,7 @@ class QuotaSettings(LoggingConfigurable):
 
 
 def _decimal(number: float | None) -> Decimal | None:
-    return None if number is None else Decimal(str(number))
+    if number is None:
+        return None
+    # As people write it: "4", not "4.0".
+    return Decimal(int(number)) if number == int(number) else Decimal(str(number))

@@ -11,6 +11,7 @@ from jupyter_sessmgr.rest.api.limits_types import LimitsReply
 from jupyter_sessmgr.rest.api.limits_wire import render_limits
 from jupyter_sessmgr.rest.api.types import HealthReply, OfferList
 from jupyter_sessmgr.rest.base import SessionsHandler
+from jupyter_sessmgr.rest.folders import may_have_folder
 from jupyter_sessmgr.rest.operations import Parameter, Reply, operation
 
 
@@ -57,4 +58,5 @@ class LimitsHandler(SessionsHandler):
         in no figure, and a request is refused.
         """
         allowance = self.sessions.allowance(self.owner, self.get_query_argument("group", ""))
-        self.reply(render_limits(allowance, self.sessions.idle))
+        folders = await may_have_folder(self)
+        self.reply(render_limits(allowance, self.sessions.idle, folders=folders))

@@ -92,3 +92,4 @@ class LimitsReply(TypedDict):
     presets: Annotated[list[PresetReply], Meta(description="The default one first.")]
     images: list[ImageReply]
     mounts: list[MountReply]
+    folders: Annotated[bool, Meta(description="Whether you may give a `folder`.")]

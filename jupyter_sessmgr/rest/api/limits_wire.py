@@ -15,7 +15,7 @@ from jupyter_sessmgr.rest.api.limits_types import (
 )
 
 
-def render_limits(allowance: Allowance, time: ServerLimits) -> LimitsReply:
+def render_limits(allowance: Allowance, time: ServerLimits, *, folders: bool) -> LimitsReply:
     """Write what somebody may still ask for."""
     return {
         "group": allowance.group,
@@ -31,6 +31,7 @@ def render_limits(allowance: Allowance, time: ServerLimits) -> LimitsReply:
         },
         "presets": [_preset(terms) for terms in allowance.presets],
         "images": [_image(image) for image in allowance.images],
+        "folders": folders,
         "mounts": [
             {"name": name, "writable": writable} for name, writable in allowance.mounts.items()
         ],

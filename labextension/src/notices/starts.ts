@@ -5,11 +5,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Api } from '../api';
 import type { StartProgress } from '../progress';
+import type { Settings } from '../settings';
 import { ISessionStatus, IStartProgress, STARTING } from '../tokens';
 import { sayError } from '../words';
-
-/** Milliseconds that a start may take before anything is shown: most are faster. */
-const PATIENCE = 700;
 
 /** More notices than this at once would only hide the page. */
 const MOST = 3;
@@ -39,6 +37,7 @@ export class StartNotices {
   constructor(
     private readonly api: Api,
     private readonly progress: StartProgress,
+    private readonly settings: Settings,
     private readonly trans: TranslationBundle
   ) {}
 
@@ -47,7 +46,8 @@ export class StartNotices {
     const id = event.session_id;
     const start = this.starts.get(id);
     if (start === undefined) {
-      const timer = window.setTimeout(() => void this.show(id), PATIENCE);
+      const patience = this.settings.now.startPatience * 1000;
+      const timer = window.setTimeout(() => void this.show(id), patience);
       this.starts.set(id, { timer, notice: '', name: '' });
     } else if (start.notice) {
       Notification.update({ id: start.notice, ...this.said(start.name, event) });
@@ -80,7 +80,7 @@ export class StartNotices {
       return;
     }
     const latest = this.progress.of(id);
-    if (shown < MOST && latest !== null) {
+    if (shown < MOST && latest !== null && this.settings.now.startNotices) {
       start.name = session.name;
       const { message, progress } = this.said(session.name, latest);
       start.notice = Notification.emit(message, 'in-progress', {
