@@ -35,7 +35,7 @@ export function useWindow(
     }
   };
   useLayoutEffect(() => {
-    const [inner, outer] = around(list, scroller);
+    const [, outer] = around(list, scroller);
     const sizes = new ResizeObserver(look);
     [outer, ...(outer?.children ?? [])].forEach(one => one && sizes.observe(one));
     outer?.addEventListener('scroll', look, { passive: true });
