@@ -226,6 +226,7 @@ class SessMgrApp(ExtensionApp):
         accept_bursts(http_server)
         hurry(http_server, self.proxy.settings.head_timeout)
         self.opener.begin()
+        self.proxy.upstream.prepare()
         # What a server is made of stays until its end. Looking through it for garbage would hold
         # up everybody for some 50 ms, every thousand requests.
         gc.freeze()

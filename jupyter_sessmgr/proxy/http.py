@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import aiohttp
 from tornado.httputil import HTTPHeaders, HTTPOutputError
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
@@ -18,7 +17,10 @@ from jupyter_sessmgr.proxy.bounds import Traffic
 from jupyter_sessmgr.proxy.handshake import nonsense
 from jupyter_sessmgr.proxy.headers import Pairs, Passage, response_headers
 from jupyter_sessmgr.proxy.target import Target
-from jupyter_sessmgr.proxy.upstream import MAX_HEADERS, Upstream
+from jupyter_sessmgr.proxy.upstream import MAX_HEADERS, Upstream, broken
+
+if TYPE_CHECKING:
+    import aiohttp
 
 #: Adds what keeps a page apart to headers that are otherwise ready: `passing.Wanted.guarded`.
 Guard = Callable[[Pairs], list[tuple[str, str]]]
@@ -148,7 +150,7 @@ class Exchange:
             await handler.finish()
         except StreamClosedError:
             return  # the client left
-        except (aiohttp.ClientError, OSError, HTTPOutputError):
+        except broken(HTTPOutputError):
             self._cut()  # the last: it is not as long as it said
 
     def _has_body(self, response: aiohttp.ClientResponse) -> bool:
@@ -187,7 +189,7 @@ async def outcome(asking: asyncio.Task[Answer], timeout: float) -> Answer | None
         return None
     try:
         return asking.result()
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except broken(ValueError) as error:
         raise nonsense() from error
 
 
