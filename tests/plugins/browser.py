@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -116,7 +118,8 @@ def fresh_window(browser):
         yield page
     finally:
         context.close()
-    assert [error for error in errors if "jupyter-sessmgr" in error] == []
+    ours = [error for error in errors if "jupyter-sessmgr" in error]
+    assert not ours, ours
 
 
 @pytest.fixture
@@ -161,35 +164,40 @@ def picture(page, name):
         page.screenshot(path=folder / name)
 
 
-@pytest.fixture
-def labs(servers, tmp_path):
-    """Start servers that have JupyterLab and Notebook with the browser's part of this tree."""
-    folder = tmp_path / "labextensions"
+def with_lab(servers, folder, engine="process", config=None):
+    """Start a server that has JupyterLab and Notebook with the browser's part of this tree."""
     built = ROOT / "jupyter_sessmgr" / "labextension"
     assert (built / "package.json").is_file(), "build the browser's part first: make check"
-    shutil.copytree(built, folder / "jupyter-sessmgr")
+    shutil.copytree(built, folder / "jupyter-sessmgr", dirs_exist_ok=True)
     front = {"extra_labextensions_path": [str(folder)]}
     wanted = {
         "ServerApp": {"jpserver_extensions": {"jupyterlab": True, "notebook": True}},
         "LabApp": front,
         "JupyterNotebookApp": front,
     }
+    full = merge(wanted, config or {})
+    full["ServerApp"]["jpserver_extensions"] = {
+        "jupyter_sessmgr": True,
+        **wanted["ServerApp"]["jpserver_extensions"],
+        **full["ServerApp"]["jpserver_extensions"],
+    }
+    server = servers.start(engine, config=full)
+    # Jupyter's news would ask for consent in the corner where our notices are.
+    set_up(server, "apputils-extension:notification", fetchNews="false")
+    return server
 
-    def start(engine="process", config=None):
-        full = merge(wanted, config or {})
-        full["ServerApp"]["jpserver_extensions"] = {
-            "jupyter_sessmgr": True,
-            **wanted["ServerApp"]["jpserver_extensions"],
-            **full["ServerApp"]["jpserver_extensions"],
-        }
-        server = servers.start(engine, config=full)
-        # Jupyter's news would ask for consent in the corner where our notices are.
-        settings = "lab/api/settings/@jupyterlab/apputils-extension:notification"
-        reply = server.ask("PUT", settings, json={"raw": '{"fetchNews": "false"}'})
-        assert reply.status_code == 204, reply.text
-        return server
 
-    return start
+def set_up(server, plugin, **settings):
+    """Change a person's settings of one of JupyterLab's plugins."""
+    path = f"lab/api/settings/@jupyterlab/{plugin}"
+    reply = server.ask("PUT", path, json={"raw": json.dumps(settings)})
+    assert reply.status_code == 204, reply.text
+
+
+@pytest.fixture
+def labs(servers, tmp_path):
+    """Start servers that have JupyterLab and Notebook with the browser's part of this tree."""
+    return partial(with_lab, servers, tmp_path / "labextensions")
 
 
 def remote_kernelspecs(server):
