@@ -16,7 +16,7 @@ THEMES = ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"
 #: Parts of pages that are ours, or show what is. Menus are left out: what Lumino makes of commands
 #: has findings of its own.
 PANEL, DETAILS, ITEM = ".jp-sessmgr-panel", ".jp-sessmgr-details", ".jp-sessmgr-item"
-FORM, TOAST = ".jp-Dialog-content", ".jp-toast-message"
+FORM, RUNNING, AWAY = ".jp-Dialog-content", ".jp-sessmgr-running", ".jp-sessmgr-away"
 
 
 @pytest.fixture
@@ -51,6 +51,9 @@ def test_nothing_serious_is_found_in_any_theme(person):
         person.choose("Settings", "^Theme$", f"^{theme}$")
         name = theme.removeprefix("JupyterLab ").replace(" ", "-").lower()
         found[theme] = look_at_all(person, f"sessions-{name}.png")
+    person.server.kill()
+    expect(page.locator(AWAY)).to_be_visible(timeout=PATIENCE)
+    found["away"] = judge(page, AWAY)
     told = [f"{theme}: {one}" for theme, bad in found.items() for one in bad]
     assert not told, "\n".join(told)
 
@@ -59,14 +62,22 @@ def look_at_all(person, name):
     """Return what is bad in each view."""
     page = person.page
     page.wait_for_timeout(500)  # themes fade
+    page.get_by_role("tab", name=re.compile(r"Untitled.*\.ipynb")).click()
+    expect(page.locator(ITEM)).to_have_text("Remote: my-work", timeout=PATIENCE)
+    bad = judge(page, ITEM)
+    page.get_by_role("tab", name="my-work").click()
     row(person, "my-work").hover()
-    bad = judge(page, PANEL, DETAILS)
+    bad += judge(page, PANEL, DETAILS)
     person.picture(name)
     page.get_by_role("button", name="New Session…").click()
     expect(page.locator(FORM)).to_be_visible(timeout=PATIENCE)
     bad += judge(page, FORM)
     page.keyboard.press("Escape")
     expect(page.locator(FORM)).to_have_count(0, timeout=PATIENCE)
+    page.get_by_role("tab", name=re.compile("Running Terminals")).click()
+    expect(page.locator(RUNNING).first).to_be_visible(timeout=PATIENCE)
+    bad += judge(page, RUNNING)
+    page.get_by_role("tab", name="Remote sessions").click()
     return dict.fromkeys(bad)
 
 
