@@ -20,6 +20,9 @@ ALL = (
     "session_memory",
     "survival",
     "service_ports",
+    "lab_page",
+    "lab_crowd",
+    "server_start",
 )
 
 
