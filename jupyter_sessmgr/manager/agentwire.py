@@ -41,6 +41,8 @@ _ATTEMPT = 3.0
 MAX_OPENINGS = 16
 #: Services of one place that are remembered.
 MAX_SERVICES = 64
+#: Bytes that are read at once: some lines, or two TLS records.
+READ_SIZE = 2**15
 #: How long a connection that was cut may take to be gone, in seconds.
 _GOODBYE = 0.5
 
@@ -303,12 +305,29 @@ def _pinned(certificate: str) -> ssl.SSLContext:
 async def _open(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     endpoint, context = address.endpoint, address.context
     if endpoint.transport == "unix":
-        return await asyncio.open_connection(
+        reader, writer = await asyncio.open_connection(
             sock=await dial(endpoint.host), ssl=context, server_hostname="agent", limit=MAX_LINE
         )
-    return await asyncio.open_connection(
-        endpoint.host, endpoint.port, ssl=context, server_hostname="agent", limit=MAX_LINE
-    )
+    else:
+        reader, writer = await asyncio.open_connection(
+            endpoint.host, endpoint.port, ssl=context, server_hostname="agent", limit=MAX_LINE
+        )
+    _read_less_at_once(writer.transport)
+    return reader, writer
+
+
+def _read_less_at_once(transport: asyncio.WriteTransport) -> None:
+    """Give back the quarter of a MiB that asyncio reads each connection into, while it lasts.
+
+    Before each read its protocol is asked for up to `max_size` bytes of room. There is no public
+    way to say how much; other event loops' transports have no such protocol.
+    """
+    protocol = getattr(transport, "_ssl_protocol", None)
+    if hasattr(protocol, "_ssl_buffer"):
+        room = bytearray(READ_SIZE)
+        vars(protocol).update(
+            max_size=READ_SIZE, _ssl_buffer=room, _ssl_buffer_view=memoryview(room)
+        )
 
 
 def _check_identity(hello: AgentHello, place_id: str) -> None:

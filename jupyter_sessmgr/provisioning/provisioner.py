@@ -138,10 +138,14 @@ class SessionProvisioner(KernelProvisionerBase):
     async def cleanup(self, restart: bool = False) -> None:
         """End the session, unless the kernel starts again in it."""
         held = self.held
-        if restart or held is None:
+        if restart:
             return
-        self.held = None
-        await held.destroy()
+        try:
+            if held is not None:
+                self.held = None
+                await held.destroy()
+        finally:
+            drop_buffer(self.parent)
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Make or find the session, or wish for another kernel in the one that is there."""
@@ -245,6 +249,17 @@ async def take_over(manager: Any, info: KernelConnectionInfo) -> None:
     for name in ("shell", "iopub", "stdin", "hb", "control"):
         setattr(manager, f"{name}_port", 0)
     manager.load_connection_info(info)
+
+
+def drop_buffer(manager: Any) -> None:
+    """Close the channels that a server keeps for a browser that left while its kernel was ending.
+
+    jupyter_server closes those of browsers that left before, and keeps these for ever.
+    """
+    kernels: Any = getattr(manager, "parent", None)
+    kernel_id = getattr(manager, "kernel_id", "")
+    if hasattr(kernels, "stop_buffering") and kernel_id in kernels:
+        kernels.stop_buffering(kernel_id)
 
 
 def _remove(path: str) -> None:

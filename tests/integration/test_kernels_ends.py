@@ -219,6 +219,32 @@ async def test_small_messages_leave_the_server_at_once(one):
     assert (await one.ask("DELETE", f"api/kernels/{kernel_id}")).code == 204
 
 
+async def test_no_channels_are_kept_for_a_browser_that_leaves_while_its_kernel_ends(one):
+    await one.extension.opener.ready()
+    reply = await one.ask("POST", "api/kernels", body={"name": KERNEL})
+    kernel_id = json.loads(reply.body)["id"]
+    url = f"ws{one.base.removeprefix('http')}api/kernels/{kernel_id}/channels?session_id=a"
+    browser = await websocket_connect(HTTPRequest(url, headers=one.token))
+    kernels = one.app.kernel_manager
+    await eventually(lambda: kernels._kernel_connections[kernel_id] == 1)
+    held = kernels.get_kernel(kernel_id).provisioner.held
+    has_left, destroy = asyncio.Event(), held.destroy
+
+    async def destroy_later():
+        await has_left.wait()
+        await destroy()
+
+    held.destroy = destroy_later
+    ending = asyncio.ensure_future(one.ask("DELETE", f"api/kernels/{kernel_id}"))
+    await eventually(lambda: kernels.get_kernel(kernel_id).provisioner.held is None)
+    browser.close()
+    kept = await eventually(lambda: kernels._kernel_buffers.get(kernel_id))
+    has_left.set()
+    assert (await ending).code == 204
+    assert kernel_id not in kernels._kernel_buffers
+    assert all(channel.closed() for channel in kept["channels"].values())
+
+
 async def test_a_failed_restart_tells_everybody_that_the_kernel_is_dead(one):
     await one.extension.opener.ready()
     kernel_id = json.loads((await one.ask("POST", "api/kernels", body={"name": KERNEL})).body)["id"]

@@ -4,91 +4,38 @@
 
 The first part is the loop of `tests.faults.test_P2_random_kills`, for longer. In the second, one
 Jupyter server creates a session, executes in its kernel over a websocket, and destroys it, again and
-again. What it holds must not grow: descriptors, threads, memory, and what sessions leave behind
-(containers, networks, volumes; work folders, processes). Jupyter keeps some memory for each kernel
-that ever was, local ones included: how much is measured, and not counted.
+again, some with a spare and some without. What it holds must be flat (`marks`): descriptors, threads,
+memory, and what sessions and spares leave behind (containers, networks, volumes; folders, processes).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 
-import psutil
-
-from jupyter_sessmgr.engines.docker.container import INSTALL
 from tests.plugins.server import Servers
 from tests.plugins.storm import kill_at_random
+from tests.soak.held import at_rest, left
+from tests.soak.marks import grown
 
-MIB = 2**20
-#: Of how many cycles a look is taken after each.
-LOOKS = 20
-#: What may be more at the end than early on: some descriptors and threads are made on first use.
-SLACK = {"descriptors": 8, "threads": 4, "memory": 16.0}
-#: Ended sessions are remembered, by design; few here, so that their memory is not taken for a leak.
-CONFIG = {"SqliteStore": {"keep_ended_most": 20}}
-
-
-@dataclass
-class Held:
-    """What a server holds at one moment."""
-
-    descriptors: int
-    threads: int
-    #: MiB.
-    memory: float
-    #: What its sessions have left, or have while they live.
-    places: int
-    processes: int
-    containers: int = 0
-    networks: int = 0
-    volumes: int = 0
-
-
-def look(server, engine):
-    """Count what a server holds when no session is under way."""
-    process = psutil.Process(server.pid)
-    counted = {}
-    if engine == "docker":
-        counted = {
-            "containers": _docker(server, "ps", "--all"),
-            "networks": _docker(server, "network", "ls"),
-            "volumes": _docker(server, "volume", "ls"),
-        }
-    folder = server.state_dir / "places"
-    return Held(
-        descriptors=process.num_fds(),
-        threads=process.num_threads(),
-        memory=round(process.memory_info().rss / MIB, 1),
-        places=len(list(folder.iterdir())) if folder.is_dir() else 0,
-        processes=sum(str(server.state_dir) in " ".join(_command(one)) for one in psutil.pids()),
-        **counted,
-    )
-
-
-def _command(pid):
-    try:
-        return psutil.Process(pid).cmdline()
-    except psutil.Error:
-        return ()
-
-
-def _docker(server, *command):
-    install = (server.state_dir / "install-id").read_text(encoding="ascii").strip()
-    ran = subprocess.run(
-        ["docker", *command, "--quiet", "--filter", f"label={INSTALL}={install}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return len(ran.stdout.split())
+#: How often a look is taken.
+LOOKS = 40
+SPARES = 2
+CONFIG = {
+    # Ended sessions are remembered, by design; few here, so that they are all there early.
+    "SqliteStore": {"keep_ended_most": 20},
+    "WarmPool": {
+        "default_size": SPARES,
+        "refill_at_once": SPARES,
+        "refill_delay": 0.0,
+        "min_free_memory": 0.0,
+    },
+}
 
 
 def cycle(server, number):
@@ -102,54 +49,47 @@ def cycle(server, number):
 
 
 def soak(engine, cycles, at_once, tell):
-    """Run the second part; returns what grew."""
+    """Run the second part; returns what is not as it should be."""
     with tempfile.TemporaryDirectory() as folder:
         servers = Servers(Path(folder))
         try:
             server = servers.start(engine, config=CONFIG)
-            looks, step = [], max(cycles // LOOKS, 1)
-            with ThreadPoolExecutor(at_once) as pool:
-                for start in range(0, cycles, step):
-                    list(pool.map(lambda one: cycle(server, one), range(start, start + step)))
-                    looks.append(look(server, engine))
-                    tell(json.dumps({"cycles": start + step, **asdict(looks[-1])}))
-            own = local_growth(server, max(cycles // LOOKS, 20))
-            tell(f"Jupyter itself keeps {own * 1024:.0f} KiB for each local kernel that ended")
-            if "Traceback" in server.log():
-                tell(server.log()[server.log().index("Traceback") :][:4000])
-                return ["there are errors in the log"]
+            looks = [(0, at_rest(server, engine, 0))]
+            for start, stop in steps(cycles):
+                with ThreadPoolExecutor(at_once) as pool:
+                    list(pool.map(lambda one: cycle(server, one), range(start, stop)))
+                looks.append((stop, at_rest(server, engine, SPARES)))
+                tell(json.dumps({"cycles": stop, **asdict(looks[-1][1])}))
+            found = [*unseen(looks), *grown(looks[1:]), *errors(server)]
+            server.stop()
+            kept = {name: count for name, count in left(server, engine).items() if count}
         finally:
             servers.clean()
-    return grown(looks, own * step)
+    return [*found, *(f"the stopped server has left {name}: {kept[name]}" for name in kept)]
 
 
-def local_growth(server, count):
-    """Have local kernels come and go; return the MiB that Jupyter keeps for each."""
-    process = psutil.Process(server.pid)
-    before = 0
-    for number in range(-5, count):
-        kernel = server.ask("POST", "api/kernels", json={"name": "python3"}).json()["id"]
-        server.execute(kernel, "1 + 1")
-        server.ask("DELETE", f"api/kernels/{kernel}")
-        if number == -1:
-            before = process.memory_info().rss
-    return max(process.memory_info().rss - before, 0) / count / MIB
+def steps(cycles):
+    """Divide the cycles by looks."""
+    step = max(cycles // LOOKS, 1)
+    return [(start, min(start + step, cycles)) for start in range(0, cycles, step)]
 
 
-def grown(looks, own):
-    """Say what is more in the last quarter of the looks than in the second.
+def unseen(looks):
+    """Say which counters did not see the spares, so that they would see no session either."""
+    (_, before), (_, after) = looks[0], looks[-1]
+    counters = ("places", "processes") if not after.containers else ("containers",)
+    return [
+        f"{name}: {getattr(before, name)} without spares, {getattr(after, name)} with {SPARES}"
+        for name in counters
+        if getattr(after, name) < getattr(before, name) + SPARES
+    ]
 
-    `own` is what Jupyter's memory grows by itself from one look to the next, in MiB.
-    """
-    quarter = max(len(looks) // 4, 1)
-    early, late = looks[quarter : 2 * quarter] or looks[:1], looks[-quarter:]
-    found = []
-    for name in asdict(looks[0]):
-        before, after = (median(getattr(one, name) for one in part) for part in (early, late))
-        expected = own * (len(looks) - 2 * quarter) if name == "memory" else 0
-        if after > before + expected + SLACK.get(name, 2):
-            found.append(f"{name} grew from {before} to {after}")
-    return found
+
+def errors(server):
+    """Say what the server logged as unexpected."""
+    log = server.log()
+    start = log.find("Traceback")
+    return [] if start < 0 else [f"there are errors in the log: {log[start : start + 4000]}"]
 
 
 def main(arguments=None):
