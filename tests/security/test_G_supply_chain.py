@@ -1,0 +1,106 @@
+"""What the package is made of, and made with: floors of dependencies, and a look at its own code."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from tests.meta.tree import PACKAGE, ROOT, texts_of
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+#: Below these there are known holes; the reason stands beside each.
+FLOORS = {
+    "jupyter_server": ("2.21", "CVE-2026-86049; 2.20: CVE-2026-44727; 2.18: four more"),
+    "jupyterlab": ("4.6.2", "its fixes of 2026"),
+    "jupyter-server-proxy": ("4.2", "CVE-2024-28179, CVE-2024-35225"),
+    "jupyter_core": ("5.8.1", "CVE-2025-30167"),
+    "tornado": ("6.5.3", "CVE-2025-67724, -67725, -67726; 6.5: CVE-2025-47287"),
+    "aiohttp": ("3.13.3", "CVE-2025-69223 to -69230"),
+    "h11": ("0.16", "CVE-2025-43859"),
+    "cryptography": ("44.0.1", "CVE-2024-12797"),
+    "tqdm": ("4.66.3", "CVE-2024-34062"),
+}
+#: What bandit calls medium, judged: kind of finding and file, and why it is none.
+JUDGED = {
+    ("B102", "agent/bootstrap.py"): "the agent's own sources, by standard input of who starts it",
+    ("B102", "agent/stem.py"): "the agent's own sources, over a socket that only it has",
+    ("B104", "agent/ear.py"): "names an address to be recognised",
+    ("B104", "agent/listening.py"): "names an address to be recognised",
+    ("B104", "engines/docker/container.py"): "binds inside a container without published ports",
+    ("B104", "proxy/loopback.py"): "names an address to be recognised",
+    ("B104", "testing.py"): "a double's endpoint; binds nothing",
+    ("B108", "agent/usage.py"): "looks how full a session's own folders are",
+    ("B108", "engines/bubblewrap.py"): "the sandbox's own empty folder",
+    ("B108", "engines/docker/container.py"): "the container's own tmpfs",
+    ("B108", "engines/process/records.py"): "has its owner and mode checked before it is used",
+    ("B608", "agent/changes.py"): "joins clauses of this file; values are bound",
+    ("B608", "agent/shelf.py"): "joins names of our tables; values are bound",
+}
+
+
+def requirements():
+    extras = PROJECT["optional-dependencies"].values()
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]
+    return [Requirement(text) for text in texts]
+
+
+def plain(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_G1_no_version_with_a_known_hole_is_allowed(name):
+    floor = Version(FLOORS[name][0])
+    asked = [one for one in requirements() if plain(one.name) == plain(name)]
+    assert asked
+    for requirement in asked:
+        bounds = [Version(one.version) for one in requirement.specifier if one.operator == ">="]
+        assert max(bounds) >= floor, f"{requirement}: {FLOORS[name][1]}"
+
+
+@pytest.mark.parametrize("asked", PROJECT["dependencies"])
+def test_G1_what_runs_here_is_what_is_asked_for(asked):
+    requirement = Requirement(asked)
+    assert requirement.specifier.contains(version(requirement.name), prereleases=True)
+
+
+def test_G2_no_scanner_that_skips_is_believed():
+    scans = [
+        f"{path.name}: {line.strip()}"
+        for path, text in texts_of()
+        if path.name in {"Makefile", "run", "pyproject.toml"} or path.suffix in {".sh", ".yml"}
+        for line in text.splitlines()
+        if "pip-audit" in line and "--strict" not in line
+    ]
+    assert scans == []
+
+
+def test_G3_bandit_finds_nothing_that_nobody_has_judged():
+    command = [sys.executable, "-m", "bandit", "-q", "-r", str(PACKAGE), "-ll", "-f", "json"]
+    done = subprocess.run(
+        [*command, "-x", str(PACKAGE / "labextension")],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    report = json.loads(done.stdout)
+    assert report["errors"] == []
+    found = {
+        (one["test_id"], str((ROOT / one["filename"]).relative_to(PACKAGE)))
+        for one in report["results"]
+    }
+    assert found - JUDGED.keys() == set()
+    assert JUDGED.keys() - found == set(), "no longer found: take it out of the table"
+    assert [one for one in report["results"] if one["issue_severity"] == "HIGH"] == []
+
+
+def test_G3_holes_are_reported_in_private():
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert "private channel" in text
+    assert "90 days" in text
