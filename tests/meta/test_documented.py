@@ -21,7 +21,10 @@ ERRORS = [
     if issubclass(one, errors.SessmgrError)
 ]
 #: What configuration snippets may name of others.
-FOREIGN_SECTIONS = {"ServerApp", "NotebookClient"}
+FOREIGN_SECTIONS = {"Authenticator", "GatewayClient", "JupyterHub", "Spawner", "SystemdSpawner"} | {
+    "ServerApp",
+    "NotebookClient",
+}
 
 
 def script(name):
