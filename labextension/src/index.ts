@@ -85,6 +85,7 @@ const shared: JupyterFrontEndPlugin<IShared> = {
     const sessions = new Sessions(api, settings);
     const progress = new StartProgress();
     const notices = new StartNotices(api, progress, settings, trans);
+    sessions.loaded.connect(() => notices.look(sessions));
     events.stream.connect((_, event) => {
       sessions.heard(event);
       if (event.schema_id === START_PROGRESS) {

@@ -6,6 +6,7 @@ import { Widget } from '@lumino/widgets';
 
 import type { IContext } from './actions/context';
 import { CommandIDs } from './commands';
+import { contextOf } from './front';
 import type { Settings } from './settings';
 import { details, shortImage, statusWord } from './words';
 
@@ -61,8 +62,9 @@ function words({ front, health, sessions, trans, users }: IContext): IWords {
       title: trans.__('The next cell, or Kernel → Restart, starts a new one; variables are lost.')
     };
   }
+  const starts = contextOf(front.widget)?.hasNoKernel === false;
   return front.kernel === null
-    ? { text: trans.__('No kernel'), title: '' }
+    ? { text: starts ? trans.__('Kernel starts') : trans.__('No kernel'), title: '' }
     : {
         text: trans.__('Local kernel'),
         title: trans.__('The kernel runs beside the Jupyter server.')

@@ -1,12 +1,13 @@
 /** What commands about sessions work with. */
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { ICommandPalette, Notification } from '@jupyterlab/apputils';
+import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Api } from '../api';
 import type { Front } from '../front';
 import type { ServerHealth } from '../health';
+import { say } from '../notices/say';
 import type { Sessions } from '../sessions';
 import type { ISession } from '../tokens';
 import type { KernelUsers } from '../users';
@@ -39,5 +40,5 @@ export interface IAction {
 
 /** Tell what went wrong. */
 export function tell(error: unknown, { trans }: Pick<IContext, 'trans'>): void {
-  Notification.error(sayError(error, trans), { autoClose: false });
+  say(sayError(error, trans), 'error', trans);
 }

@@ -1,6 +1,5 @@
 /** Notices about sessions that ended while a page of this window used them. */
 
-import { Notification } from '@jupyterlab/apputils';
 import type { Widget } from '@lumino/widgets';
 
 import { IContext, tell } from '../actions/context';
@@ -8,6 +7,7 @@ import { CommandIDs } from '../commands';
 import { contextOf } from '../front';
 import type { ISession } from '../tokens';
 import { endReason } from '../words';
+import { say } from './say';
 
 /** Milliseconds until JupyterLab, if it ended the session itself, has noticed that. */
 const SETTLE = 1500;
@@ -34,28 +34,28 @@ export class EndedNotices {
   private async tell(id: string): Promise<void> {
     const { api, app, trans, users } = this.context;
     const session = await api.session(id).catch(() => null);
-    const pages = users.of(id).filter(page => contextOf(page)?.session != null);
+    const asked = session?.stopReason === 'user-requested';
+    const pages = users.of(id).filter(page => !asked || contextOf(page)?.session != null);
     if (session === null || pages.length === 0) {
       return;
     }
     const why = endReason(session, trans);
     const open = pages.map(page => page.title.label).join(', ');
-    Notification.warning(
+    say(
       trans.__('%1, which %2 used, has ended: %3. Variables are lost.', session.name, open, why),
-      {
-        autoClose: false,
-        actions: [
-          {
-            label: trans.__('Start a New One'),
-            displayType: 'accent',
-            callback: () => void this.replace(pages, session)
-          },
-          {
-            label: trans.__('What Happened'),
-            callback: () => void app.commands.execute(CommandIDs.details, { id })
-          }
-        ]
-      }
+      'warning',
+      trans,
+      [
+        {
+          label: trans.__('Start a New One'),
+          displayType: 'accent',
+          callback: () => void this.replace(pages, session)
+        },
+        {
+          label: trans.__('What Happened'),
+          callback: () => void app.commands.execute(CommandIDs.details, { id })
+        }
+      ]
     );
   }
 
@@ -64,6 +64,8 @@ export class EndedNotices {
     const contexts = pages.filter(page => !page.isDisposed).flatMap(page => contextOf(page) ?? []);
     const [first, ...others] = contexts;
     try {
+      // JupyterLab looks every ten seconds; of a session that is gone it can change no kernel.
+      await this.context.app.serviceManager.sessions.refreshRunning();
       const name = first?.prevKernelName || session.kernel;
       const kernel = await first?.changeKernel({ name });
       if (kernel) {

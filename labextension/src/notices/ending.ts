@@ -5,6 +5,7 @@ import { Notification } from '@jupyterlab/apputils';
 import { IContext, tell } from '../actions/context';
 import { keepFor } from '../actions/dialogs';
 import { FINAL, ISession, ISessionExpiring } from '../tokens';
+import { say } from './say';
 
 const HOUR = 3600;
 
@@ -41,10 +42,8 @@ export class EndingNotices {
     this.dismiss(session.id);
     const actions = isKeepable(event.limit) ? this.actions(session) : [];
     const endsAt = event.ends_at * 1000;
-    const notice = Notification.warning(this.words(session, event.limit, endsAt), {
-      autoClose: false,
-      actions
-    });
+    const words = this.words(session, event.limit, endsAt);
+    const notice = say(words, 'warning', this.context.trans, actions);
     this.shown.set(session.id, { notice, endsAt });
   }
 

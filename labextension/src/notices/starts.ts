@@ -5,9 +5,11 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Api } from '../api';
 import type { StartProgress } from '../progress';
+import type { Sessions } from '../sessions';
 import type { Settings } from '../settings';
 import { ISessionStatus, IStartProgress, STARTING } from '../tokens';
 import { sayError } from '../words';
+import { say } from './say';
 
 /** More notices than this at once would only hide the page. */
 const MOST = 3;
@@ -63,6 +65,18 @@ export class StartNotices {
     }
   }
 
+  /** Take notices back of starts whose end was not heard. */
+  look(sessions: Sessions): void {
+    for (const [id, { notice }] of this.starts) {
+      const session = sessions.find(id);
+      if (notice !== '' && session === undefined && this.end(id)) {
+        void this.explain(id);
+      } else if (session !== undefined && !STARTING.has(session.status)) {
+        this.end(id);
+      }
+    }
+  }
+
   /** Forget all. */
   dispose(): void {
     [...this.starts.keys()].forEach(id => this.end(id));
@@ -97,7 +111,7 @@ export class StartNotices {
     try {
       await this.api.destroy(id);
     } catch (error) {
-      Notification.error(sayError(error, this.trans), { autoClose: false });
+      say(sayError(error, this.trans), 'error', this.trans);
     }
   }
 
@@ -117,11 +131,9 @@ export class StartNotices {
 
   private async explain(id: string): Promise<void> {
     const session = await this.api.session(id).catch(() => null);
-    if (session !== null) {
+    if (session !== null && BAD.has(session.status)) {
       const why = session.info || this.trans.__('The server gave no reason; see its log.');
-      Notification.error(this.trans.__('%1 did not start. %2', session.name, why), {
-        autoClose: false
-      });
+      say(this.trans.__('%1 did not start. %2', session.name, why), 'error', this.trans);
     }
   }
 

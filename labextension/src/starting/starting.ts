@@ -15,6 +15,7 @@ import { sessionIcon } from '../icons';
 import type { Sessions } from '../sessions';
 import type { Settings } from '../settings';
 import { ISession, STARTING } from '../tokens';
+import { say } from '../notices/say';
 import { sayError } from '../words';
 import { Cards } from './cards';
 import { AskingDialog } from './dialog';
@@ -74,7 +75,7 @@ function folderOf({ files }: IContext, args: ReadonlyPartialJSONObject): string 
 async function ask(context: IContext, folder: string): Promise<void> {
   const { app, api, trans } = context;
   const model = await makeModel(context, folder).catch(error => {
-    Notification.error(sayError(error, trans), { autoClose: false });
+    say(sayError(error, trans), 'error', trans);
     return null;
   });
   if (model === null) {
