@@ -18,6 +18,7 @@ from jupyter_sessmgr.cli.config import is_trait_option
 from jupyter_sessmgr.cli.failures import CommandFailed, Exit, exit_code
 from jupyter_sessmgr.cli.output import print_note
 from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.model.platforms import refusal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +57,8 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> Exit:
+    if words := refusal(sys.platform):
+        raise CommandFailed(words)
     run: Exit = options.run(options)
     sys.stdout.flush()
     return run

@@ -16,6 +16,7 @@ from jupyter_server.extension.config import ExtensionConfigManager
 
 from jupyter_sessmgr._version import __version__
 from jupyter_sessmgr.cli.check.findings import Finding
+from jupyter_sessmgr.model.platforms import advice
 
 _SERVER_EXTENSION = "jupyter_sessmgr"
 _LAB_EXTENSION = "jupyter-sessmgr"
@@ -33,6 +34,8 @@ _SAME_ENVIRONMENT = (
 def look_at_environment() -> Iterator[Finding]:
     """Check what `pip install` should have left."""
     yield Finding("ok", "version", f"{__version__}, Python {platform.python_version()}")
+    if words := advice(sys.platform, platform.release()):
+        yield Finding("note", "system", words)
     yield server_extension()
     yield lab_extension()
     yield same_environment(shutil.which("jupyter-lab"), Path(sys.prefix))
