@@ -5,6 +5,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import type { JSONObject, JSONValue } from '@lumino/coreutils';
 
 import { isObject, object, objects, text } from './json';
+import { IExecution, readExecution } from './output/executions';
 import { ILimits, readLimits } from './starting/limits';
 import { FINAL, IHealth, IOffer, ISession, IService, ROOT } from './tokens';
 import { readHealth, readOffer, readService, readSession } from './wire';
@@ -27,6 +28,9 @@ export class Refusal extends Error {
     super(message);
   }
 }
+
+/** HTTP status of a server that does not answer itself. */
+const UNAVAILABLE = 503;
 
 /** What a new session is to be; what is left out is filled from its preset. */
 export interface IWish {
@@ -134,6 +138,12 @@ export class Api {
     return text(object(body['result'])['logs']);
   }
 
+  /** What a session's kernel was asked to execute, the newest last; null when it is none of ours. */
+  async executions(id: string): Promise<IExecution[] | null> {
+    const body = await this.find(`${path(id)}/executions`);
+    return body === null ? null : objects(body['items']).map(readExecution);
+  }
+
   /** Services of a session, as they are now. */
   async services(id: string): Promise<IService[]> {
     const body = await this.ask('GET', `api/${path(id)}/services`);
@@ -175,6 +185,11 @@ export class Api {
       init.headers = { 'Content-Type': 'application/json' };
     }
     const response = await ServerConnection.makeRequest(url, init, this.settings);
+    if (response.redirected) {
+      // None of our routes sends elsewhere. A hub does, to pages of its own, while it stops or
+      // starts the server.
+      throw new Refusal(response.statusText, UNAVAILABLE);
+    }
     const answer = await read(response);
     if (!response.ok) {
       const words = text(answer['msg']) || text(answer['message']) || response.statusText;

@@ -15,6 +15,7 @@ import { IRunningSessionManagers } from '@jupyterlab/running';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
+import { INotebookTracker } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 
@@ -28,7 +29,9 @@ import { sessionIcon } from './icons';
 import { addEndNotices } from './notices/ends';
 import { StartNotices } from './notices/starts';
 import { ReturnNotices } from './output/notices';
+import { patientFetch } from './output/patience';
 import { Positions } from './output/positions';
+import { addReturns } from './output/returns';
 import { ServerWatch } from './output/server';
 import { survivingSocket } from './output/socket';
 import { SessionsPanel } from './panel/panel';
@@ -157,13 +160,21 @@ const manage: JupyterFrontEndPlugin<void> = {
   }
 };
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 const outputs: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-sessmgr:outputs',
-  description: 'Brings back what kernels wrote while the server was away.',
+  description: 'Brings back what kernels wrote while the server, or the page, was away.',
   autoStart: true,
   requires: [IShared],
-  activate: (app: JupyterFrontEnd, { server, sessions, trans }: IShared): void => {
-    const settings: { WebSocket: typeof WebSocket } = app.serviceManager.serverSettings;
+  optional: [INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    { api, server, sessions, trans }: IShared,
+    notebooks: INotebookTracker | null
+  ): void => {
+    const { contents, serverSettings } = app.serviceManager;
+    const settings: Mutable<typeof serverSettings> = serverSettings;
     const notices = new ReturnNotices(trans);
     server.changed.connect((_, here) => {
       notices.changed(here);
@@ -171,8 +182,11 @@ const outputs: JupyterFrontEndPlugin<void> = {
         void sessions.refresh();
       }
     });
-    const replayed = () => notices.replayed();
-    settings.WebSocket = survivingSocket(settings.WebSocket, new Positions(), server, replayed);
+    settings.WebSocket = survivingSocket(settings.WebSocket, new Positions(), server, notices);
+    settings.fetch = patientFetch(settings.fetch, serverSettings.baseUrl, server);
+    if (notebooks !== null) {
+      addReturns(notebooks, { api, contents, server });
+    }
   }
 };
 

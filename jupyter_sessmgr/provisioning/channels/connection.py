@@ -146,7 +146,8 @@ class _SessionChannels:
                 cell, path = (None, None) if asked.forgets else (asked.cell, asked.path)
                 journal = self._held.home.sessions.journal
                 journal.note(self._held.id, asked.msg_id, cell=cell, path=path)
-                if asked.forgets:
+                if asked.forgets and self._past is not None:
+                    self._past.browser.end(asked, {"status": "aborted"})
                     return True
             if len(self._pending) < MOST_PENDING:
                 self._pending[asked.msg_id] = asked.header

@@ -51,7 +51,8 @@ class Past:
         self._journal = held.home.sessions.journal
         self._position = position
         self._replies = Replies()
-        self._browser = Browser(connection, self._replies, self._passed)
+        #: Who sees it.
+        self.browser = Browser(connection, self._replies, self._passed)
         #: What its executions ask a person to type.
         self.questions = Questions(self._journal, held.id, Writer(connection))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,7 +62,7 @@ class Past:
             self._catching.append(
                 CatchUp(
                     self._read,
-                    self._browser,
+                    self.browser,
                     wants=lambda parent: parent not in self._reattached,
                 )
             )
@@ -71,7 +72,7 @@ class Past:
         if self._position is not None:
             self._start(self._bring(self._position, self._catching[-1]))
         else:
-            self._start(self._browser.say_busy())
+            self._start(self.browser.say_busy())
 
     def take(self, stream: Any, parts: list[Any]) -> bool:
         """Say whether a message of the kernel must not be passed on (now). Never waits."""
@@ -101,12 +102,13 @@ class Past:
             bringing.cancel()
             self._catching = [one for one in self._catching if one is not unfinished]
         elif len(self._reattached) >= MOST_REATTACHED:
-            self._browser.refuse(asked, "Too many cells were asked for. Reload the page.")
+            self.browser.refuse(asked, "Too many cells were asked for. Reload the page.")
             return
+        self.browser.clear(asked)
         self._replies.expect(msg_id)
         for other in self._catching:
             other.forget(msg_id)
-        catching = CatchUp(self._read, self._browser, wants=msg_id.__eq__, ends_with=msg_id)
+        catching = CatchUp(self._read, self.browser, wants=msg_id.__eq__, ends_with=msg_id)
         self._catching.insert(0, catching)
         self._reattached[msg_id] = catching, self._start(self._bring_execution(asked, catching))
 
@@ -144,7 +146,9 @@ class Past:
             else:
                 catching.give_up(_NOT_KEPT)
         if catching.trouble:
-            self._browser.refuse(asked, catching.trouble)
+            self.browser.refuse(asked, catching.trouble)
+        else:
+            self.browser.say_again("busy")  # what was replayed may have said "idle"
 
     async def _wait_in_line(self, catching: CatchUp) -> None:
         """Give an execution up that has not begun although the kernel has nothing to do."""
@@ -174,7 +178,7 @@ class Past:
         try:
             reply = await self._replies.find(parent, lambda: self._look_up(end_id), self._read)
             if reply is not None:
-                await self._browser.replay(reply)
+                await self.browser.replay(reply)
         except SessmgrError as error:
             self._connection.log.debug("No reply for %s: %s", parent, error)
 

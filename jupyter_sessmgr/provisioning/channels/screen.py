@@ -53,18 +53,30 @@ class Browser:
         self._connection.pass_on(stream, parts)
         self._passed(parts)
 
+    def clear(self, asked: Asked) -> None:
+        """Have an output emptied that is brought anew: some of it may have come live just now."""
+        self._writer.say("clear_output", {"wait": False}, asked.header)
+
     def refuse(self, asked: Asked, words: str) -> None:
         """Answer a request to hear of an execution that nothing is kept of."""
         error = {"status": "error", "ename": "OutputNotKept", "evalue": words, "traceback": [words]}
         self._replies.is_first(asked.msg_id)
-        self._writer.say("execute_reply", error, asked.header, channel="shell")
+        self.end(asked, error)
+
+    def end(self, asked: Asked, reply: dict[str, Any]) -> None:
+        """Answer a request that is not for the kernel."""
+        self._writer.say("execute_reply", reply, asked.header, channel="shell")
         self._writer.say("status", {"execution_state": "idle"}, asked.header)
-        self._knows_state = False
-        self.say_state("busy")
+        self.say_again("busy")
 
     async def say_busy(self) -> None:
         """Say that the kernel is busy, if it is."""
         self.say_state("busy")
+
+    def say_again(self, *states: str) -> None:
+        """Say what the kernel does once more; other words may have been taken for it."""
+        self._knows_state = False
+        self.say_state(*states)
 
     def say_state(self, *states: str) -> None:
         """Say what the kernel does now, if that is one of `states`, once.

@@ -12,8 +12,8 @@ export interface IGlance {
   readonly channel: string;
   /** The message's own id. */
   readonly id: string;
-  /** Whether it had been kept, since it was missed. */
-  readonly replayed: boolean;
+  /** Its number in the journal, where it had been kept, since it was missed; else null. */
+  readonly seq: number | null;
   /** Whether the server made it, so that no journal knows it. */
   readonly made: boolean;
 }
@@ -53,8 +53,8 @@ function idOf(header: unknown): string {
 }
 
 /** What the server says of a message. */
-function ours(metadata: unknown): Pick<IGlance, 'replayed' | 'made'> {
+function ours(metadata: unknown): Pick<IGlance, 'seq' | 'made'> {
   const said = (metadata as Record<string, unknown> | null)?.['sessmgr'];
-  const { replayed, made } = (said ?? {}) as Record<string, unknown>;
-  return { replayed: replayed === true, made: made === true };
+  const { seq, made } = (said ?? {}) as Record<string, unknown>;
+  return { seq: typeof seq === 'number' ? seq : null, made: made === true };
 }

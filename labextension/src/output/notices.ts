@@ -2,19 +2,21 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-/** Milliseconds after which what came back is counted and told. */
+import type { IReturnListener } from './socket';
+
+/** Milliseconds without a missed message after which it is told that some came back. */
 const GATHER = 1500;
 
 /** Milliseconds that the good news is shown. */
 const SHOWN = 6000;
 
 /**
- * Says that the server is away, that it is back, and how much was missed.
+ * Says that the server is away, that it is back, and that missed output came: once for each return.
  *
  * Has an element of its own: JupyterLab fetches what shows its notifications when the first one
  * comes, which is too late here.
  */
-export class ReturnNotices {
+export class ReturnNotices implements IReturnListener {
   constructor(private readonly trans: TranslationBundle) {
     this.node.className = 'jp-sessmgr-away';
     this.node.setAttribute('role', 'status');
@@ -37,21 +39,21 @@ export class ReturnNotices {
     }
   }
 
-  /** A message came that was missed. */
-  replayed(): void {
-    this.count += 1;
-    window.clearTimeout(this.gathering);
-    this.gathering = window.setTimeout(() => this.tell(), GATHER);
+  /** What is missed from now on is told once. */
+  connecting(): void {
+    this.told = false;
   }
 
-  private tell(): void {
-    const words = this.trans._n(
-      '%1 message that this page had missed was brought back.',
-      '%1 messages that this page had missed were brought back.',
-      this.count
-    );
-    this.count = 0;
-    this.say(words, SHOWN);
+  /** A message came that was missed. */
+  replayed(): void {
+    if (this.told) {
+      return; // a cell that waited for others comes later, but is no news
+    }
+    window.clearTimeout(this.gathering);
+    this.gathering = window.setTimeout(() => {
+      this.told = true;
+      this.say(this.trans.__('Output that came while you were away was brought back.'), SHOWN);
+    }, GATHER);
   }
 
   /** Show words; for so many milliseconds, or until there are others. */
@@ -68,7 +70,7 @@ export class ReturnNotices {
     this.node.hidden = true;
   }
 
-  private count = 0;
+  private told = false;
   private gathering: number | undefined;
   private hiding: number | undefined;
   private readonly node = document.createElement('div');

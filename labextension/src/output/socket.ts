@@ -6,8 +6,13 @@ import type { ServerWatch } from './server';
 
 type Handler = ((event: Event) => unknown) | null;
 
-/** Told of each message that was missed and came later. */
-export type OnReplayed = (kernel: string) => void;
+/** Whom it is told to. */
+export interface IReturnListener {
+  /** A client connects, so it may have missed something. */
+  connecting(): void;
+  /** A message came that was missed. */
+  replayed(): void;
+}
 
 /**
  * Extend a class of websockets.
@@ -20,14 +25,15 @@ export function survivingSocket(
   base: typeof WebSocket,
   positions: Positions,
   server: ServerWatch,
-  onReplayed: OnReplayed
+  listener: IReturnListener
 ): typeof WebSocket {
   return class extends base {
     constructor(url: string | URL, protocols?: string | string[]) {
       const client = positions.client(String(url));
       super(positions.extend(String(url), client), protocols);
       if (client !== null) {
-        follow(this, client, positions, onReplayed);
+        listener.connecting();
+        follow(this, client, positions, listener);
         hold(this, server);
       }
     }
@@ -39,14 +45,14 @@ function follow(
   socket: WebSocket,
   client: IClient,
   positions: Positions,
-  onReplayed: OnReplayed
+  listener: IReturnListener
 ): void {
   socket.addEventListener('message', ({ data }) => {
     const seen = glance(data);
     if (seen?.channel === 'iopub' && !seen.made) {
-      positions.note(client, seen.id);
-      if (seen.replayed) {
-        onReplayed(client.kernel);
+      positions.note(client, seen);
+      if (seen.seq !== null) {
+        listener.replayed();
       }
     }
   });

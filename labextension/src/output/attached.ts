@@ -1,0 +1,85 @@
+/** Fills a cell with an execution that the page did not ask for itself. */
+
+import type { CodeCell } from '@jupyterlab/cells';
+import { Kernel, KernelMessage } from '@jupyterlab/services';
+import type { JSONObject } from '@lumino/coreutils';
+
+/** What the server answers when nothing is kept of an execution. */
+const NOT_KEPT = 'OutputNotKept';
+
+type Future = Kernel.IShellFuture<
+  KernelMessage.IExecuteRequestMsg,
+  KernelMessage.IExecuteReplyMsg
+>;
+
+/** Have a cell say that it is executed, though its output cannot come yet. */
+export function showWaiting(cell: CodeCell): void {
+  cell.model.executionState = 'running';
+}
+
+/**
+ * Bring a whole execution to a cell, then what it does now; resolves at its end.
+ *
+ * What the cell showed is replaced; it comes back if nothing is kept of the execution. Resolves to
+ * false when something else became of the cell.
+ */
+export async function attach(
+  kernel: Kernel.IKernelConnection,
+  cell: CodeCell,
+  id: string
+): Promise<boolean> {
+  const { model, outputArea } = cell;
+  const before = { outputs: model.outputs.toJSON(), count: model.executionCount };
+  if (outputArea.future?.msg.header.msg_id === id) {
+    outputArea.future.dispose(); // it would take the new one's place with it
+  }
+  const future = ask(kernel, id, { reattach: true });
+  outputArea.future = future;
+  model.trusted = true; // as output is that comes while the page looks
+  model.executionCount = null;
+  showWaiting(cell);
+  try {
+    const { content } = await future.done;
+    const kept = content.status !== 'error' || content.ename !== NOT_KEPT;
+    if (outputArea.future !== future || cell.isDisposed) {
+      return false;
+    }
+    if (!kept) {
+      model.outputs.fromJSON(before.outputs);
+    }
+    model.executionCount = kept ? (content.execution_count ?? null) : before.count;
+    return kept;
+  } catch {
+    return false; // the kernel was restarted, or the cell executed anew
+  } finally {
+    if (!cell.isDisposed && outputArea.future === future) {
+      model.executionState = 'idle';
+    }
+  }
+}
+
+/** Say that an execution's output is wanted in no cell any more. */
+export function forget(kernel: Kernel.IKernelConnection, id: string): void {
+  ask(kernel, id, { forget: true });
+}
+
+/** Ask the server, not the kernel, about an execution. */
+function ask(kernel: Kernel.IKernelConnection, id: string, what: JSONObject): Future {
+  const message = KernelMessage.createMessage<KernelMessage.IExecuteRequestMsg>({
+    msgType: 'execute_request',
+    channel: 'shell',
+    msgId: id,
+    session: kernel.clientId,
+    username: kernel.username,
+    metadata: { sessmgr: what },
+    content: {
+      code: '',
+      silent: true,
+      store_history: false,
+      user_expressions: {},
+      allow_stdin: true,
+      stop_on_error: false
+    }
+  });
+  return kernel.sendShellMessage(message, true, true) as Future;
+}

@@ -1,0 +1,236 @@
+/** Brings notebooks what their kernels did before the page was loaded, or another one was chosen. */
+
+import type { CodeCell } from '@jupyterlab/cells';
+import { INotebookTracker, NotebookActions, NotebookPanel } from '@jupyterlab/notebook';
+import { Contents, Kernel, KernelMessage } from '@jupyterlab/services';
+
+import type { Api } from '../api';
+import { attach, forget, showWaiting } from './attached';
+import { ICellState, IExecution, isMissing, lastOfCells } from './executions';
+import type { ServerWatch } from './server';
+
+/** Executions that are brought at a time: each one that goes on keeps the recorder busy. */
+const AT_ONCE = 6;
+
+/** What bringing output back needs. */
+export interface IReturnParts {
+  readonly api: Api;
+  readonly contents: Contents.IManager;
+  readonly server: ServerWatch;
+}
+
+/** Follow all notebooks. */
+export function addReturns(notebooks: INotebookTracker, parts: IReturnParts): void {
+  const followed = new Map<unknown, NotebookReturns>();
+  const follow = (panel: NotebookPanel) => {
+    followed.set(panel.content, new NotebookReturns(panel, parts));
+    panel.disposed.connect(() => followed.delete(panel.content));
+  };
+  notebooks.forEach(follow);
+  notebooks.widgetAdded.connect((_, panel) => follow(panel));
+  NotebookActions.outputCleared.connect((_, { notebook, cell }) => {
+    followed.get(notebook)?.cleared(cell.model.id);
+  });
+}
+
+/** One notebook, whichever kernel it has. */
+class NotebookReturns {
+  constructor(
+    private readonly panel: NotebookPanel,
+    private readonly parts: IReturnParts
+  ) {
+    panel.sessionContext.kernelChanged.connect(() => this.meet());
+    this.meet();
+  }
+
+  /** Note that a person emptied a cell: what it had does not come back. */
+  cleared(cell: string): void {
+    const id = this.last.get(cell);
+    if (id !== undefined && !this.running.has(id) && this.kernel !== null) {
+      this.last.delete(cell);
+      forget(this.kernel, id);
+    }
+  }
+
+  /** Begin with a kernel. */
+  private meet(): void {
+    const kernel = this.panel.sessionContext.session?.kernel ?? null;
+    if (kernel === this.kernel) {
+      return;
+    }
+    this.kernel = kernel;
+    this.last.clear();
+    this.running.clear();
+    this.waiting = [];
+    this.busy.clear();
+    if (kernel === null) {
+      return;
+    }
+    this.label(kernel);
+    let known = false;
+    const connected = () => {
+      if (kernel.connectionStatus !== 'connected' || kernel !== this.kernel) {
+        return;
+      }
+      if (known) {
+        this.again(kernel);
+      } else {
+        known = true;
+        void this.begin(kernel);
+      }
+    };
+    kernel.connectionStatusChanged.connect(connected);
+    connected();
+  }
+
+  /** Have each execution of this notebook say whose it is, and note what is executed. */
+  private label(kernel: Kernel.IKernelConnection): void {
+    const request = kernel.requestExecute.bind(kernel);
+    kernel.requestExecute = (content, disposeOnDone, metadata) => {
+      const path = this.panel.context.localPath;
+      const future = request(content, disposeOnDone, { ...metadata, sessmgr: { path } });
+      this.asked(future.msg);
+      return future;
+    };
+    kernel.iopubMessage.connect((_, msg) => {
+      if (KernelMessage.isStatusMsg(msg) && msg.content.execution_state === 'idle') {
+        this.running.delete((msg.parent_header as KernelMessage.IHeader).msg_id);
+      }
+    });
+  }
+
+  private asked({ header, metadata }: KernelMessage.IExecuteRequestMsg): void {
+    const cell = metadata['cellId'];
+    if (typeof cell === 'string') {
+      this.ran.set(cell, { id: header.msg_id, at: Date.now() });
+      this.last.set(cell, header.msg_id);
+      this.running.add(header.msg_id);
+    }
+  }
+
+  /** Look what a kernel executed, and bring what is missing. */
+  private async begin(kernel: Kernel.IKernelConnection): Promise<void> {
+    await this.panel.context.ready;
+    const listed = await this.listed(kernel.id);
+    const cells = this.cells();
+    const ours = await this.ofThisFile(lastOfCells(listed, states(cells, this.ran)));
+    if (kernel !== this.kernel || this.panel.isDisposed) {
+      return;
+    }
+    const saved = Date.parse(this.panel.context.contentsModel?.last_modified ?? '');
+    for (const one of ours) {
+      const cell = cells.get(one.cell ?? '');
+      if (cell === undefined || cell.isDisposed) {
+        continue;
+      }
+      const state = { count: cell.model.executionCount, ran: this.ran.get(cell.model.id) };
+      if (state.ran === undefined) {
+        this.last.set(cell.model.id, one.id);
+      }
+      if (isMissing(one, state, saved)) {
+        this.waiting.push({ cell, id: one.id, goesOn: one.state !== 'ended' });
+      }
+    }
+    this.waiting.filter(one => one.goesOn).forEach(one => showWaiting(one.cell));
+    this.next(kernel);
+  }
+
+  /** Bring once more what was not whole when the connection broke. */
+  private again(kernel: Kernel.IKernelConnection): void {
+    this.waiting = [...this.busy, ...this.waiting];
+    this.busy.clear();
+    this.next(kernel);
+  }
+
+  /** Bring as many as may be brought at a time. */
+  private next(kernel: Kernel.IKernelConnection): void {
+    while (this.busy.size < AT_ONCE && this.kernel === kernel) {
+      const one = this.waiting.shift();
+      if (one === undefined) {
+        return;
+      }
+      const ran = this.ran.get(one.cell.model.id);
+      if (one.cell.isDisposed || (ran !== undefined && ran.id !== one.id)) {
+        continue; // deleted, or executed again while it waited
+      }
+      this.busy.add(one);
+      this.running.add(one.id);
+      void attach(kernel, one.cell, one.id).then(() => {
+        if (this.busy.delete(one)) {
+          this.next(kernel);
+        }
+      });
+    }
+  }
+
+  /** What a kernel executed; nothing when it is none of ours, or cannot be asked. */
+  private async listed(kernel: string): Promise<readonly IExecution[]> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      try {
+        return (await this.parts.api.executions(kernel)) ?? [];
+      } catch {
+        await this.parts.server.back();
+      }
+    }
+    return [];
+  }
+
+  /**
+   * Leave out what another notebook executed, of which this one may be a copy.
+   *
+   * A file that is no more was renamed: to this one, since it has its cells.
+   */
+  private async ofThisFile(executions: readonly IExecution[]): Promise<readonly IExecution[]> {
+    const { localPath } = this.panel.context;
+    const paths = new Set(executions.map(one => one.path ?? localPath));
+    paths.delete(localPath);
+    const others = new Set<string>();
+    for (const path of paths) {
+      const there = await this.parts.contents.get(path, { content: false }).then(
+        () => true,
+        error => error?.response?.status !== 404
+      );
+      if (there) {
+        others.add(path);
+      }
+    }
+    return executions.filter(one => one.path === null || !others.has(one.path));
+  }
+
+  private cells(): Map<string, CodeCell> {
+    const code = this.panel.content.widgets.filter(one => one.model.type === 'code');
+    return new Map(code.map(one => [one.model.id, one as CodeCell]));
+  }
+
+  private kernel: Kernel.IKernelConnection | null = null;
+  /** What this page executed in each cell. */
+  private readonly ran = new Map<string, { id: string; at: number }>();
+  /** The last execution of each cell by this kernel, as far as it is known. */
+  private readonly last = new Map<string, string>();
+  /** Executions that did not end yet. */
+  private readonly running = new Set<string>();
+  /** What is brought, and what waits for that. */
+  private readonly busy = new Set<IWanted>();
+  private waiting: IWanted[] = [];
+}
+
+/** A cell, and the execution that it lacks. */
+interface IWanted {
+  readonly cell: CodeCell;
+  readonly id: string;
+  readonly goesOn: boolean;
+}
+
+/** How often the server is asked, each time when it is back. */
+const ATTEMPTS = 3;
+
+function states(
+  cells: ReadonlyMap<string, CodeCell>,
+  ran: ReadonlyMap<string, { id: string; at: number }>
+): Map<string, ICellState> {
+  const known = [...cells].map(([id, cell]): [string, ICellState] => [
+    id,
+    { count: cell.model.executionCount, ran: ran.get(id) }
+  ]);
+  return new Map(known);
+}

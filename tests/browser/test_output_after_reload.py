@@ -1,0 +1,225 @@
+"""A page that is loaded again shows what its cells did meanwhile, each in its place, once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.plugins.browser import PATIENCE, Lab, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: A hundred lines a second, until a file says that it is enough.
+ON_AND_ON = """\
+import itertools, os, sys, time
+for number in itertools.count():
+    sys.stdout.write(f"line {number}\\n")
+    sys.stdout.flush()
+    if os.path.exists("enough"):
+        break
+    time.sleep(0.01)
+print("the end")"""
+
+#: Outputs that are not what was sent last.
+SHOWN = (
+    "import sys\nfor n in range(101): sys.stdout.write(f'\\r{n}%'); sys.stdout.flush()",
+    "from IPython.display import *; print('the first'); clear_output(wait=True); print('the last')",
+    "shown = display('shown', display_id=True)\nshown.update('shown anew')",
+    "1 / 0",
+)
+ASKS = "input('your name? ') + '!'"
+WAITS = """\
+import os, time
+print("begun")
+while not os.path.exists("enough"): time.sleep(0.1)"""
+BACK = "Output that came while you were away was brought back."
+#: Notes what the quiet notice says.
+LISTEN = """
+window.saidHere = [];
+new MutationObserver(changes => {
+  const notice = document.querySelector('.jp-sessmgr-away');
+  if (notice && changes.some(one => one.target === notice && one.type === 'childList')) {
+    window.saidHere.push(notice.textContent);
+  }
+}).observe(document, {childList: true, subtree: true});
+"""
+
+
+class Person(Lab):
+    """Works on notebooks that are files."""
+
+    def __init__(self, page, server):
+        super().__init__(page, server)
+        page.on("dialog", lambda dialog: dialog.accept())  # leaves what is not saved
+        page.add_init_script(LISTEN)
+
+    def notices(self):
+        return self.page.evaluate("window.saidHere")
+
+    def write(self, path, *cells):
+        """Write a notebook for the remote kernel."""
+        made = [
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "source": source,
+                "metadata": {},
+                "outputs": [],
+                "execution_count": None,
+            }
+            for number, source in enumerate(cells)
+        ]
+        spec = {"name": "sessmgr-python", "display_name": "Python (remote)"}
+        content = {
+            "cells": made,
+            "metadata": {"kernelspec": spec},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+        body = {"type": "notebook", "format": "json", "content": content}
+        reply = self.server.ask("PUT", f"api/contents/{path}", json=body)
+        assert reply.status_code == 201, reply.text
+
+    def open_file(self, path, app="lab/tree"):
+        self.page.goto(f"{self.server.url}{app}/{path}?token={self.server.token}")
+        expect(self.code(0)).to_be_visible(timeout=PATIENCE)
+        return self
+
+    def code(self, number):
+        return self.notebook.locator(".jp-CodeCell").nth(number)
+
+    def run_cell(self, number):
+        self.code(number).locator(".cm-content").click()
+        self.page.keyboard.press("Shift+Enter")
+
+    def output(self, number):
+        return self.code(number).locator(".jp-OutputArea-output")
+
+    def prompt(self, number):
+        return self.code(number).locator(".jp-InputPrompt")
+
+    def save(self):
+        self.page.keyboard.press("Control+s")
+        expect(self.page.locator(".jp-mod-dirty")).to_have_count(0)
+
+
+@pytest.fixture
+def person(labs, page):
+    return Person(page, labs())
+
+
+def executions(server):
+    (session,) = server.sessions()
+    reply = server.ask("GET", f"sessmgr/session/{session['sessionId']}/executions")
+    assert reply.status_code == 200, reply.text
+    return [one for one in reply.json()["items"] if one["cell"]]
+
+
+def lines(output):
+    return [int(one) for one in re.findall(r"line (\d+)", output.inner_text())]
+
+
+def test_a_page_that_is_loaded_again_in_the_middle_of_a_cell(person, chromium):
+    server, page = person.server, person.page
+    for path in ("a.ipynb", "copy.ipynb"):
+        person.write(path, "6 * 7", ON_AND_ON, "print('and then')")
+    person.open_file("a.ipynb")
+    person.wait_ready()
+    (kernel,) = server.ask("GET", "api/kernels").json()
+    shared = {"path": "copy.ipynb", "name": "", "type": "notebook", "kernel": {"id": kernel["id"]}}
+    assert server.ask("POST", "api/sessions", json=shared).status_code == 201
+    person.run_cell(0)
+    expect(person.output(0)).to_have_text("42")
+    person.save()
+    person.run_cell(1)
+    person.run_cell(2)
+    expect(person.output(1)).to_contain_text("line 50")
+    person.open_file("a.ipynb")
+    expect(person.output(1)).to_contain_text("line 200")
+    expect(person.prompt(1)).to_have_text("[*]:")
+    expect(person.prompt(2)).to_have_text("[*]:")
+    others = [Person(page.context.new_page(), server) for _ in range(2)]
+    others[0].open_file("a.ipynb", "notebooks")
+    others[1].open_file("copy.ipynb", "notebooks")
+    (server.folder / "root" / "enough").touch()
+    for one in (person, others[0]):
+        expect(one.output(1)).to_contain_text("the end")
+        expect(one.prompt(1)).to_have_text("[2]:")
+        expect(one.output(2)).to_have_text("and then")
+        expect(one.prompt(2)).to_have_text("[3]:")
+        said = lines(one.output(1))
+        assert said == list(range(len(said)))
+    until(lambda: person.notices() == others[0].notices() == [BACK], what="it is said once")
+    assert others[1].notices() == []
+    assert others[1].output(1).count() == 0
+    expect(others[1].prompt(1)).to_have_text("[ ]:")
+
+
+def test_what_ended_while_nobody_looked(person, servers):
+    server, page = person.server, person.page
+    root = server.folder / "root"
+    person.write("a.ipynb", WAITS, *SHOWN, ASKS)
+    person.open_file("a.ipynb")
+    person.wait_ready()
+    for number in range(len(SHOWN) + 1):
+        person.run_cell(number)
+    expect(person.output(0)).to_have_text("begun")
+    person = Person(page.context.new_page(), server)
+    page.close()
+    server.kill()
+    (root / "enough").touch()
+    servers.again(server)
+    until(lambda: executions(server)[-1]["state"] == "ended", what="all have ended")
+    person.open_file("a.ipynb")
+    for number, text in enumerate(("begun", "100%", "the last", "'shown anew'")):
+        expect(person.output(number)).to_have_text(text)
+    expect(person.output(4)).to_contain_text("ZeroDivisionError")
+    for number in range(5):
+        expect(person.prompt(number)).to_have_text(f"[{number + 1}]:")
+    until(lambda: person.notices() == [BACK], what="it is said once")
+    _what_a_cell_asks_is_asked_again(person)
+    _saves_wait_for_the_server(person, servers)
+    _what_was_cleared_stays_so(person)
+
+
+def _what_a_cell_asks_is_asked_again(person):
+    person.run_cell(5)
+    expect(person.code(5).locator(".jp-Stdin-input")).to_be_visible()
+    person.open_file("a.ipynb")
+    box = person.code(5).locator(".jp-Stdin-input")
+    expect(box).to_be_visible()
+    box.fill("you")
+    box.press("Enter")
+    expect(person.output(5).last).to_have_text("'you!'")
+    expect(person.prompt(5)).to_have_text("[6]:")
+
+
+def _saves_wait_for_the_server(person, servers):
+    server, page = person.server, person.page
+    server.kill()
+    person.code(0).locator(".cm-content").click()
+    page.keyboard.insert_text("# typed while it was away\n")
+    with page.expect_request(lambda one: "api/contents/a.ipynb" in one.url):
+        page.keyboard.press("Control+s")  # as JupyterLab does by itself now and then
+    expect(page.get_by_text("output is kept")).to_be_visible()
+    assert page.locator(".jp-Dialog").count() == 0
+    servers.again(server)
+    expect(page.locator(".jp-mod-dirty")).to_have_count(0)
+    saved = (server.folder / "root" / "a.ipynb").read_text()
+    assert "typed while it was away" in saved
+    assert page.locator(".jp-Dialog").count() == 0
+
+
+def _what_was_cleared_stays_so(person):
+    person.wait_connected()
+    person.choose("Edit", r"^Clear Outputs of All Cells")
+    expect(person.prompt(1)).to_have_text("[ ]:")
+    until(lambda: not [one for one in executions(person.server) if one["cell"]], what="forgotten")
+    person.save()
+    person.open_file("a.ipynb")
+    person.run_cell(1)
+    expect(person.prompt(1)).to_have_text("[7]:")
+    expect(person.prompt(2)).to_have_text("[ ]:")
+    assert person.notices() == []
