@@ -35,6 +35,8 @@ import os, time
 print("begun")
 while not os.path.exists("enough"): time.sleep(0.1)"""
 BACK = "Output that came while you were away was brought back."
+#: The tab of a notebook that is not saved.
+UNSAVED = ".lm-TabBar-tab.jp-mod-dirty"
 #: Notes what the quiet notice says.
 LISTEN = """
 window.saidHere = [];
@@ -102,7 +104,7 @@ class Person(Lab):
 
     def save(self):
         self.page.keyboard.press("Control+s")
-        expect(self.page.locator(".jp-mod-dirty")).to_have_count(0)
+        expect(self.page.locator(UNSAVED)).to_have_count(0)
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ def _saves_wait_for_the_server(person, servers):
     expect(page.get_by_text("output is kept")).to_be_visible()
     assert page.locator(".jp-Dialog").count() == 0
     servers.again(server)
-    expect(page.locator(".jp-mod-dirty")).to_have_count(0)
+    expect(page.locator(UNSAVED)).to_have_count(0)
     saved = (server.folder / "root" / "a.ipynb").read_text()
     assert "typed while it was away" in saved
     assert page.locator(".jp-Dialog").count() == 0
