@@ -13,6 +13,7 @@ from tests.soak.marks import grown, slope
 from tests.soak.run import unseen
 
 FLAT = {
+    "objects": 700_000,
     "descriptors": 30,
     "threads": 14,
     "memory": 120.0,
@@ -46,23 +47,24 @@ def test_what_is_flat_passes_noise_and_first_use_included():
 @pytest.mark.parametrize(
     ("name", "more"),
     [
-        ("memory", lambda cycles: noisy(cycles) + cycles * 4 / 1024),
-        ("descriptors", lambda cycles: cycles // 200),
-        ("threads", lambda cycles: cycles // 250),
-        ("places", lambda cycles: cycles // 1000),
-        ("processes", lambda cycles: cycles // 1000),
-        ("containers", lambda cycles: cycles // 1000),
-        ("networks", lambda cycles: cycles // 1000),
-        ("volumes", lambda cycles: cycles // 1000),
+        ("memory", lambda cycles: noisy(cycles) + cycles * 10 / 1024),
+        ("objects", lambda cycles: cycles * 40 + cycles % 150 * 20),
+        ("descriptors", lambda cycles: cycles // 150),
+        ("threads", lambda cycles: cycles // 200),
+        ("places", lambda cycles: cycles // 400),
+        ("processes", lambda cycles: cycles // 400),
+        ("containers", lambda cycles: cycles // 400),
+        ("networks", lambda cycles: cycles // 400),
+        ("volumes", lambda cycles: cycles // 400),
     ],
 )
 def test_what_grows_is_named(name, more):
     (found,) = grown(looks(**{name: more}))
-    assert found.startswith(f"{name} grew" if name != "memory" else "memory grows by")
+    assert found.startswith(f"{name} grew")
 
 
 def test_too_few_looks_are_no_proof():
-    assert grown(looks()[:9]) == ["too few looks to tell: 6 of at least 8"]
+    assert grown(looks()[:9]) == ["too few looks to tell: 5 of at least 8"]
 
 
 def test_odd_points_do_not_bend_a_line():

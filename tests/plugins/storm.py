@@ -21,6 +21,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from traitlets.config import Config
+
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.requests import CreateRequest
@@ -32,6 +34,8 @@ CLIENTS = 20
 #: Names that the clients share: they get in each other's way.
 NAMES = [f"storm-{number}" for number in range(8)]
 OWNER = "me"
+#: What clients were told of is looked up, however long ago it ended.
+REMEMBER = Config({"SqliteStore": {"keep_ended_most": 10**6}})
 #: Sessions whose variables are looked at after each kill.
 MOST_ASKED = 3
 
@@ -136,7 +140,7 @@ async def main(state_dir, engine, told_path, seconds=None):
     """Open, check, and work; see the module's docstring."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     manager = ComputeSessionManager(
-        state_dir=state_dir, engine=engine, log=logging.getLogger("storm")
+        state_dir=state_dir, engine=engine, log=logging.getLogger("storm"), config=REMEMBER
     )
     told = Told(Path(told_path))
     await manager.open()

@@ -1,9 +1,9 @@
 """What flat means: nothing that a server holds may grow with the sessions that ever were. Pure.
 
-Figures: a look is taken after each of some cycles, when all sessions have ended. Those from the
-beginning do not count, since on first use there are threads and connections to make, modules to
-import and caches to fill. What Jupyter keeps of a websocket for a minute after it was opened is as
-much at each look, too, once a minute is over.
+A look is taken after each of some cycles, when all sessions have ended. Those from the first half do
+not count: until then threads and connections are made on first use, and the allocator gets from the
+system what it needs at the worst moment; what it has then it keeps, in pieces of some MiB. So memory
+has a coarse mark, and what is in it, Python's objects, a sharp one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itertools import combinations
 from statistics import median
 
 #: Part of the cycles that do not count, and seconds that must be over at least.
-WARM_UP, WARM_UP_SECONDS = 0.25, 90.0
+WARM_UP, WARM_UP_SECONDS = 0.5, 90.0
 #: So many looks are needed to tell anything.
 FEWEST_LOOKS = 8
-#: What a cycle may cost for good, in KiB. What the allocator does from look to look is less by the
-#: end of 2,000 cycles; a websocket's buffers or a kernel manager would be 60 and more.
-MOST_KIB = 2.0
-#: By how much these may be more at a look than at the first that counts: connections come and go.
+#: What a cycle may cost, as long as the soak lasts. Some ten objects are the row of its place, which
+#: is kept for an hour; what a websocket and its kernel manager are made of is a thousand, and 60 KiB.
+MOST = {"objects": 30.0, "memory": 8 / 1024}
+#: By how much these may be more in the end than when the first looks counted.
 SLACK = {"descriptors": 3, "threads": 2}
 
 
@@ -40,10 +40,11 @@ def grown(looks):
     if len(warm) < FEWEST_LOOKS:
         return [f"too few looks to tell: {len(warm)} of at least {FEWEST_LOOKS}"]
     found = []
-    each = slope([(cycles, held["memory"]) for cycles, held in warm]) * 1024
-    if each > MOST_KIB:
-        found.append(f"memory grows by {each:.1f} KiB a cycle")
-    for name in warm[0][1].keys() - {"at", "memory", "spares"}:
+    for name, most in MOST.items():
+        each = slope([(cycles, held[name]) for cycles, held in warm])
+        if each > most:
+            found.append(f"{name} grew by {each:.3g} a cycle")
+    for name in warm[0][1].keys() - {"at", "spares", *MOST}:
         before, after = (_usual(part, name) for part in (warm[: len(warm) // 2], warm[-3:]))
         if after > before + SLACK.get(name, 0):
             found.append(f"{name} grew from {before:g} to {after:g}")

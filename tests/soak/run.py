@@ -2,10 +2,11 @@
 
     python -m tests.soak.run [--engine process] [--rounds 200] [--cycles 2000] [--at-once 4]
 
-The first part is the loop of `tests.faults.test_P2_random_kills`, for longer. In the second, one
-Jupyter server creates a session, executes in its kernel over a websocket, and destroys it, again and
-again, some with a spare and some without. What it holds must be flat (`marks`): descriptors, threads,
-memory, and what sessions and spares leave behind (containers, networks, volumes; folders, processes).
+The first part is the loop of `tests.faults.test_P2_random_kills`, for longer, on several state
+folders at once. In the second, one Jupyter server creates a session, executes in its kernel over a
+websocket, and destroys it, again and again, some with a spare and some without. What it holds must be
+flat (`marks`): objects, memory, descriptors, threads, and what sessions and spares leave behind
+(containers, networks, volumes; folders, processes).
 """
 
 from __future__ import annotations
@@ -14,19 +15,30 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.plugins.server import Servers
+from tests.plugins.server import OTHERS, Servers
 from tests.plugins.storm import kill_at_random
 from tests.soak.held import at_rest, left
 from tests.soak.marks import grown
 
 #: How often a look is taken.
-LOOKS = 40
+LOOKS = 20
 SPARES = 2
+#: Seconds that Jupyter holds on to a websocket after it was opened, however soon it is closed.
+HOLD = 10
 CONFIG = {
+    "ServerApp": {
+        "jpserver_extensions": {
+            "jupyter_sessmgr": True,
+            "tests.soak.inside": True,
+            **dict.fromkeys(OTHERS, False),
+        }
+    },
+    "MappingKernelManager": {"kernel_info_timeout": HOLD},
     # Ended sessions are remembered, by design; few here, so that they are all there early.
     "SqliteStore": {"keep_ended_most": 20},
     "WarmPool": {
@@ -36,6 +48,19 @@ CONFIG = {
         "min_free_memory": 0.0,
     },
 }
+
+
+def kills(engine, rounds, at_once, tell):
+    """Run the first part, on some state folders at once; raises when something was lost or left."""
+    shares = [len(range(one, rounds, at_once)) for one in range(at_once)]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(at_once) as pool:
+        ran = [
+            pool.submit(kill_at_random, Path(folder) / f"state{one}", engine, share, tell=tell)
+            for one, share in enumerate(shares)
+            if share
+        ]
+        made, ended = (sum(counts) for counts in zip(*(one.result() for one in ran), strict=True))
+    tell(f"{rounds} kills, {made} sessions made, {ended} destroyed: nothing lost or left")
 
 
 def cycle(server, number):
@@ -58,6 +83,7 @@ def soak(engine, cycles, at_once, tell):
             for start, stop in steps(cycles):
                 with ThreadPoolExecutor(at_once) as pool:
                     list(pool.map(lambda one: cycle(server, one), range(start, stop)))
+                time.sleep(HOLD + 1)
                 looks.append((stop, at_rest(server, engine, SPARES)))
                 tell(json.dumps({"cycles": stop, **asdict(looks[-1][1])}))
             found = [*unseen(looks), *grown(looks[1:]), *errors(server)]
@@ -105,12 +131,7 @@ def main(arguments=None):
         print(words, flush=True)
 
     if options.rounds:
-        with tempfile.TemporaryDirectory() as folder:
-            state = Path(folder) / "state"
-            made, ended = kill_at_random(state, options.engine, options.rounds, tell=tell)
-        tell(
-            f"{options.rounds} kills, {made} sessions made, {ended} destroyed: nothing lost or left"
-        )
+        kills(options.engine, options.rounds, options.at_once, tell)
     found = soak(options.engine, options.cycles, options.at_once, tell) if options.cycles else []
     tell("\n".join(found) or "nothing grew")
     return 1 if found else 0
