@@ -10,6 +10,8 @@ from tests.plugins.browser import until
 from tests.plugins.notebooks import Notebook, is_status
 from tests.plugins.server import OTHERS
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 KERNEL = "sessmgr-python"
 
 

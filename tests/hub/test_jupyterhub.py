@@ -15,6 +15,8 @@ from tests.plugins.browser import until
 from tests.plugins.notebooks import Notebook
 from tests.plugins.server import Client
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 WEB, SOCKET = 24810, 24811
 KERNEL = "sessmgr-python"
 #: Everything of a session's processes, and of whatever else it sees, that may hold a secret.

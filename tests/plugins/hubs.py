@@ -291,7 +291,7 @@ class Hub:
             os.chown(home, uid, uid)
             lines.append(f"{name}:x:{uid}:{uid}::{home}:/bin/bash\n")
         (self.folder / "passwd.more").write_text("".join(lines), encoding="utf-8")
-        seen = {ROOT, Path(sys.prefix), Path(sys.base_prefix).resolve()}
+        seen = dict.fromkeys([ROOT, Path(sys.prefix), Path(sys.base_prefix).resolve()])
         mounts = "\n".join(_passages(self.folder / "stages", *seen))
         script = _KEEP.format(folder=self.folder, mounts=mounts)
         self._keeper = subprocess.Popen(
