@@ -1,0 +1,152 @@
+"""The form for new sessions: the server's limits in it, what is refused, what is remembered."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.plugins.browser import PATIENCE, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+GIB = 2**30
+
+
+@pytest.fixture
+def person(labs, lab, tmp_path):
+    """Show JupyterLab to a person who has limits, and one session already."""
+    (tmp_path / "data").mkdir()
+    limits = {
+        "max_cpu_per_owner": 4.0,
+        "max_mem_per_owner": 8 * GIB,
+        "max_sessions_per_owner": 3,
+        "mounts": {"data": {"path": str(tmp_path / "data")}},
+        "presets": {"big": {"title": "Big", "resources": {"cpu": "8"}}},
+    }
+    server = labs(config={"AdmissionControl": limits})
+    server.create(clientSessionToken="my-work", config={"resources": {"cpu": "2", "mem": "1g"}})
+    return lab(server)
+
+
+class Form:
+    """What a person does with the form."""
+
+    def __init__(self, person):
+        self.person = person
+        self.node = person.page.locator(".jp-sessmgr-form")
+        self.start = person.page.locator(".jp-Dialog .jp-mod-accept")
+        self.refusal = self.node.locator(".jp-sessmgr-refusal")
+
+    def open(self):
+        cards = self.person.page.locator('.jp-LauncherCard[data-category="Remote"]')
+        cards.filter(has_text="New Session").last.click()
+        expect(self.node).to_be_visible(timeout=PATIENCE)
+        return self
+
+    def field(self, label):
+        return self.node.get_by_label(re.compile(f"^{label}"))
+
+    def said_of(self, label):
+        """What is said of a field, by what a screen reader would read out with it."""
+        ids = self.field(label).get_attribute("aria-describedby").split()
+        nodes = [self.person.page.locator(f'[id="{one}"]') for one in ids]
+        return " ".join(node.inner_text() for node in nodes).strip()
+
+    def refuses(self, label, value, words):
+        """Enter what cannot be; then the field says why, and nothing can be started."""
+        field = self.field(label)
+        before = field.input_value()
+        field.fill(value)
+        expect(field).to_have_attribute("aria-invalid", "true")
+        assert words in self.said_of(label), self.said_of(label)
+        expect(self.start).to_be_disabled()
+        field.fill(before)
+        expect(field).to_have_attribute("aria-invalid", "false")
+        expect(self.start).to_be_enabled()
+
+
+def refuse_what_cannot_be(form):
+    """Enter what is over the limits, and odd names."""
+    assert form.said_of("Processors").startswith("2 of 4 processors left")
+    assert form.said_of("Memory").startswith("7 of 8 GiB left")
+    presets = form.field("Preset").locator("option").all_inner_texts()
+    assert presets == ["Python (remote)", "Python (remote, isolated)", "Big"]
+    form.refuses("Processors", "2.25", "2.25 is too much: you can have at most 2.")
+    form.refuses("Processors", "0", "too little: it takes at least 0.25")
+    form.refuses("Processors", "1.3", "multiple of 0.25")
+    form.refuses("Memory", "7.25", "at most 7")
+    form.refuses("Minutes", "0.5", "at least 1")
+    form.refuses("Name", "a b c d", "cannot have “a space” in it")
+    form.refuses("Name", "größe", "cannot have “ö” in it")
+    form.refuses("Name", "../../etc", "cannot have “/” in it")
+    form.refuses("Name", "abc", "this one has 3")
+    form.refuses("Name", "-abcd", "begins and ends")
+    form.refuses("Environment", "1A=b", "not of the form NAME=value: 1A=b")
+    form.field("Preset").select_option("Big")
+    expect(form.field("Processors")).to_have_attribute("aria-invalid", "true")
+    assert "Left empty, it would be 8, and there is room for 2" in form.said_of("Processors")
+    form.field("Preset").select_option("Python (remote)")
+
+
+def change_kernel(person):
+    """Choose another session for the notebook, by its name."""
+    page = person.page
+    page.get_by_text("Python (remote)", exact=True).last.click()
+    options = page.locator(".jp-Dialog select")
+    remote = options.locator('optgroup[label="Connect to Remote Session"] option')
+    expect(remote).to_have_text(["by-form (python, Running)", "my-work (python, Running)"])
+    specs = options.locator('optgroup[label="Start Remote Kernel"] option').all_inner_texts()
+    assert sorted(specs) == ["Big (remote)", "Python (remote)", "Python (remote, isolated)"]
+    person.picture("kernel-picker.png")
+    options.select_option("my-work (python, Running)")
+    person.accept()
+    until(lambda: "my-work" in page.locator(".jp-sessmgr-item").inner_text(), what="changed")
+
+
+def test_a_session_is_made_within_the_limits_that_the_form_shows(person):
+    page, server = person.page, person.server
+    form = Form(person).open()
+    refuse_what_cannot_be(form)
+    form.field("Processors").fill("2")
+    form.field("Memory").fill("1.5")
+    form.field("Minutes").fill("90")
+    form.field("Name").fill("by-form")
+    form.field("Environment").press_sequentially("GREETING=hello world\nOTHER=1")
+    form.node.get_by_label("data (can only be read)").check()
+    person.picture("limits-form.png")
+
+    # Somebody was faster: the server's refusal is shown, and nothing is lost.
+    server.create(clientSessionToken="faster", config={"resources": {"cpu": "1"}})
+    form.start.click()
+    expect(form.refusal).to_contain_text("You have 3 processors in sessions, and 4 are allowed")
+    expect(form.refusal).to_contain_text("ask for at most 1")
+    expect(form.field("Name")).to_have_value("by-form")
+    server.ask("DELETE", "sessmgr/session/faster")
+    form.field("Name").fill("my-work")
+    form.start.click()
+    expect(form.refusal).to_contain_text("my-work is RUNNING")
+    expect(form.field("Environment")).to_have_value("GREETING=hello world\nOTHER=1")
+    assert len(server.sessions()) == 1
+
+    form.field("Name").fill("by-form")
+    with page.expect_request(lambda one: one.method == "POST" and "session" in one.url) as asked:
+        form.start.click()
+    assert asked.value.post_data_json["idleTimeout"] == 5400
+    expect(form.node).to_have_count(0, timeout=PATIENCE)
+    person.wait_ready()
+    code = "import os; print(os.environ['GREETING'], os.environ['OTHER'], os.getcwd())"
+    said = person.run(code)
+    expect(said).to_have_text(f"hello world 1 {server.folder / 'root'}", timeout=PATIENCE)
+    info = server.info("by-form")
+    assert (info["memoryLimit"], info["mounts"].count("data")) == (3 * 2**19, 1)
+
+    change_kernel(person)
+    person.new_launcher()
+    form.open()
+    assert form.field("Processors").input_value() == "2"
+    assert form.field("Minutes").input_value() == "90"
+    assert form.field("Name").input_value() == ""
+    assert form.field("Environment").input_value() == ""
+    assert "2 of 4 processors left" in form.said_of("Processors")  # of by-form's, which is gone
