@@ -26,6 +26,7 @@ HOSTS = {
     "keepachangelog.com",
     "localhost",
     "opensource.org",
+    "pypi.org",  # where a conda recipe has its sources from
     "schemas.datacontract.org",
     "schemas.microsoft.com",
     "semver.org",
