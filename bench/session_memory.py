@@ -35,7 +35,7 @@ CONFIG = {
         }
     },
     "AdmissionControl": {
-        "default_mem": "64m",
+        "default_mem": "256m",
         "max_running": None,
         "max_running_per_owner": None,
         "max_sessions": None,
@@ -51,7 +51,8 @@ def fill(server, count, had):
         server.create(clientSessionToken=f"bench-{number:04d}", enqueueOnly=number % AT_ONCE != 0)
     deadline = time.monotonic() + 600
     while len(server.ask("GET", "api/kernels").json()) < count:
-        if time.monotonic() > deadline:
+        failed = any(one["status"] == "ERROR" for one in server.sessions(ended=True))
+        if failed or time.monotonic() > deadline:
             raise AssertionError(server.log()[-2000:])
         time.sleep(0.5)
 
