@@ -2,6 +2,7 @@
 
 import { Clipboard, Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 
+import { contextOf } from '../front';
 import { ISession, STARTING } from '../tokens';
 import type { IContext } from './context';
 
@@ -24,8 +25,14 @@ export async function restart(context: IContext, session: ISession): Promise<voi
     buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Restart') })]
   });
   if (answer.button.accept) {
-    await api.restart(session.id);
+    await (kernelInPage(context, session)?.restart() ?? api.restart(session.id));
   }
+}
+
+/** A session's kernel as a page here has it: restarted there, the page does not say that it died. */
+function kernelInPage({ users }: IContext, { id }: ISession) {
+  const kernels = users.of(id).map(page => contextOf(page)?.session?.kernel);
+  return kernels.find(kernel => kernel?.id === id);
 }
 
 export async function stop(context: IContext, session: ISession): Promise<void> {
