@@ -120,13 +120,11 @@ class NotebookReturns {
     const saved = Date.parse(this.panel.context.contentsModel?.last_modified ?? '');
     for (const one of ours) {
       const cell = cells.get(one.cell ?? '');
-      if (cell === undefined || cell.isDisposed) {
-        continue;
+      if (cell === undefined || cell.isDisposed || this.last.has(cell.model.id)) {
+        continue; // deleted, or executed just now, which the page follows itself
       }
+      this.last.set(cell.model.id, one.id);
       const state = { count: cell.model.executionCount, ran: this.ran.get(cell.model.id) };
-      if (state.ran === undefined) {
-        this.last.set(cell.model.id, one.id);
-      }
       if (isMissing(one, state, saved)) {
         this.waiting.push({ cell, id: one.id, goesOn: one.state !== 'ended' });
       }
@@ -149,9 +147,8 @@ class NotebookReturns {
       if (one === undefined) {
         return;
       }
-      const ran = this.ran.get(one.cell.model.id);
-      if (one.cell.isDisposed || (ran !== undefined && ran.id !== one.id)) {
-        continue; // deleted, or executed again while it waited
+      if (one.cell.isDisposed || this.last.get(one.cell.model.id) !== one.id) {
+        continue; // deleted, emptied, or executed again while it waited
       }
       this.busy.add(one);
       this.running.add(one.id);
