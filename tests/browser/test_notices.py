@@ -22,9 +22,16 @@ def _emit(server, schema, **data):
     assert reply.status_code == 204, reply.text
 
 
-def test_a_slow_start_is_told_until_it_runs(labs, lab):
+def _pretend(page, server, session, **said):
+    """Let the server's answers about a session say something else."""
+    told = {**server.info(session), **said}
+    page.route(re.compile(f"/sessmgr/session/{session}"), lambda route: route.fulfill(json=told))
+
+
+def test_a_slow_start_is_told_until_it_runs(labs, lab, page):
     server = labs()
-    session = server.create(image="jupyter-sessmgr/python")["sessionId"]
+    session = server.create(clientSessionToken="slow-one")["sessionId"]
+    _pretend(page, server, session, status="PULLING")
     person = lab(server)
     toasts = person.page.locator(TOASTS)
     _emit(
@@ -35,29 +42,33 @@ def test_a_slow_start_is_told_until_it_runs(labs, lab):
         info="pulling 10 %",
         progress=0.1,
     )
-    expect(toasts.filter(has_text="Remote kernel: pulling 10 %")).to_be_visible(timeout=PATIENCE)
+    expect(toasts.filter(has_text="slow-one: pulling 10 %")).to_be_visible(timeout=PATIENCE)
     _emit(server, "start_progress", session_id=session, phase="booting", info="booting")
-    expect(toasts.filter(has_text="Remote kernel: booting")).to_be_visible(timeout=PATIENCE)
+    expect(toasts.filter(has_text="slow-one: booting")).to_be_visible(timeout=PATIENCE)
     _emit(server, "session_status", session_id=session, status="RUNNING")
-    expect(toasts.filter(has_text="Remote kernel")).to_have_count(0, timeout=PATIENCE)
+    expect(toasts.filter(has_text="slow-one")).to_have_count(0, timeout=PATIENCE)
 
 
-def test_a_start_that_failed_is_told_with_its_reason(labs, lab):
+def test_a_start_that_failed_is_told_with_its_reason(labs, lab, page):
     server = labs()
     session = server.create(image="jupyter-sessmgr/python")["sessionId"]
+    _pretend(page, server, session, status="CREATING")
     person = lab(server)
     toasts = person.page.locator(TOASTS)
     _emit(server, "start_progress", session_id=session, phase="creating", info="creating")
     expect(toasts.filter(has_text="creating")).to_be_visible(timeout=PATIENCE)
     _emit(server, "session_status", session_id=session, status="TERMINATING")
     expect(toasts.filter(has_text="creating")).to_be_visible()
+    _pretend(page, server, session, status="ERROR", statusInfo="No room is left on the disk.")
     _emit(server, "session_status", session_id=session, status="ERROR")
-    expect(toasts.filter(has_text="did not start")).to_be_visible(timeout=PATIENCE)
+    told = toasts.filter(has_text=re.compile("did not start. No room is left on the disk."))
+    expect(told).to_be_visible(timeout=PATIENCE)
 
 
-def test_the_start_of_a_session_that_is_not_ours_is_not_told(labs, lab):
+def test_the_start_of_a_session_that_is_not_ours_is_not_told(labs, lab, page):
     server = labs()
     mine = server.create(image="jupyter-sessmgr/python")["sessionId"]
+    _pretend(page, server, mine, status="CREATING")
     person = lab(server)
     toasts = person.page.locator(TOASTS)
     foreign = "00000000-0000-4000-8000-000000000000"
