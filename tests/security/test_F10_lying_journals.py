@@ -311,13 +311,15 @@ async def test_executions_that_make_sense_are_believed(short_folder):
 
 async def test_notes_are_bounded_and_never_fail(short_folder):
     async with lying(short_folder, b"", {}) as journal:
-        for number in range(1000):
+        for number in range(2000):
             journal.note("s", f"id-{number}", cell="c")
         journal.note("s", "", cell="c")
         journal.note("s", "x" * 1000, cell="c")
         journal.note("s", "\ud800", cell="c")
         journal.note_question("s", "", None)
-        assert 0 < len(journal._notes) <= 256
+        notes = journal._notes
+        assert len(notes._waiting["s"]) == 1024
+        assert all(one["id"].startswith("id-") for one in notes._waiting["s"])
         async with asyncio.timeout(10):
-            while journal._notes:
-                await asyncio.wait(set(journal._notes))
+            await asyncio.gather(*notes._tasks)
+        assert not notes._waiting
