@@ -1,0 +1,114 @@
+"""The same extension in Notebook 7: its list, its notices, its kernel picker, output that returns."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.plugins.browser import PATIENCE, Lab, remote_kernelspecs, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+KERNEL = "sessmgr-python"
+LINES = 60
+LOOP = f"""\
+import time
+for number in range({LINES}):
+    print("line", number)
+    time.sleep(0.1)"""
+
+
+def write(server, name, source):
+    """Put a notebook with one cell into the server's folder."""
+    cell = {
+        "cell_type": "code",
+        "source": source,
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "id": "one",
+    }
+    kernel = {"name": KERNEL, "display_name": "remote", "language": "python"}
+    notebook = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": [cell],
+    }
+    model = {"type": "notebook", "format": "json", "content": notebook}
+    assert server.ask("PUT", f"api/contents/{name}", json=model).status_code == 201
+
+
+@pytest.fixture
+def server(labs):
+    """Give a server with a session that no notebook uses."""
+    server = labs()
+    assert KERNEL in remote_kernelspecs(server)
+    server.create(clientSessionToken="my-work")
+    return server
+
+
+def test_sessions_are_listed_picked_told_of_and_survive(server, servers, page):
+    see_the_list(server, page)
+    write(server, "seven.ipynb", LOOP)
+    page.goto(f"{server.url}notebooks/seven.ipynb?token={server.token}")
+    Lab(page, server).wait_connected()
+    until(lambda: len(server.sessions()) == 2, what="the notebook has a session of its own")
+    output = see_output_return(server, servers, page)
+    see_a_failed_start(server, page)
+    pick(server, page)
+    assert re.findall(r"line (\d+)", output.inner_text()) == [str(n) for n in range(LINES)]
+
+
+def see_the_list(server, page):
+    page.goto(f"{server.url}tree?token={server.token}")
+    page.get_by_role("tab", name="Running").click()
+    section = page.get_by_text("Remote Sessions", exact=True)
+    expect(section.first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".jp-sessmgr-running", has_text="my-work")).to_be_visible(timeout=PATIENCE)
+
+
+def see_output_return(server, servers, page):
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Shift+Enter")
+    output = page.locator(".jp-OutputArea-output").first
+    expect(output).to_contain_text("line 3", timeout=PATIENCE)
+    server.kill()
+    servers.again(server)
+    expect(output).to_contain_text(f"line {LINES - 1}", timeout=PATIENCE)
+    expect(page.locator(".jp-InputPrompt").first).to_have_text("[1]:", timeout=PATIENCE)
+    assert page.locator(".jp-Dialog").count() == 0
+    return output
+
+
+def see_a_failed_start(server, page):
+    told = page.locator(".Toastify__toast", has_text="no kernel named").first
+
+    def shown():  # the page listens again some time after the server is back
+        server.ask("POST", "sessmgr/session", json={"kernel": "none"})
+        page.wait_for_timeout(2000)
+        return told.is_visible()
+
+    until(shown, what="a failed start is told of, with its reason")
+
+
+def pick(server, page):
+    """Put the notebook on the session that is there."""
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("^Change Kernel")).click()
+    chooser = page.locator(".jp-Dialog select")
+    expect(chooser).to_be_visible(timeout=PATIENCE)
+    chosen = next(one["sessionId"] for one in server.sessions() if one["sessionName"] == "my-work")
+    expect(chooser.locator("option", has_text="my-work")).to_have_count(1)
+    value = chooser.locator("option", has_text="my-work").get_attribute("value")
+    assert chosen in value
+    chooser.select_option(value=value)
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+
+    def used():
+        notebooks = server.ask("GET", "api/sessions").json()
+        return [one["kernel"]["id"] for one in notebooks] == [chosen]
+
+    until(used, what="the notebook uses the session")
