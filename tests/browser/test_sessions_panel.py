@@ -32,6 +32,12 @@ def test_a_session_is_seen_used_renamed_and_stopped(person):
     expect(row).to_contain_text("Running", timeout=PATIENCE)
     expect(row).to_contain_text("MiB", timeout=PATIENCE)
 
+    order = page.get_by_role("combobox", name="Order of sessions")
+    order.select_option(label="By name")
+    row.focus()
+    page.keyboard.press("Shift+F10")
+    expect(page.get_by_role("menuitem", name="Open Notebook on Session")).to_be_visible()
+    page.keyboard.press("Escape")
     row.focus()
     page.keyboard.press("F2")
     page.locator(".jp-Dialog input").fill("another-name")
@@ -45,13 +51,18 @@ def test_a_session_is_seen_used_renamed_and_stopped(person):
     person.picture("sessions.png")
     expect(page.locator(".jp-sessmgr-item")).to_have_text("Remote: another-name", timeout=PATIENCE)
     row.click(button="right")
-    expect(page.get_by_role("menuitem", name="Suspend Session")).to_be_visible(timeout=PATIENCE)
+    suspend = page.get_by_role("menuitem", name="Suspend Session (the process engine cannot)")
+    expect(suspend).to_be_disabled(timeout=PATIENCE)
     page.keyboard.press("Escape")
 
     row.get_by_role("button", name=re.compile("^Stop")).click()
-    expect(page.locator(".jp-Dialog")).to_contain_text("variables")
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("variables")
+    expect(dialog).to_contain_text(re.compile(r"Open here and using it: Untitled\S*\.ipynb"))
     person.accept()
     expect(row).to_have_count(0, timeout=PATIENCE)
+    page.reload()
+    expect(order).to_have_value("name", timeout=PATIENCE)
     until(lambda: server.sessions() == [], what="the session ended")
 
 
@@ -81,15 +92,92 @@ def test_notebook_7_lists_sessions_too(labs, page):
     expect(page.locator(".jp-sessmgr-running", has_text="my-work")).to_be_visible(timeout=PATIENCE)
 
 
-def test_what_a_session_wrote_and_went_through_is_shown(person):
+SERVE = """
+import http.server, threading
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<h1>a page of the session</h1>")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port)
+"""
+
+
+def test_log_history_and_services_are_tabs_that_come_back(person):
     page, server = person.page, person.server
+    session = server.sessions()[0]["sessionId"]
     page.locator(".jp-sessmgr-row").click(button="right")
     page.get_by_role("menuitem", name="Show Log and History").click()
     tab = page.locator(".jp-sessmgr-details")
     expect(tab.get_by_role("row", name="Running")).to_be_visible(timeout=PATIENCE)
-    server.tell(
-        server.sessions()[0]["sessionId"], "import os; os.write(1, b'a-line-of-the-log\\n')"
-    )
-    expect(tab.locator(".jp-sessmgr-log")).to_contain_text("a-line-of-the-log", timeout=PATIENCE)
+    server.tell(session, "import os; os.write(1, b'a-line-of-the-log\\n')")
+    log = tab.get_by_role("log")
+    expect(log).to_contain_text("a-line-of-the-log", timeout=PATIENCE)
     tab.get_by_label("Search in what the session wrote").fill("nothing like this")
-    expect(tab.locator(".jp-sessmgr-log")).to_have_text("", timeout=PATIENCE)
+    expect(log).to_have_text("", timeout=PATIENCE)
+    with page.expect_download() as download:
+        tab.get_by_role("button", name="Download").click()
+    assert "a-line-of-the-log" in download.value.path().read_text()
+
+    port = server.execute(session, SERVE).strip()
+    opened = server.ask("PUT", f"sessmgr/api/session/{session}/ports/{port}")
+    assert opened.json()["isolation"] == "subdomain", opened.text
+    page.get_by_role("button", name="Look again").click()
+    _choose_service(page, port)
+    shown = page.frame_locator(f"iframe[title='{port}']").locator("h1")
+    expect(shown).to_have_text("a page of the session", timeout=PATIENCE)
+    expect(page.get_by_text("On a host of its own")).to_be_visible()
+    person.picture("service.png")
+    with page.context.expect_page() as popup:
+        _choose_service(page, f"{port} in a New Browser Tab")
+    expect(popup.value.locator("h1")).to_have_text("a page of the session", timeout=PATIENCE)
+
+    _until_saved(server, session)
+    page.goto(f"{server.url}lab")
+    expect(shown).to_have_text("a page of the session", timeout=PATIENCE)
+    page.get_by_role("tab", name="my-work", exact=True).click()
+    expect(tab.get_by_role("row", name="Running")).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_palette_asks_which_session_is_meant(person):
+    page, server = person.page, person.server
+    server.create(clientSessionToken="other-work")
+    expect(_row(person, "other-work")).to_contain_text("Running", timeout=PATIENCE)
+    _run_from_palette(page, "Copy URL of Session")
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("Which session?", timeout=PATIENCE)
+    dialog.get_by_role("combobox").select_option(label="my-work · Running")
+    person.accept()
+    url = server.info("my-work")["sessionId"]
+    toast = page.locator(".Toastify__toast", has_text=url)
+    expect(toast).to_be_visible(timeout=PATIENCE)
+    _run_from_palette(page, "Stop All Sessions")
+    expect(dialog).to_contain_text("Stop all 2 sessions?", timeout=PATIENCE)
+    expect(dialog).to_contain_text("my-work")
+    person.accept()
+    until(lambda: server.sessions() == [], what="all sessions ended")
+
+
+def _choose_service(page, item):
+    page.locator(".jp-sessmgr-row").first.click(button="right")
+    page.locator(".lm-Menu-item", has_text="Open Service").click()
+    page.get_by_role("menuitem", name=item, exact=True).click()
+
+
+def _run_from_palette(page, command):
+    page.keyboard.press("Control+Shift+C")
+    page.locator(".lm-CommandPalette-input").fill(command)
+    page.locator(".lm-CommandPalette-item", has_text=command).first.click()
+
+
+def _until_saved(server, session):
+    """Wait until the workspace is saved with the tabs that are open."""
+
+    def saved():
+        reply = server.ask("GET", "lab/api/workspaces/default")
+        return f"service-{session}" in reply.text and f"details-{session}" in reply.text
+
+    until(saved, what="the layout is saved")
