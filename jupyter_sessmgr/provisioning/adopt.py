@@ -132,6 +132,7 @@ class KernelAdopter:
             return
         if session.id in self._kernels:
             self._note_restart(event.before, session)
+            _restart_no_more(self._kernels.get_kernel(session.id), session)
         self._due.put_nowait(session.id)
 
     def _follow(self, session: ComputeSession) -> None:
@@ -262,6 +263,16 @@ async def detach_kernels(server: Any) -> None:
     adopter = _adopters.pop(id(server), None)
     if adopter is not None:
         await adopter.close()
+
+
+def _restart_no_more(manager: Any, session: ComputeSession) -> None:
+    """Keep Jupyter from starting a kernel again whose session ends, until it is taken off its list.
+
+    It would fail, and what Jupyter then forgets of the kernel it does not close.
+    """
+    ends = session.status is SessionStatus.TERMINATING or session.status.is_final
+    if ends and held_of(manager) is not None:
+        manager.stop_restarter()
 
 
 def _ours(kernels: Any) -> list[str]:

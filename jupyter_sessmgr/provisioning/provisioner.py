@@ -145,7 +145,7 @@ class SessionProvisioner(KernelProvisionerBase):
                 self.held = None
                 await held.destroy()
         finally:
-            drop_buffer(self.parent)
+            drop_channels(self.parent)
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Make or find the session, or wish for another kernel in the one that is there."""
@@ -233,6 +233,7 @@ class SessionProvisioner(KernelProvisionerBase):
 
         It is held on to, so that whoever is told next can say why the kernel died.
         """
+        drop_channels(self.parent)
         if self.held is not None:
             self.held.home.post(partial(self.held.abandon, KERNEL_DIED))
 
@@ -251,14 +252,16 @@ async def take_over(manager: Any, info: KernelConnectionInfo) -> None:
     manager.load_connection_info(info)
 
 
-def drop_buffer(manager: Any) -> None:
-    """Close the channels that a server keeps for a browser that left while its kernel was ending.
+def drop_channels(manager: Any) -> None:
+    """Close what a server listens to an ending kernel with, itself or for a browser that left.
 
-    jupyter_server closes those of browsers that left before, and keeps these for ever.
+    jupyter_server does so when it begins to end a kernel. What it keeps for a browser that leaves
+    later it keeps for ever, and all of it when it takes a kernel for dead.
     """
     kernels: Any = getattr(manager, "parent", None)
     kernel_id = getattr(manager, "kernel_id", "")
     if hasattr(kernels, "stop_buffering") and kernel_id in kernels:
+        kernels.stop_watching_activity(kernel_id)
         kernels.stop_buffering(kernel_id)
 
 

@@ -15,6 +15,7 @@ from tornado.websocket import websocket_connect
 
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.provisioning import adopt
 from tests.plugins.kernels import KERNEL
 from tests.plugins.notebooks import Notebook, is_status
 from tests.plugins.waiting import eventually
@@ -226,7 +227,10 @@ async def test_no_channels_are_kept_for_a_browser_that_leaves_while_its_kernel_e
     url = f"ws{one.base.removeprefix('http')}api/kernels/{kernel_id}/channels?session_id=a"
     browser = await websocket_connect(HTTPRequest(url, headers=one.token))
     kernels = one.app.kernel_manager
-    await eventually(lambda: kernels._kernel_connections[kernel_id] == 1)
+    header = {"msg_id": "1", "msg_type": "kernel_info_request", "session": "a", "version": "5.3"}
+    empty = {"parent_header": {}, "metadata": {}, "content": {}}
+    await browser.write_message(json.dumps({"channel": "shell", "header": header, **empty}))
+    assert await browser.read_message()  # it is open whole; before, it would not close
     held = kernels.get_kernel(kernel_id).provisioner.held
     has_left, destroy = asyncio.Event(), held.destroy
 
@@ -243,6 +247,35 @@ async def test_no_channels_are_kept_for_a_browser_that_leaves_while_its_kernel_e
     assert (await ending).code == 204
     assert kernel_id not in kernels._kernel_buffers
     assert all(channel.closed() for channel in kept["channels"].values())
+
+
+async def test_nothing_is_kept_of_a_kernel_that_Jupyter_takes_for_dead(one):
+    await one.extension.opener.ready()
+    kernel_id = json.loads((await one.ask("POST", "api/kernels", body={"name": KERNEL})).body)["id"]
+    kernels = one.app.kernel_manager
+    manager = kernels.get_kernel(kernel_id)
+    activity, shell = manager._activity_stream, manager.connect_shell()
+    kernels.start_buffering(kernel_id, "a browser's", {"shell": shell})
+    manager._restarter._fire_callbacks("dead")
+    assert kernel_id not in kernels
+    assert (activity.closed(), shell.closed()) == (True, True)
+    await eventually(
+        lambda: one.sessions.find(kernel_id, one.extension.owner).status.is_final, timeout=20
+    )
+
+
+async def test_no_kernel_is_started_again_when_its_session_ends(one):
+    await one.extension.opener.ready()
+    kernel_id = json.loads((await one.ask("POST", "api/kernels", body={"name": KERNEL})).body)["id"]
+    kernels = one.app.kernel_manager
+    manager = kernels.get_kernel(kernel_id)
+    (adopter,) = adopt._adopters.values()
+    async with adopter._looking:  # as when others are looked at for long
+        assert manager._restarter._pcallback is not None
+        await one.sessions.destroy(kernel_id)
+        assert kernel_id in kernels
+        assert manager._restarter._pcallback is None
+    await eventually(lambda: kernel_id not in kernels)
 
 
 async def test_a_failed_restart_tells_everybody_that_the_kernel_is_dead(one):
