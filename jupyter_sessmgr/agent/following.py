@@ -73,6 +73,8 @@ class Following:
             for name, value in journal.shelf.read("SELECT name, value FROM fact")
         }
         self._running: OrderedDict[str, Execution] = OrderedDict()
+        #: Questions of executions that were not heard to begin yet: servers may hear of them first.
+        self._early: dict[str, dict[str, Any]] = {}
         #: What keeps it busy.
         self._busy: set[str] = set()
         self._begun = False
@@ -100,6 +102,10 @@ class Following:
         if one is not None:
             one.asks = question
             self._keep_executing()
+        elif question is None:
+            self._early.pop(request, None)
+        elif len(self._early) < _MOST:
+            self._early[request] = question
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of the kernel."""
@@ -175,7 +181,8 @@ class Following:
         executes = message.parent_type == _EXECUTE
         if executes and state == "busy" and len(self._running) < _MOST:
             self._begun = True
-            self._running[parent] = Execution(message.parent_header, at)
+            self._running[parent] = one = Execution(message.parent_header, at)
+            one.asks = self._early.pop(parent, None)
             self._keep_executing()
         self._journal.add(message, at)
         if executes and state == "idle":
