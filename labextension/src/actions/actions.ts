@@ -3,6 +3,7 @@
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { CommandIDs } from '../commands';
+import { openNotebook } from '../opening';
 import { FINAL, ISession } from '../tokens';
 import { candidates, chosen } from './choosing';
 import { IAction, IContext, tell } from './context';
@@ -71,9 +72,7 @@ function openings({ app, trans }: IContext): IAction[] {
       id: CommandIDs.openNotebook,
       label: trans.__('Open Notebook on Session'),
       of: hasKernel,
-      work: async session => {
-        await app.commands.execute('notebook:create-new', { kernelId: session.id });
-      }
+      work: session => openNotebook(app, session.id, '')
     },
     {
       id: CommandIDs.openConsole,

@@ -12,6 +12,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { Api, Refusal } from '../api';
 import { CommandIDs } from '../commands';
 import { sessionIcon } from '../icons';
+import { openNotebook } from '../opening';
 import type { Sessions } from '../sessions';
 import type { Settings } from '../settings';
 import { ISession, STARTING } from '../tokens';
@@ -160,8 +161,9 @@ async function open(
 ): Promise<void> {
   if (opening === 'notebook') {
     const { id, name } = kernel;
-    const of = { ...(id === undefined ? {} : { kernelId: id }), ...(name ? { kernelName: name } : {}) };
-    await app.commands.execute('notebook:create-new', { cwd, ...of });
+    await (id === undefined
+      ? app.commands.execute('notebook:create-new', { cwd, kernelName: name ?? '' })
+      : openNotebook(app, id, cwd));
   } else if (opening === 'console') {
     await app.commands.execute('console:create', { cwd, kernelPreference: { ...kernel } });
   }
