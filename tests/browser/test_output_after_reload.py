@@ -93,7 +93,7 @@ class Person(Lab):
         return self.notebook.locator(".jp-CodeCell").nth(number)
 
     def run_cell(self, number):
-        self.code(number).locator(".cm-content").click()
+        self.code(number).locator(".cm-content").focus()  # a click waits until nothing moves
         self.page.keyboard.press("Shift+Enter")
 
     def output(self, number):
@@ -152,7 +152,7 @@ def test_a_page_that_is_loaded_again_in_the_middle_of_a_cell(person):
         expect(one.prompt(2)).to_have_text("[3]:")
         said = lines(one.output(1))
         assert said == list(range(len(said)))
-        assert one.notices() == [BACK]
+        until(lambda one=one: one.notices() == [BACK], what="it is said once")
     other.open_file("copy.ipynb", "notebooks")
     other.run_cell(0)
     expect(other.prompt(0)).to_have_text("[4]:")
@@ -223,6 +223,7 @@ def _what_was_cleared_stays_so(person):
     until(lambda: not [one for one in executions(person.server) if one["cell"]], what="forgotten")
     person.save()
     person.open_file("a.ipynb")
+    person.wait_connected()
     person.run_cell(1)
     expect(person.prompt(1)).to_have_text("[7]:")
     expect(person.prompt(2)).to_have_text("[ ]:")
