@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -150,3 +151,74 @@ def test_a_session_is_made_within_the_limits_that_the_form_shows(person):
     assert form.field("Name").input_value() == ""
     assert form.field("Environment").input_value() == ""
     assert "2 of 4 processors left" in form.said_of("Processors")  # of by-form's, which is gone
+
+
+def _set(server, **settings):
+    """Choose settings of ours, as the settings' editor does."""
+    path = "lab/api/settings/jupyter-sessmgr:settings"
+    reply = server.ask("PUT", path, json={"raw": json.dumps(settings)})
+    assert reply.status_code == 204, reply.text
+
+
+def test_settings_hold_at_once_and_choices_are_remembered(labs, lab):
+    server = labs()
+    _set(server, defaultPreset="isolated", openWith="console")
+    person = lab(server)
+    page, form = person.page, Form(person).open()
+    assert form.field("Preset").input_value() == "isolated"
+    assert form.field("Open on it").input_value() == "console"
+    form.field("Memory").fill("0.5")
+    form.start.click()
+    expect(page.locator(".jp-CodeConsole")).to_be_visible(timeout=PATIENCE)
+    person.wait_connected()
+    assert [one["preset"] for one in server.sessions()] == ["isolated"]
+    until(
+        lambda: "last-choices" in server.ask("GET", "lab/api/workspaces/default").text,
+        what="JupyterLab kept what was chosen",
+    )
+
+    status = page.locator(".jp-sessmgr-item")
+    expect(status).to_be_visible()
+    person.choose("Settings", "Settings Editor")
+    page.get_by_role("tab", name=re.compile("^Remote Sessions")).last.click()
+    editor = page.locator(".jp-SettingsPanel")
+    expect(editor.get_by_text("Notices of slow starts", exact=True)).to_be_visible(timeout=PATIENCE)
+    person.picture("settings.png")
+    cards = page.locator('.jp-LauncherCard[data-category="Remote"]')
+    editor.get_by_label("Item in the status bar").uncheck()
+    path = "lab/api/settings/jupyter-sessmgr:settings"
+    until(lambda: "statusBar" in server.ask("GET", path).json()["raw"], what="it is kept")
+    editor.get_by_label("Section in the launcher").uncheck()
+    page.get_by_role("tab", name=re.compile("^Console")).click()
+    expect(status).to_be_hidden()
+    person.new_launcher()
+    expect(page.locator(".jp-LauncherCard:visible").first).to_be_visible(timeout=PATIENCE)
+    expect(cards).to_have_count(0)
+
+    _set(server, defaultPreset="", launcherSection=True)
+    page.goto(f"{server.url}lab?token={server.token}")
+    person.new_launcher()
+    form.open()
+    assert form.field("Preset").input_value() == "isolated"
+    assert form.field("Memory").input_value() == "0.5"
+
+
+def test_notebook_7_makes_sessions_by_the_form_too(labs, page):
+    server = labs()
+    page.goto(f"{server.url}tree?token={server.token}")
+    expect(page.locator(".jp-DirListing-content")).to_be_visible(timeout=PATIENCE)
+    page.keyboard.press("Control+Shift+C")
+    page.locator(".lm-CommandPalette-input").fill("New Remote Session")
+    page.locator(".lm-CommandPalette-item", has_text="New Remote Session").click()
+    form = page.locator(".jp-sessmgr-form")
+    form.get_by_label(re.compile("^Name")).fill("from-notebook")
+    with page.context.expect_page() as opened:
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+    notebook = opened.value
+    expect(notebook.locator(".jp-Notebook")).to_be_visible(timeout=PATIENCE)
+
+    def connected():
+        kernels = server.ask("GET", "api/kernels").json()
+        return [one["connections"] for one in kernels] == [1]
+
+    until(connected, what="the notebook is on the session's kernel")
