@@ -540,8 +540,11 @@ def test_what_waited_for_a_kernel_that_ended_never_runs(journal):
     following.end("The kernel was killed.")
     journal.note("late", "cell", None)  # a note travels for a moment
     assert told(journal, following)[-1] == {
-        "id": "late", "cell": "cell", "path": None,
-        "state": "ended", "status": "aborted",
+        "id": "late",
+        "cell": "cell",
+        "path": None,
+        "state": "ended",
+        "status": "aborted",
     }
     following.begin()
     journal.note("new", "cell", None)
