@@ -29,7 +29,13 @@ export async function attach(
   id: string
 ): Promise<boolean> {
   const { model, outputArea } = cell;
-  const before = { outputs: model.outputs.toJSON(), count: model.executionCount };
+  const { trusted, executionCount } = model;
+  const outputs = model.outputs.toJSON();
+  const restore = () => {
+    model.trusted = trusted;
+    model.outputs.fromJSON(outputs);
+    model.executionCount = executionCount;
+  };
   if (outputArea.future?.msg.header.msg_id === id) {
     outputArea.future.dispose(); // it would take the new one's place with it
   }
@@ -44,12 +50,16 @@ export async function attach(
     if (outputArea.future !== future || cell.isDisposed) {
       return false;
     }
-    if (!kept) {
-      model.outputs.fromJSON(before.outputs);
+    if (kept) {
+      model.executionCount = content.execution_count ?? null;
+    } else {
+      restore();
     }
-    model.executionCount = kept ? (content.execution_count ?? null) : before.count;
     return kept;
   } catch {
+    if (!cell.isDisposed && outputArea.future === future && model.outputs.length === 0) {
+      restore(); // nothing of it came
+    }
     return false; // the kernel was restarted, or the cell executed anew
   } finally {
     if (!cell.isDisposed && outputArea.future === future) {

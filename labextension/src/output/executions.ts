@@ -32,13 +32,20 @@ export function readExecution(said: JSONObject): IExecution {
   return {
     id: text(said['id']),
     cell: textOrNull(said['cell']),
-    path: textOrNull(said['path']),
+    path: plainPath(textOrNull(said['path'])),
     state: text(said['state']),
     status: textOrNull(said['status']),
     count: numberOrNull(said['count']),
     started: Date.parse(text(said['startedAt'])),
     ended: Date.parse(text(said['endedAt']))
   };
+}
+
+/** A path below the server's root; null for one that would lead elsewhere: sessions may lie. */
+function plainPath(path: string | null): string | null {
+  const parts = path?.split('/') ?? [''];
+  const odd = parts.some(part => part === '' || part === '.' || part === '..');
+  return odd || path?.includes(':') ? null : path; // a colon ends the name of a drive
 }
 
 /** The last execution of each cell that there is; `executions` has the newest last. */

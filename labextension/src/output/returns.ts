@@ -12,6 +12,9 @@ import type { ServerWatch } from './server';
 /** Executions that are brought at a time: each one that goes on keeps the recorder busy. */
 const AT_ONCE = 6;
 
+/** Other notebooks that are looked for, at most: which there were is told from inside a session. */
+const MOST_PATHS = 10;
+
 /** What bringing output back needs. */
 export interface IReturnParts {
   readonly api: Api;
@@ -182,7 +185,7 @@ class NotebookReturns {
     const paths = new Set(executions.map(one => one.path ?? localPath));
     paths.delete(localPath);
     const others = new Set<string>();
-    for (const path of paths) {
+    for (const path of [...paths].slice(0, MOST_PATHS)) {
       const there = await this.parts.contents.get(path, { content: false }).then(
         () => true,
         error => error?.response?.status !== 404
