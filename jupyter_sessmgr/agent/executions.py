@@ -53,7 +53,8 @@ def _fate(
     if reply is not None:
         at, metadata, content = reply
         said, started = json.loads(content), json.loads(metadata).get("started")
-        fate = {"state": "ended", "status": said["status"], "count": said["execution_count"]}
+        status, count = said.get("status"), said.get("execution_count")
+        fate = {"state": "ended", "status": status, "count": count}
         return dict(fate, started=started, ended=heard.date(at))
     if unsaid and not never:
         return {"state": "queued"}

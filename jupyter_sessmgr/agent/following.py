@@ -20,6 +20,8 @@ _MOST = 256
 #: What is no use of a session: whoever connects asks for it.
 _NO_USE = ("kernel_info_request", "")
 _EXECUTE = "execute_request"
+#: What is no output: how kernels greet, and what is read as ours, since kernels reply elsewhere.
+_NO_OUTPUT = ("iopub_welcome", "execute_reply")
 _EVER = float("inf")
 
 
@@ -124,8 +126,8 @@ class Following:
         self._begun = False
         if self.over == _EVER:
             self._journal.commit()
-            ((number,),) = self._journal.shelf.read("SELECT MAX(number) FROM request")
-            self.over = number or 0
+            found = self._journal.shelf.read("SELECT MAX(number) FROM request")
+            self.over = next((row[0] for row in found), None) or 0  # a damaged file has no row
             self._keep("over", self.over)
 
     def end(self, reason: str) -> None:
@@ -151,7 +153,7 @@ class Following:
         if message.type == "status":
             self._hear_status(message, at)
             return
-        if message.type == "iopub_welcome" or message.asker == self.session:
+        if message.type in _NO_OUTPUT or message.asker == self.session:
             self._journal.skip(message)
             return
         one = self._running.get(message.parent)
@@ -178,7 +180,7 @@ class Following:
         if own:
             self._journal.skip(message)
             return
-        executes = message.parent_type == _EXECUTE
+        executes = message.parent_type == _EXECUTE and parent != ""
         if executes and state == "busy" and len(self._running) < _MOST:
             self._begun = True
             self._running[parent] = one = Execution(message.parent_header, at)

@@ -20,6 +20,8 @@ MOST_READERS = 64
 _COMES, _HAS_ROOM = 1, 2
 #: Seconds that a reader may wait for something new.
 _MOST_WAIT = 600.0
+#: What reading leads to when others wrote to the file, as code in a session can.
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class Reader:
@@ -87,8 +89,10 @@ class Readers:
                     continue
                 if not self._is_due(reader):
                     continue
-                reader.pieces = self._questions[reader.order["ask"]](reader.order)
-            self._send(number, reader)
+            try:
+                self._answer(number, reader)
+            except _DAMAGE:
+                self._end(number)
 
     def _is_due(self, reader: Reader) -> bool:
         order = reader.order
@@ -96,8 +100,9 @@ class Readers:
             return True
         return time.monotonic() >= reader.deadline
 
-    def _send(self, number: int, reader: Reader) -> None:
-        assert reader.pieces is not None
+    def _answer(self, number: int, reader: Reader) -> None:
+        if reader.pieces is None:
+            reader.pieces = self._questions[reader.order["ask"]](reader.order)
         try:
             while True:
                 if not reader.piece:

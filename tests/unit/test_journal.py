@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import socket
 import time
 from itertools import count
 
@@ -17,6 +18,7 @@ from jupyter_sessmgr.agent.changes import Changes
 from jupyter_sessmgr.agent.following import Following
 from jupyter_sessmgr.agent.journal import Journal
 from jupyter_sessmgr.agent.lines import LONGEST, Line
+from jupyter_sessmgr.agent.readers import Readers
 from jupyter_sessmgr.agent.shelf import Full, Shelf
 
 MIB = 2**20
@@ -556,6 +558,47 @@ def test_what_waited_for_a_kernel_that_ended_never_runs(journal):
         "late": ("ended", "aborted"),
         "new": ("queued", None),
     }
+
+
+def test_a_reply_that_a_kernel_publishes_is_not_the_recorders(journal):
+    forged = message("execute_reply", {"status": 5}, "a")
+    following = follow(journal, *executed("a", 1), forged)
+    journal.commit()
+    assert [one["status"] for one in told(journal, following)] == ["ok"]
+    assert journal.last == pages.position(journal, forged.id)
+
+
+def test_an_execution_without_an_id_is_none(tmp_path):
+    first = opened(tmp_path)
+    above = {"msg_type": "execute_request"}
+    texts = ({"msg_id": "s", "msg_type": "status"}, above, {}, {"execution_state": "busy"})
+    assert follow(first, heard.Message(*map(json.dumps, texts))).executing == []
+    first.commit()
+    first.shelf.close()
+    Following(opened(tmp_path), "recorder")
+
+
+def test_a_kernel_starts_though_the_file_cannot_be_read(journal, monkeypatch):
+    following = follow(journal, *executed("a", 1))
+    following.end("The kernel was killed.")
+    monkeypatch.setattr(journal.shelf, "read", lambda *_: iter(()))
+    following.begin()
+    assert following.over == 0
+
+
+def test_a_reader_ends_where_somebody_wrote_to_the_file(journal):
+    readers = Readers(journal, follow(journal, *executed("a", 1)))
+    journal.commit()
+    journal.shelf.write(lambda base: base.execute("UPDATE message SET content = '[]'"))
+    answers = []
+    for question in ("executions", "state"):
+        mine, given = socket.socketpair()
+        readers.add(given, {"ask": question})
+        readers.serve({})
+        with mine:
+            answers.append(mine.recv(65536))
+    assert answers[0] == b""
+    assert json.loads(answers[1])["executing"] == []
 
 
 def test_the_newest_executions_are_listed_within_bounds(journal, monkeypatch):
