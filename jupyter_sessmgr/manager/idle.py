@@ -258,7 +258,7 @@ class IdleCuller(LoggingConfigurable):
             return
         await self._parts.others.look()  # what is in use elsewhere
         for session in self._parts.store.sessions():
-            await self._judge(session)
+            await self._judge(session.id)
 
     async def _look_forever(self) -> None:
         while True:
@@ -289,9 +289,13 @@ class IdleCuller(LoggingConfigurable):
     def _is_alone(self, session: ComputeSession) -> bool:
         return not session.spec.durable and not self.is_there(session.server_id)
 
-    async def _judge(self, session: ComputeSession) -> None:
-        life = self._lives.get(session.id)
-        if life is None or self._wishes is None:
+    async def _judge(self, session_id: str) -> None:
+        life = self._lives.get(session_id)
+        if life is None or self._wishes is None or self._parts is None:
+            return
+        # As it is now: while others were judged, it may have been given more time.
+        session = self._parts.store.get(session_id)
+        if session is None:
             return
         life.look(alone=self._is_alone(session), now=self._clock.now())
         left = self._nearest(session)
@@ -301,7 +305,7 @@ class IdleCuller(LoggingConfigurable):
             self._warn(session, life, left)
         if left is not None and left.left <= 0 and self._clock.now() >= (life.ends_from or 0):
             self.log.info("Session %s ends: %s.", session.name, REASONS[left.limit])
-            await self._wishes.stop(session, reason=REASONS[left.limit])
+            await self._wishes.stop(session, reason=REASONS[left.limit], as_judged=True)
         elif self._is_to_suspend(session):
             self.log.info("Session %s is suspended: nobody uses it.", session.name)
             await self._wishes.aim(session, Goal.SUSPEND)

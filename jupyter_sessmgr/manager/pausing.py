@@ -95,8 +95,7 @@ class PauseVerbs(KernelVerbs):
             when that is longer than `IdleCuller.max_extension`; NotRunning when it has ended.
         """
         session, most = self._session(session_id), self.idle.max_extension
-        if not session.is_live or session.goal is Goal.STOP:
-            raise NotRunning(f"Session {session.name} has ended.", session=session.name)
+        _refuse_ending(session)
         if seconds > most:
             raise LimitExceeded(
                 f"A session can be kept for {most:.0f} seconds at a time; ask for less."
@@ -106,7 +105,9 @@ class PauseVerbs(KernelVerbs):
                 limit=most,
                 asked=seconds,
             )
-        return await self._open_wishes().keep(session, time.time() + seconds)
+        kept = await self._open_wishes().keep(session, time.time() + seconds)
+        _refuse_ending(kept)  # its end may have been wished for meanwhile
+        return kept
 
     async def _aim(
         self, session: ComputeSession, goal: Goal, status: SessionStatus
@@ -132,3 +133,8 @@ class PauseVerbs(KernelVerbs):
         if now.status is not status:
             raise NotRunning(f"Session {now.name} is {now.status}.", session=now.name)
         return now
+
+
+def _refuse_ending(session: ComputeSession) -> None:
+    if not session.is_live or session.goal is Goal.STOP:
+        raise NotRunning(f"Session {session.name} has ended.", session=session.name)

@@ -44,11 +44,17 @@ class Wishes:
         self._looker.poke(session.id)
 
     async def stop(
-        self, session: ComputeSession, *, forced: bool = False, reason: str = USER_REQUESTED
+        self,
+        session: ComputeSession,
+        *,
+        forced: bool = False,
+        reason: str = USER_REQUESTED,
+        as_judged: bool = False,
     ) -> None:
         """Wish for a session's end. A wish that cannot be stored travels in memory, if it can.
 
-        Of several reasons the first is kept: it is the one that the session ends for.
+        Of several reasons the first is kept: it is the one that the session ends for. One that is
+        to end `as_judged` does not when it was given more time since.
 
         Raises
         ------
@@ -57,6 +63,8 @@ class Wishes:
         """
 
         def wish(current: ComputeSession) -> ComputeSession:
+            if as_judged and _time_given(current) != _time_given(session):
+                return current
             return replace(
                 current,
                 goal=Goal.STOP,
@@ -65,7 +73,9 @@ class Wishes:
             )
 
         try:
-            await self._change(session, wish)
+            saved = await self._change(session, wish)
+            if saved.goal is not Goal.STOP:
+                return
         except StoreError as error:
             if not self._looker.leads:
                 raise
@@ -151,6 +161,10 @@ class Wishes:
 def _newest(session: ComputeSession) -> int:
     """Say which kernel the session wished for or has: a row of an old copy may be behind."""
     return max(session.generation, session.observed_generation)
+
+
+def _time_given(session: ComputeSession) -> tuple[float | None, bool]:
+    return session.kept_until, session.idle_exempt
 
 
 def _unless_ending(session: ComputeSession, goal: Goal) -> ComputeSession:

@@ -14,7 +14,7 @@ from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound
 from jupyter_sessmgr.model.events import SessionExpiring
 from jupyter_sessmgr.model.session import SessionSpec
-from jupyter_sessmgr.model.status import SessionStatus
+from jupyter_sessmgr.model.status import Goal, SessionStatus
 from jupyter_sessmgr.testing import FAKE_IMAGE
 from tests.plugins.waiting import eventually
 from tests.unit.test_clock import Monotonic
@@ -360,3 +360,38 @@ async def test_use_reaches_the_row_now_and_then_not_each_time():
         await eventually(lambda: it.session(one).queries == 1000)
         assert it.session(one).revision == revision + 1
         assert it.session(one).last_active_at is not None
+
+
+async def test_time_that_is_given_while_others_are_ended_counts():
+    async with limited(idle_timeout=1000, warning_before=0) as it:
+        ended, extended, exempt = made = [await it.running(INTERACTIVE) for _ in range(3)]
+        for one in made:
+            it.activity.touch(one)
+        store = it.world.store
+        save, sessions = store.save_wish, store.sessions
+        store.sessions = lambda: sorted(sessions(), key=lambda one: made.index(one.id))
+
+        async def give_time_first(session):
+            if session.id == ended:
+                store.save_wish = save
+                await it.idle.exempt(exempt, True)
+                await it.extend(extended, 3600)
+            return await save(session)
+
+        store.save_wish = give_time_first
+        await it.after(1001)
+        await it.world.becomes(ended, S.TERMINATED)
+        goals = [it.session(one).goal for one in (extended, exempt)]
+        assert goals == [Goal.RUN, Goal.RUN]
+
+
+async def test_what_was_given_time_since_it_was_judged_does_not_end():
+    async with limited() as it:
+        one = await it.running(INTERACTIVE)
+        wishes = Wishes(it.world.parts, it.world.reconciler)
+        judged = it.session(one)
+        await it.extend(one, 3600)
+        await wishes.stop(judged, as_judged=True)
+        assert it.session(one).goal is Goal.RUN
+        await wishes.stop(it.session(one), as_judged=True)
+        assert it.session(one).goal is Goal.STOP

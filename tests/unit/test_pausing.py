@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, NotRunning, Unsupported
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.testing import unavailable
@@ -138,3 +139,19 @@ async def test_a_wish_to_end_is_never_taken_back(state_dir):
         assert (await ends).status is S.TERMINATED
         assert all(isinstance(one, NotRunning) or one.status for one in results)
         assert status(manager, session) is S.TERMINATED
+
+
+async def test_nobody_is_told_of_more_time_for_what_was_asked_to_end_meanwhile(
+    state_dir, monkeypatch
+):
+    async with fake_manager(state_dir) as manager:
+        session = await begun(manager)
+        keep = Wishes.keep
+
+        async def end_first(wishes, one, until):
+            await wishes.stop(one)
+            return await keep(wishes, one, until)
+
+        monkeypatch.setattr(Wishes, "keep", end_first)
+        with pytest.raises(NotRunning):
+            await manager.extend(session.id, 60)
