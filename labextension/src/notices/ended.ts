@@ -5,7 +5,7 @@ import type { Widget } from '@lumino/widgets';
 import { IContext, tell } from '../actions/context';
 import { CommandIDs } from '../commands';
 import { contextOf } from '../front';
-import type { ISession } from '../tokens';
+import { FINAL, ISession } from '../tokens';
 import { endReason } from '../words';
 import { say } from './say';
 
@@ -34,9 +34,12 @@ export class EndedNotices {
   private async tell(id: string): Promise<void> {
     const { api, app, trans, users } = this.context;
     const session = await api.session(id).catch(() => null);
-    const asked = session?.stopReason === 'user-requested';
+    if (session === null || !FINAL.has(session.status)) {
+      return; // a list that was older than the session lacked it
+    }
+    const asked = session.stopReason === 'user-requested';
     const pages = users.of(id).filter(page => !asked || contextOf(page)?.session != null);
-    if (session === null || pages.length === 0) {
+    if (pages.length === 0) {
       return;
     }
     const why = endReason(session, trans);
