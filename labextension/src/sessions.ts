@@ -144,8 +144,14 @@ export class Sessions implements IDisposable {
   }
 
   private async load(): Promise<void> {
+    const asked = ++this.asked;
     try {
-      const live = new Map((await this.api.live()).map(one => [one.id, one]));
+      const listed = await this.api.live();
+      if (asked < this.written) {
+        return; // overtaken by the answer to a newer question
+      }
+      this.written = asked;
+      const live = this.withNewer(listed, asked);
       this.endedIsOld ||= [...this.known.keys()].some(id => !live.has(id));
       this.known = live;
       if (this._showsEnded && this.endedIsOld) {
@@ -156,8 +162,10 @@ export class Sessions implements IDisposable {
       this._trouble = null;
       this._loaded.emit();
     } catch (error) {
-      this._trouble = error;
-      throw error; // the poll backs off
+      if (asked >= this.written) {
+        this._trouble = error;
+        throw error; // the poll backs off
+      }
     } finally {
       this._changed.emit();
     }
@@ -175,16 +183,40 @@ export class Sessions implements IDisposable {
       } // else the poll looks when the page is shown again
       return;
     }
+    const asked = ++this.asked;
     try {
       const found = await Promise.all(ids.map(id => this.api.session(id)));
-      found.forEach((one, index) => this.note(ids[index] ?? '', one));
+      found.forEach((one, index) => this.note(ids[index] ?? '', one, asked));
       this._changed.emit();
     } catch {
       void this.poll.refresh(); // which says what is wrong
     }
   }
 
-  private note(id: string, session: ISession | null): void {
+  /** A list, but for what was asked of single sessions after it was asked for. */
+  private withNewer(listed: readonly ISession[], asked: number): Map<string, ISession> {
+    const live = new Map(listed.map(one => [one.id, one]));
+    const newer: [string, ISession][] = [];
+    for (const [id, at] of this.noted) {
+      const session = this.known.get(id);
+      if (at < asked) {
+        this.noted.delete(id);
+      } else if (session === undefined) {
+        live.delete(id);
+      } else if (live.has(id)) {
+        live.set(id, session);
+      } else {
+        newer.push([id, session]);
+      }
+    }
+    return new Map([...newer, ...live]);
+  }
+
+  private note(id: string, session: ISession | null, asked: number): void {
+    if (asked < Math.max(this.written, this.noted.get(id) ?? 0)) {
+      return; // overtaken
+    }
+    this.noted.set(id, asked);
     if (session === null || FINAL.has(session.status)) {
       this.known.delete(id); // it ended, or is another user's
     } else if (this.known.has(id)) {
@@ -201,6 +233,12 @@ export class Sessions implements IDisposable {
   private readonly dirty = new Set<string>();
   private readonly poll: Poll;
   private timer: number | undefined;
+  /** Requests are numbered, since their answers may come in another order. */
+  private asked = 0;
+  /** The request whose list was taken over last. */
+  private written = 0;
+  /** Sessions that were asked for since that one, by the request. */
+  private readonly noted = new Map<string, number>();
   private watchers = 0;
   private _ended: readonly ISession[] = [];
   private _showsEnded = false;
