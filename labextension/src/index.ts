@@ -170,7 +170,7 @@ const outputs: JupyterFrontEndPlugin<void> = {
   optional: [INotebookTracker],
   activate: (
     app: JupyterFrontEnd,
-    { api, server, sessions, trans }: IShared,
+    { api, server, sessions, settings: choices, trans }: IShared,
     notebooks: INotebookTracker | null
   ): void => {
     const { contents, serverSettings } = app.serviceManager;
@@ -185,7 +185,7 @@ const outputs: JupyterFrontEndPlugin<void> = {
     settings.WebSocket = survivingSocket(settings.WebSocket, new Positions(), server, notices);
     settings.fetch = patientFetch(settings.fetch, serverSettings.baseUrl, server);
     if (notebooks !== null) {
-      addReturns(notebooks, { api, contents, server });
+      addReturns(notebooks, { api, contents, server, settings: choices });
     }
   }
 };

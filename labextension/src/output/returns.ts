@@ -5,6 +5,7 @@ import { INotebookTracker, NotebookActions, NotebookPanel } from '@jupyterlab/no
 import { Contents, Kernel, KernelMessage } from '@jupyterlab/services';
 
 import type { Api } from '../api';
+import type { Settings } from '../settings';
 import { attach, forget, showWaiting } from './attached';
 import { ICellState, IExecution, isMissing, lastOfCells } from './executions';
 import type { ServerWatch } from './server';
@@ -20,6 +21,7 @@ export interface IReturnParts {
   readonly api: Api;
   readonly contents: Contents.IManager;
   readonly server: ServerWatch;
+  readonly settings: Settings;
 }
 
 /** Follow all notebooks. */
@@ -113,7 +115,11 @@ class NotebookReturns {
 
   /** Look what a kernel executed, and bring what is missing. */
   private async begin(kernel: Kernel.IKernelConnection): Promise<void> {
-    await this.panel.context.ready;
+    const { settings } = this.parts;
+    await Promise.all([this.panel.context.ready, settings.ready]);
+    if (!settings.now.reattachOutput) {
+      return;
+    }
     const listed = await this.listed(kernel.id);
     const cells = this.cells();
     const ours = await this.ofThisFile(lastOfCells(listed, states(cells, this.ran)));
