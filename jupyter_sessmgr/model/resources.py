@@ -12,10 +12,13 @@ from jupyter_sessmgr.model.errors import InvalidRequest
 
 #: SQLite and JSON readers stop being exact here.
 MAX_NUMBER = 2**63 - 1
+#: A hundred years: longer than anything lives, and a time that every calendar knows.
+MAX_SECONDS = 100 * 365 * 86400
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _SIZE = re.compile(r"(?P<number>[0-9]{1,19}(?:\.[0-9]{1,6})?)(?P<unit>[kmgtp]?)(?:i?b)?", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,6})?", re.ASCII)
 
 
 def parse_size(value: object, name: str) -> int:
@@ -55,6 +58,24 @@ def parse_count(value: object, name: str) -> Decimal:
             field=name,
         )
     return Decimal(text)
+
+
+def parse_seconds(value: object, name: str) -> float:
+    """Read a number of seconds: ``3600``, ``"90.5"``.
+
+    Raises
+    ------
+    InvalidRequest
+        for anything that is not a plain decimal number up to `MAX_SECONDS`.
+    """
+    text = _number_text(value)
+    if _SECONDS.fullmatch(text) is None or float(text) > MAX_SECONDS:
+        raise InvalidRequest(
+            f"{name}: {value!r:.60} is not a number of seconds up to {MAX_SECONDS}; write a plain "
+            'one such as "3600".',
+            field=name,
+        )
+    return float(text)
 
 
 def spell_size(size: int) -> str:

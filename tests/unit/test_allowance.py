@@ -11,7 +11,11 @@ import pytest
 from jupyter_sessmgr.engines.base import Capabilities, Capacity
 from jupyter_sessmgr.manager.admission import AdmissionControl
 from jupyter_sessmgr.manager.admission.allowance import Situation
-from jupyter_sessmgr.manager.admission.idling import check_idle_timeout, idle_timeout
+from jupyter_sessmgr.manager.admission.idling import (
+    check_idle_timeout,
+    idle_timeout,
+    read_idle_timeout,
+)
 from jupyter_sessmgr.manager.pool.keys import spare_spec
 from jupyter_sessmgr.manager.queue.order import Room
 from jupyter_sessmgr.manager.queue.room import most_for_one, room_of
@@ -137,11 +141,21 @@ async def test_mounts_are_names_without_paths(admission):
     assert (await allowance(admission, engine=FakeEngine())).mounts == {}  # on another machine
 
 
-@pytest.mark.parametrize("asked", ["soon", "-1", True, 59, float("nan"), [], "1e3"])
+@pytest.mark.parametrize("asked", ["soon", "-1", True, 59, float("nan"), [], "1e3", 10**10])
 async def test_a_senseless_idle_timeout_is_refused(admission, state_dir, asked):
     request = CreateRequest(image=FAKE_IMAGE, idle_timeout=asked)
     with pytest.raises(InvalidRequest, match="idleTimeout"):
         await admission.admit(request, "me", GpuEngine(), state_dir)
+
+
+@pytest.mark.parametrize("asked", [60, "90.5", 30 * 86400, 2592000.0])
+def test_the_longest_time_that_is_told_may_be_asked_for(asked):
+    assert read_idle_timeout(asked) == float(asked)
+    culler = SimpleNamespace(idle_timeout=0.0, durable_idle_timeout=30 * 86400.0)
+    longer = SessionSpec(image=FAKE_IMAGE, idle_timeout=30 * 86400.0 + 1)
+    with pytest.raises(LimitExceeded, match="2592001 s are too long") as caught:
+        check_idle_timeout(longer, culler)
+    assert read_idle_timeout(caught.value.data["fits"]) == 30 * 86400
 
 
 async def test_a_session_may_go_unused_for_a_shorter_time_than_the_servers_and_no_longer():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from jupyter_sessmgr.model.errors import InvalidRequest, LimitExceeded
-from jupyter_sessmgr.model.resources import parse_count
+from jupyter_sessmgr.model.resources import parse_seconds
 from jupyter_sessmgr.model.session import SessionSpec
 
 #: Below this a session would end while its user thinks.
@@ -18,15 +18,15 @@ def read_idle_timeout(asked: object) -> float | None:
     Raises
     ------
     InvalidRequest
-        for what is no number, or too short to be meant.
+        for what is no number, or too short or too long to be meant.
     """
     if asked is None:
         return None
-    seconds = float(parse_count(asked, "idleTimeout"))
+    seconds = parse_seconds(asked, "idleTimeout")
     if seconds < SHORTEST_IDLE:
         raise InvalidRequest(
-            f"idleTimeout: {seconds:g} s are too short; give at least {SHORTEST_IDLE}, or leave it "
-            "out.",
+            f"idleTimeout: {_spell(seconds)} s are too short; give at least {SHORTEST_IDLE}, or "
+            "leave it out.",
             field="idleTimeout",
         )
     return seconds
@@ -51,12 +51,12 @@ def check_idle_timeout(spec: SessionSpec, server: ServerLimits) -> None:
     if asked is not None and most and asked > most:
         kind = "durable" if spec.durable else "interactive"
         raise LimitExceeded(
-            f"idleTimeout: {asked:g} s are too long; {kind} sessions that nobody uses end after "
-            f"{most:g} s here. Ask for at most that, or leave it out.",
+            f"idleTimeout: {_spell(asked)} s are too long; {kind} sessions that nobody uses end "
+            f"after {_spell(most)} s here. Ask for at most that, or leave it out.",
             field="idleTimeout",
-            limit=f"{most:g}",
-            asked=f"{asked:g}",
-            fits=f"{most:g}",
+            limit=_spell(most),
+            asked=_spell(asked),
+            fits=_spell(most),
         )
 
 
@@ -71,3 +71,8 @@ def idle_timeout(spec: SessionSpec, server: ServerLimits) -> float:
 
 def _most(server: ServerLimits, *, durable: bool) -> float:
     return server.durable_idle_timeout if durable else server.idle_timeout
+
+
+def _spell(seconds: float) -> str:
+    """Spell a time as it can be asked for: 2592000, and not 2.592e+06."""
+    return f"{seconds:.15g}"

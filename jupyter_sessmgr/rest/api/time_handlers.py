@@ -18,8 +18,9 @@ from jupyter_sessmgr.model.errors import (
     SessionNotFound,
     Unsupported,
 )
+from jupyter_sessmgr.model.resources import MAX_SECONDS
 from jupyter_sessmgr.model.session import ComputeSession
-from jupyter_sessmgr.rest.api.time_types import MAX_SECONDS, ExemptBody, ExtendBody, SessionTime
+from jupyter_sessmgr.rest.api.time_types import ExemptBody, ExtendBody, SessionTime
 from jupyter_sessmgr.rest.base import SessionsHandler
 from jupyter_sessmgr.rest.operations import Reply, operation
 

@@ -6,8 +6,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-#: More than any server lets a session be kept: a century.
-MAX_SECONDS = 100 * 365 * 86400
+from jupyter_sessmgr.model.resources import MAX_SECONDS
 
 
 class ExtendBody(TypedDict):
