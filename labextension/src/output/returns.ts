@@ -144,7 +144,8 @@ class NotebookReturns {
 
   /** Bring once more what was not whole when the connection broke. */
   private again(kernel: Kernel.IKernelConnection): void {
-    this.waiting = [...this.busy, ...this.waiting];
+    const broken = [...this.busy].map(one => ({ ...one })); // anew: what broke off ends later
+    this.waiting = [...broken, ...this.waiting];
     this.busy.clear();
     this.next(kernel);
   }
