@@ -12,7 +12,7 @@ from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.agentstream import BUFFER, AgentStream
 from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT
-from jupyter_sessmgr.manager.agentwords import Junk
+from jupyter_sessmgr.manager.agentwords import Junk, clean
 from jupyter_sessmgr.manager.executionwords import (
     MOST_PATH,
     MOST_PROMPT,
@@ -161,7 +161,10 @@ class OutputJournal(LoggingConfigurable):
         """Note what an execution asks a person to type; None: it was answered. Never fails."""
         words: dict[str, object] = {"id": msg_id}
         if asks is not None:
-            words["asks"] = {"prompt": asks.prompt[:MOST_PROMPT], "password": asks.password}
+            words["asks"] = {
+                "prompt": clean(asks.prompt, MOST_PROMPT),
+                "password": asks.password,
+            }
         if _are_fit(((msg_id, MOST_ID),)):
             self._notes.add(session_id, "asks", words)
 

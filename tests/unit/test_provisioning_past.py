@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from jupyter_client.session import Session
 
-from jupyter_sessmgr.manager.journal import JournalPage, Recorded
+from jupyter_sessmgr.manager.journal import JournalPage, OutputJournal, Recorded
 from jupyter_sessmgr.provisioning.channels.frames import V1, Asked
 from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import Position
@@ -81,6 +81,19 @@ def live(text="now"):
     return SESSION.serialize(SESSION.msg("stream", {"name": "stdout", "text": text}, parent=parent))
 
 
+class Agent:
+    """Stands in for the agent of all sessions, and notes what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def link(self, _session_id):
+        return self
+
+    async def call(self, _verb, _timeout, notes):
+        self.notes += notes
+
+
 @contextmanager
 def past(browser, journal, position=None):
     home = SimpleNamespace(sessions=SimpleNamespace(journal=journal))
@@ -123,3 +136,52 @@ async def test_a_fault_in_the_past_lets_the_present_pass(caplog):
         await eventually(lambda: browser.live)
         assert not one.take("iopub", live())
         await eventually(lambda: "a fault of ours" in caplog.text)
+
+
+HEADER = {"msg_id": "question", "msg_type": "input_request"}
+ASKED = {"msg_id": "request"}
+CONTENT = {"prompt": "name?", "password": False}
+
+
+def framed(*parts):
+    """Make a message of header, parent header and content."""
+    header, parent, content = (json.dumps(part).encode() for part in parts)
+    return [b"<IDS|MSG>", b"", header, parent, b"{}", content]
+
+
+@pytest.mark.parametrize("channel", ["stdin", "iopub", "shell"])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([b"<IDS|MSG>"], id="no parts"),
+        pytest.param([b"<IDS|MSG>", b"", b"no", b"no", b"{}", b"{}"], id="no JSON"),
+        pytest.param([b"<IDS|MSG>", b"", b"[" * 100_000, b"{}", b"{}", b"{}"], id="deep"),
+        pytest.param(framed([], 5, CONTENT), id="no objects"),
+        pytest.param(framed({**HEADER, "msg_id": []}, ASKED, CONTENT), id="id"),
+        pytest.param(framed({**HEADER, "msg_type": {}}, ASKED, CONTENT), id="type"),
+        pytest.param(framed(HEADER, {"msg_id": 5}, CONTENT), id="parent"),
+        pytest.param(framed(HEADER, ASKED, ["prompt"]), id="content"),
+        pytest.param(
+            framed({"msg_type": "status"}, {"msg_id": []}, {"execution_state": "idle"}), id="end"
+        ),
+    ],
+)
+async def test_F10_what_a_kernel_says_is_passed_on_if_it_cannot_be_read(channel, parts):
+    journal = OutputJournal(None)
+    with past(Browser(), journal) as one:
+        one._replies.expect("another")
+        one._position = Position()
+        assert not one.take(channel, parts)
+    await journal.close()
+
+
+async def test_F10_a_question_with_half_a_character_is_noted():
+    agent = Agent()
+    journal = OutputJournal(agent)
+    with past(Browser(), journal) as one:
+        one.take("stdin", framed(HEADER, ASKED, {**CONTENT, "prompt": "name \ud83d?"}))
+        await eventually(lambda: agent.notes)
+    await journal.close()
+    asks = {"prompt": "name ??", "password": False}
+    assert agent.notes == [{"kind": "asks", "id": "request", "asks": asks}]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+#: Where the parts of a message stand, behind its signature.
+_HEADER, _PARENT, _CONTENT = 1, 2, 4
+
 
 class Told:
-    """What a message is, and of which request.
+    """What a message is, and of which request. What cannot be read of it is empty (THREATS F10).
 
     Parameters
     ----------
@@ -18,12 +21,15 @@ class Told:
 
     def __init__(self, session: Any, parts: list[Any]) -> None:
         self._session = session
-        _, self._parts = session.feed_identities(parts)
-        header = session.unpack(self._parts[1])
-        self.msg_id: str = header.get("msg_id", "")
-        self.kind: str = header.get("msg_type", "")
+        try:
+            _, self._parts = session.feed_identities(parts)
+        except ValueError:
+            self._parts = []
+        header, parent = self._read(_HEADER), self._read(_PARENT)
+        self.msg_id = _word(header, "msg_id")
+        self.kind = _word(header, "msg_type")
         #: Id of the request.
-        self.parent: str = session.unpack(self._parts[2]).get("msg_id", "")
+        self.parent = _word(parent, "msg_id")
 
     @property
     def size(self) -> int:
@@ -33,8 +39,7 @@ class Told:
     @property
     def content(self) -> dict[str, Any]:
         """What it says."""
-        said: dict[str, Any] = self._session.unpack(self._parts[4])
-        return said
+        return self._read(_CONTENT)
 
     @property
     def is_end(self) -> bool:
@@ -42,3 +47,15 @@ class Told:
         if self.kind != "status":
             return False
         return bool(self.content.get("execution_state") == "idle")
+
+    def _read(self, part: int) -> dict[str, Any]:
+        try:
+            said = self._session.unpack(self._parts[part])
+        except (ValueError, TypeError, IndexError, RecursionError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+
+def _word(said: dict[str, Any], name: str) -> str:
+    value = said.get(name)
+    return value if isinstance(value, str) else ""
