@@ -35,8 +35,10 @@ export class Sessions implements IDisposable {
       factory: () => this.load(),
       frequency: { interval: UNWATCHED, backoff: true, max: 300_000 },
       name: 'jupyter-sessmgr:sessions',
-      standby: 'when-hidden'
+      standby: 'when-hidden',
+      linger: 0
     });
+    document.addEventListener('visibilitychange', this.shown);
   }
 
   /** Emitted when anything of the list changed. */
@@ -131,11 +133,19 @@ export class Sessions implements IDisposable {
 
   dispose(): void {
     if (!this.isDisposed) {
+      document.removeEventListener('visibilitychange', this.shown);
       this.poll.dispose();
       window.clearTimeout(this.timer);
       Signal.clearData(this);
     }
   }
+
+  /** Look at once when the page is shown again: the poll would wait for its next turn. */
+  private readonly shown = (): void => {
+    if (!document.hidden && this.poll.state.phase !== 'constructed') {
+      void this.poll.refresh();
+    }
+  };
 
   private pace(): void {
     const watched = this.settings.now.refreshInterval * 1000;
@@ -180,7 +190,7 @@ export class Sessions implements IDisposable {
       this.endedIsOld = true;
       if (!document.hidden) {
         await this.poll.refresh();
-      } // else the poll looks when the page is shown again
+      } // else it looks when the page is shown again
       return;
     }
     const asked = ++this.asked;

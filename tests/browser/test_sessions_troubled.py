@@ -18,6 +18,12 @@ TOASTS = ".Toastify__toast"
 SCHEMAS = "https://events.jupyter.org/jupyter_sessmgr"
 ODD = "<img src=x onerror=alert(1)>&amp; ünï \u202e"
 LONG = "n" * 200
+LIST = re.compile(r"/sessmgr/session\?")
+#: Makes a page believe that it is hidden, or shown again.
+TURN = """hidden => {
+  Object.defineProperty(document, 'hidden', { get: () => hidden, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
 #: Memory that sessions get unless they say so, in GiB.
 USUAL = 2
 
@@ -139,12 +145,12 @@ def test_odd_names_a_lost_login_and_a_lost_server_are_told_in_words(labs, lab):
     trouble = page.locator(".jp-sessmgr-panel [role=alert]")
     words = ["", "You are logged out", r"does not answer \(502\)", "does not answer. See whether"]
     for answer, said in zip(answers, words, strict=True):
-        page.route(re.compile(r"/sessmgr/session\?"), answer)
+        page.route(LIST, answer)
         again.click()
         if said:
             expect(trouble).to_have_text(re.compile(said), timeout=PATIENCE)
         expect(_row(person, ODD)).to_be_visible(timeout=PATIENCE)
-        page.unroute(re.compile(r"/sessmgr/session\?"))
+        page.unroute(LIST)
     long = _row(person, LONG)
     assert long.evaluate("one => one.scrollWidth <= one.clientWidth"), "names push nothing out"
     assert page.locator(".jp-sessmgr-panel img[src=x]").count() == 0
@@ -157,7 +163,11 @@ def test_odd_names_a_lost_login_and_a_lost_server_are_told_in_words(labs, lab):
 def test_without_events_the_list_is_looked_at_again(labs, lab, page):
     server = labs()
     page.route_web_socket(re.compile("/api/events/subscribe"), lambda socket: socket.close())
-    person = lab(server)
+    with page.expect_request(LIST, timeout=PATIENCE):
+        person = lab(server)
+    page.evaluate(TURN, True)
+    with page.expect_request(LIST, timeout=PATIENCE):  # by itself it would ask in a minute
+        page.evaluate(TURN, False)
     _show_list(person)
     expect(page.get_by_text("No sessions. Start one")).to_be_visible(timeout=PATIENCE)
     server.create(clientSessionToken="made-elsewhere")

@@ -26,8 +26,10 @@ export class DetailsSource implements IDisposable {
       factory: () => this.load(),
       frequency: { interval: LOOK, backoff: true, max: 60_000 },
       name: `jupyter-sessmgr:details-${id}`,
-      standby: 'when-hidden'
+      standby: 'when-hidden',
+      linger: 0
     });
+    document.addEventListener('visibilitychange', this.shown);
   }
 
   get changed(): ISignal<this, void> {
@@ -43,6 +45,7 @@ export class DetailsSource implements IDisposable {
 
   /** Look as long as somebody does. */
   watch(watched: boolean): void {
+    this.isWatched = watched;
     void (watched ? this.poll.refresh() : this.poll.stop());
   }
 
@@ -51,6 +54,7 @@ export class DetailsSource implements IDisposable {
   }
 
   dispose(): void {
+    document.removeEventListener('visibilitychange', this.shown);
     this.poll.dispose();
     Signal.clearData(this);
   }
@@ -62,8 +66,26 @@ export class DetailsSource implements IDisposable {
       this.session = known;
       this._changed.emit();
     } else if (known === undefined && this.session !== null && !FINAL.has(this.session.status)) {
-      void this.poll.refresh(); // it ended
+      this.look(); // it ended
     }
+  }
+
+  /** Look at once when the page is shown again: the poll would wait for its next turn. */
+  private readonly shown = (): void => {
+    if (!document.hidden && !this.isOver) {
+      this.look();
+    }
+  };
+
+  /** Look now; while nobody watches, the next who does will see. */
+  private look(): void {
+    if (this.isWatched) {
+      void this.poll.refresh();
+    }
+  }
+
+  private get isOver(): boolean {
+    return this.isReady && (this.session === null || FINAL.has(this.session.status));
   }
 
   private async load(): Promise<void> {
@@ -82,7 +104,7 @@ export class DetailsSource implements IDisposable {
     } finally {
       this._changed.emit();
     }
-    if (this.session === null || FINAL.has(this.session.status)) {
+    if (this.isOver) {
       void this.poll.stop(); // nothing more will come
     }
   }
@@ -96,6 +118,7 @@ export class DetailsSource implements IDisposable {
     throw error;
   }
 
+  private isWatched = false;
   private readonly poll: Poll;
   private readonly _changed = new Signal<this, void>(this);
 }
