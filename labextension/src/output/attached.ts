@@ -17,6 +17,11 @@ export function showWaiting(cell: CodeCell): void {
   cell.model.executionState = 'running';
 }
 
+/** Have a cell say that it is not executed any more. */
+export function showIdle(cell: CodeCell): void {
+  cell.model.executionState = 'idle';
+}
+
 /**
  * Bring a whole execution to a cell, then what it does now; resolves at its end.
  *
@@ -63,7 +68,7 @@ export async function attach(
     return false; // the kernel was restarted, or the cell executed anew
   } finally {
     if (!cell.isDisposed && outputArea.future === future) {
-      model.executionState = 'idle';
+      showIdle(cell);
     }
   }
 }

@@ -6,7 +6,7 @@ import { Contents, Kernel, KernelMessage } from '@jupyterlab/services';
 
 import type { Api } from '../api';
 import type { Settings } from '../settings';
-import { attach, forget, showWaiting } from './attached';
+import { attach, forget, showIdle, showWaiting } from './attached';
 import { ICellState, IExecution, isMissing, lastOfCells } from './executions';
 import type { ServerWatch } from './server';
 
@@ -63,15 +63,18 @@ class NotebookReturns {
     if (kernel === this.kernel) {
       return;
     }
+    this.giveUp();
     this.kernel = kernel;
     this.last.clear();
-    this.running.clear();
-    this.waiting = [];
-    this.busy.clear();
     if (kernel === null) {
       return;
     }
     this.label(kernel);
+    kernel.statusChanged.connect((_, status) => {
+      if (LOST.has(status) && kernel === this.kernel) {
+        this.giveUp();
+      }
+    });
     let known = false;
     const connected = () => {
       if (kernel.connectionStatus !== 'connected' || kernel !== this.kernel) {
@@ -86,6 +89,20 @@ class NotebookReturns {
     };
     kernel.connectionStatusChanged.connect(connected);
     connected();
+  }
+
+  /** Expect nothing more of what was executed: the kernel that did it is gone. */
+  private giveUp(): void {
+    const cells = this.cells();
+    for (const { cell, id } of this.waiting) {
+      const lacking = this.last.get(cell) === id ? cells.get(cell) : undefined;
+      if (lacking !== undefined) {
+        showIdle(lacking);
+      }
+    }
+    this.waiting = [];
+    this.busy.clear();
+    this.running.clear();
   }
 
   /** Have each execution of this notebook say whose it is, and note what is executed. */
@@ -135,10 +152,12 @@ class NotebookReturns {
       this.last.set(cell.model.id, one.id);
       const state = { count: cell.model.executionCount, ran: this.ran.get(cell.model.id) };
       if (isMissing(one, state, saved)) {
-        this.waiting.push({ cell, id: one.id, goesOn: one.state !== 'ended' });
+        this.waiting.push({ cell: cell.model.id, id: one.id });
+        if (one.state !== 'ended') {
+          showWaiting(cell);
+        }
       }
     }
-    this.waiting.filter(one => one.goesOn).forEach(one => showWaiting(one.cell));
     this.next(kernel);
   }
 
@@ -152,17 +171,19 @@ class NotebookReturns {
 
   /** Bring as many as may be brought at a time. */
   private next(kernel: Kernel.IKernelConnection): void {
+    const cells = this.cells(); // by their ids: one that was moved is another object
     while (this.busy.size < AT_ONCE && this.kernel === kernel) {
       const one = this.waiting.shift();
       if (one === undefined) {
         return;
       }
-      if (one.cell.isDisposed || this.last.get(one.cell.model.id) !== one.id) {
+      const cell = cells.get(one.cell);
+      if (cell === undefined || this.last.get(one.cell) !== one.id) {
         continue; // deleted, emptied, or executed again while it waited
       }
       this.busy.add(one);
       this.running.add(one.id);
-      void attach(kernel, one.cell, one.id).then(() => {
+      void attach(kernel, cell, one.id).then(() => {
         if (this.busy.delete(one)) {
           this.next(kernel);
         }
@@ -205,7 +226,8 @@ class NotebookReturns {
   }
 
   private cells(): Map<string, CodeCell> {
-    const code = this.panel.content.widgets.filter(one => one.model.type === 'code');
+    const all = this.panel.isDisposed ? [] : this.panel.content.widgets;
+    const code = all.filter(one => one.model.type === 'code');
     return new Map(code.map(one => [one.model.id, one as CodeCell]));
   }
 
@@ -223,10 +245,13 @@ class NotebookReturns {
 
 /** A cell, and the execution that it lacks. */
 interface IWanted {
-  readonly cell: CodeCell;
+  /** The cell's id. */
+  readonly cell: string;
   readonly id: string;
-  readonly goesOn: boolean;
 }
+
+/** How a kernel is that lost what it executed. */
+const LOST: ReadonlySet<string> = new Set(['restarting', 'autorestarting', 'terminating', 'dead']);
 
 /** How often the server is asked, each time when it is back. */
 const ATTEMPTS = 3;
