@@ -10,9 +10,13 @@ import { FINAL, ISession } from '../tokens';
 
 /** Milliseconds between two looks at what is written: while there is news, and at most. */
 const LOOK = 1000;
-const LONGEST = 10_000;
+const LONGEST = 20_000;
 
-/** Looks at a session's log; a log that does not change is looked at less and less often. */
+/**
+ * Looks at a session's log; a log that does not change is looked at less and less often.
+ *
+ * How the session is, the list knows while it lives.
+ */
 export class DetailsSource implements IDisposable {
   constructor(
     readonly id: string,
@@ -90,8 +94,9 @@ export class DetailsSource implements IDisposable {
 
   private async load(): Promise<void> {
     try {
+      const known = this.sessions.find(this.id);
       const [session, log] = await Promise.all([
-        this.api.session(this.id),
+        known ?? this.api.session(this.id),
         this.api.log(this.id).catch(error => this.unwritten(error))
       ]);
       const { interval } = this.poll.frequency;
