@@ -44,15 +44,17 @@ export async function attach(
   if (outputArea.future?.msg.header.msg_id === id) {
     outputArea.future.dispose(); // it would take the new one's place with it
   }
-  const future = ask(kernel, id, { reattach: true });
-  outputArea.future = future;
-  model.trusted = true; // as output is that comes while the page looks
-  model.executionCount = null;
-  showWaiting(cell);
+  let future: Future | null = null;
+  const ours = () => !cell.isDisposed && (future === null || outputArea.future === future);
   try {
+    future = ask(kernel, id, { reattach: true }); // throws when the kernel is dead
+    outputArea.future = future;
+    model.trusted = true; // as output is that comes while the page looks
+    model.executionCount = null;
+    showWaiting(cell);
     const { content } = await future.done;
     const kept = content.status !== 'error' || content.ename !== NOT_KEPT;
-    if (outputArea.future !== future || cell.isDisposed) {
+    if (!ours()) {
       return false;
     }
     if (kept) {
@@ -62,12 +64,12 @@ export async function attach(
     }
     return kept;
   } catch {
-    if (!cell.isDisposed && outputArea.future === future && model.outputs.length === 0) {
+    if (ours() && model.outputs.length === 0) {
       restore(); // nothing of it came
     }
     return false; // the kernel was restarted, or the cell executed anew
   } finally {
-    if (!cell.isDisposed && outputArea.future === future) {
+    if (ours()) {
       showIdle(cell);
     }
   }
