@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABCMeta
 from typing import Any
 
-from traitlets import Integer, MetaHasTraits, TraitError
+from traitlets import Float, Integer, MetaHasTraits, TraitError
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.model.errors import InvalidRequest
@@ -18,6 +19,17 @@ class _ABCMetaHasTraits(ABCMeta, MetaHasTraits):
 
 class ConfigurableABC(LoggingConfigurable, metaclass=_ABCMetaHasTraits):
     """A configurable class that may have abstract methods."""
+
+
+class Quantity(Float[float, Any]):
+    """A number that others are compared with; `inf` is more than anything, and NaN is none."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Refuse what cannot be compared."""
+        amount = super().validate(obj, value)
+        if amount is not None and math.isnan(amount):
+            raise TraitError(f"{self.name}: NaN is no amount.")
+        return amount
 
 
 class ByteSize(Integer[int, Any]):

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from traitlets import Float
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.activity import Activity
@@ -18,8 +17,10 @@ from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.wishes import SERVER_STOPPED, Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, SessmgrError
 from jupyter_sessmgr.model.events import Event, LimitName, SessionExpiring, StatusChanged
+from jupyter_sessmgr.model.resources import MAX_SECONDS
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.traits import Quantity
 
 _S = SessionStatus
 #: Seconds between two rounds of writing down what was noted of sessions in use.
@@ -92,21 +93,21 @@ class IdleCuller(LoggingConfigurable):
     that is set nor a server that was stopped for a while ends anything.
     """
 
-    idle_timeout = Float(
+    idle_timeout = Quantity(
         3600.0,
         min=0.0,
         config=True,
         help="""Seconds after which an interactive session ends that nobody uses: its last client
         left and its kernel is idle. Lower it where resources are short; 0 means never.""",
     )
-    durable_idle_timeout = Float(
+    durable_idle_timeout = Quantity(
         0.0,
         min=0.0,
         config=True,
         help="""The same for durable sessions. By default they never end by themselves, since
         they are made to be found again. Set it, to days, where people forget them.""",
     )
-    suspend_timeout = Float(
+    suspend_timeout = Quantity(
         0.0,
         min=0.0,
         config=True,
@@ -114,14 +115,14 @@ class IdleCuller(LoggingConfigurable):
         engine can: it keeps its memory and uses no processor until it is used again. 0 means
         never. Set it where idle kernels still keep processors busy.""",
     )
-    max_lifetime = Float(
+    max_lifetime = Quantity(
         0.0,
         min=0.0,
         config=True,
         help="""Seconds after which any session ends, in use or not. 0 means never. Set it where
         nobody may hold resources for longer.""",
     )
-    max_extension = Float(
+    max_extension = Quantity(
         86400.0,
         min=0.0,
         config=True,
@@ -129,14 +130,14 @@ class IdleCuller(LoggingConfigurable):
         uses it; `max_lifetime` ends it all the same. Raise it where work is left over a weekend;
         0 means that they may not.""",
     )
-    never_connected_timeout = Float(
+    never_connected_timeout = Quantity(
         300.0,
         min=0.0,
         config=True,
         help="""Seconds after which an interactive session ends that nobody ever used. Raise it
         for programs that make sessions long before they use them; 0 means never.""",
     )
-    orphan_timeout = Float(
+    orphan_timeout = Quantity(
         60.0,
         min=0.0,
         config=True,
@@ -144,7 +145,7 @@ class IdleCuller(LoggingConfigurable):
         counted from the start of the next one: time to save what is in it. One that stops in an
         orderly way ends its interactive sessions itself. 0 means at once.""",
     )
-    warning_before = Float(
+    warning_before = Quantity(
         300.0,
         min=0.0,
         config=True,
@@ -152,7 +153,7 @@ class IdleCuller(LoggingConfigurable):
         than half of the limit. Raise it when they need longer to save their work; 0 means that
         they are not told.""",
     )
-    check_interval = Float(
+    check_interval = Quantity(
         5.0,
         min=0.01,
         config=True,
@@ -351,7 +352,8 @@ class IdleCuller(LoggingConfigurable):
         if life.orphan_since is not None:
             waited = now - life.orphan_since
             found.append(_left("server-stopped", self.orphan_timeout or _AT_ONCE, waited))
-        return min((one for one in found if one.whole), key=lambda one: one.left, default=None)
+        near = (one for one in found if one.whole and one.left <= MAX_SECONDS)
+        return min(near, key=lambda one: one.left, default=None)
 
 
 def _notice(left: _Left, most: float) -> float:

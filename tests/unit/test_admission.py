@@ -15,6 +15,7 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from jupyter_sessmgr.engines.base import Capabilities
 from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.admission.groups import Group
 from jupyter_sessmgr.manager.folders import home_mount, named_mounts, notebook_mount
 from jupyter_sessmgr.manager.offers import make_offers
 from jupyter_sessmgr.manager.queue import StartQueue
@@ -428,3 +429,13 @@ def test_the_manuals_examples_can_be_loaded(tmp_path):
     assert admission.quota(physics).owner.mem == 48 << 30
     assert admission.most_running() == MostRunning(owner=3, groups={"physics": 25})
     assert queue.memory_overcommit == 1.0
+
+
+@pytest.mark.parametrize("setting", ["max_cpu_per_owner", "total_cpu", "default_cpu", "max_cpu"])
+def test_an_infinite_number_of_processors_is_no_limit_and_nan_is_no_number(admission, setting):
+    setattr(admission, setting, float("inf"))
+    quota = admission.quota(Group())
+    assert (quota.owner.cpu, quota.server.cpu) == (None, None)
+    assert admission._limits(Group()).default_cpu is None
+    with pytest.raises(TraitError, match="NaN"):
+        setattr(admission, setting, float("nan"))

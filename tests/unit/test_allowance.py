@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
@@ -21,8 +22,11 @@ from jupyter_sessmgr.manager.queue.order import Room
 from jupyter_sessmgr.manager.queue.room import most_for_one, room_of
 from jupyter_sessmgr.model.errors import InvalidRequest, LimitExceeded
 from jupyter_sessmgr.model.images import describe
-from jupyter_sessmgr.model.requests import CreateRequest
+from jupyter_sessmgr.model.requests import CreateRequest, Health
+from jupyter_sessmgr.model.resources import MAX_SECONDS
 from jupyter_sessmgr.model.session import SessionSpec
+from jupyter_sessmgr.rest.api.limits_wire import render_limits
+from jupyter_sessmgr.rest.api.wire import render_health
 from jupyter_sessmgr.store.quota import Tally
 from jupyter_sessmgr.testing import FAKE_IMAGE, FakeEngine
 
@@ -178,3 +182,14 @@ async def test_a_session_may_go_unused_for_a_shorter_time_than_the_servers_and_n
 def test_a_spare_serves_sessions_of_any_idle_timeout():
     spec = SessionSpec(image=FAKE_IMAGE)
     assert spare_spec(replace(spec, idle_timeout=60.0)) == spare_spec(spec)
+
+
+async def test_what_is_told_of_limits_without_an_end_is_json(admission):
+    endless = float("inf")
+    admission.max_cpu = admission.max_cpu_per_owner = admission.default_cpu = endless
+    culler = SimpleNamespace(idle_timeout=endless, durable_idle_timeout=endless)
+    told = render_limits(await allowance(admission), culler, folders=False)
+    assert json.loads(json.dumps(told, allow_nan=False))["cpu"]["most"] is None
+    assert told["idleTimeout"]["durable"] is None
+    health = Health(engine="fake", available=True, reason="", max_extension=endless)
+    assert render_health(health, "")["maxExtension"] == MAX_SECONDS

@@ -395,3 +395,11 @@ async def test_what_was_given_time_since_it_was_judged_does_not_end():
         assert it.session(one).goal is Goal.RUN
         await wishes.stop(it.session(one), as_judged=True)
         assert it.session(one).goal is Goal.STOP
+
+
+async def test_a_limit_without_an_end_is_none():
+    async with limited(idle_timeout=float("inf"), max_lifetime=1e300) as it:
+        one = await it.running(INTERACTIVE)
+        it.activity.touch(one)
+        await it.after(1e9)
+        assert it.left(one) is None

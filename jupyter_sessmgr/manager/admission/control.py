@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
-from traitlets import Bool, Dict, Float, Integer, List, TraitError, Unicode, validate
+from traitlets import Bool, Dict, Integer, List, TraitError, Unicode, validate
 
 from jupyter_sessmgr.engines.base import Engine
 from jupyter_sessmgr.manager.admission.allowance import (
@@ -26,7 +26,7 @@ from jupyter_sessmgr.manager.admission.groups import DEFAULT, Group, groups_of
 from jupyter_sessmgr.manager.admission.idling import read_idle_timeout
 from jupyter_sessmgr.manager.admission.mounting import choose_folders, may_mount
 from jupyter_sessmgr.manager.admission.presets import make_preset, make_presets
-from jupyter_sessmgr.manager.admission.quotas import QuotaSettings
+from jupyter_sessmgr.manager.admission.quotas import QuotaSettings, decimal_or_none
 from jupyter_sessmgr.manager.admission.sizing import Limits, size
 from jupyter_sessmgr.model.errors import (
     EngineUnavailable,
@@ -42,7 +42,7 @@ from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.resources import Resources, parse_count
 from jupyter_sessmgr.model.session import Encryption, SessionSpec, SessionType
 from jupyter_sessmgr.store.quota import UNLIMITED, Quota
-from jupyter_sessmgr.traits import ByteSize
+from jupyter_sessmgr.traits import ByteSize, Quantity
 
 #: Longest text of a request's plain fields, and of its scripts, in characters.
 MAX_TEXT, MAX_SCRIPT = 256, 64 * 1024
@@ -93,7 +93,7 @@ class AdmissionControl(QuotaSettings):
         config=True,
         help="""Memory of sessions that ask for none and whose image names no minimum.""",
     )
-    default_cpu = Float(
+    default_cpu = Quantity(
         0.0,
         config=True,
         help="""Processors of sessions that ask for none and whose image names no minimum; 0 means
@@ -104,7 +104,7 @@ class AdmissionControl(QuotaSettings):
         config=True,
         help="""Most memory that one session may have. Lower it to what the machine can give.""",
     )
-    max_cpu = Float(256.0, config=True, help="""Most processors that one session may have.""")
+    max_cpu = Quantity(256.0, config=True, help="""Most processors that one session may have.""")
     max_shmem = ByteSize(
         16 * 2**30, config=True, help="""Most shared memory (/dev/shm) that one session may have."""
     )
@@ -268,7 +268,7 @@ class AdmissionControl(QuotaSettings):
 
     def _limits(self, group: Group) -> Limits:
         return Limits(
-            default_cpu=Decimal(str(self.default_cpu)) or None,
+            default_cpu=decimal_or_none(self.default_cpu) or None,
             default_mem=self.default_mem,
             max_cpu=_lower(Decimal(str(self.max_cpu)), group.max_cpu),
             max_mem=_lower(self.max_mem, group.max_mem),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from traitlets import Dict, Float, Integer, TraitError, validate
+from traitlets import Dict, Integer, TraitError, validate
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.admission.groups import Group, find_group, read_group
 from jupyter_sessmgr.manager.queue.order import MostRunning
 from jupyter_sessmgr.store.quota import Ceiling, Quota
-from jupyter_sessmgr.traits import ByteSize
+from jupyter_sessmgr.traits import ByteSize, Quantity
 
 
 class QuotaSettings(LoggingConfigurable):
@@ -67,7 +68,7 @@ class QuotaSettings(LoggingConfigurable):
         help="""How many sessions may be PENDING in all: the length of the queue. More are told to
         come back (429).""",
     )
-    max_cpu_per_owner = Float(
+    max_cpu_per_owner = Quantity(
         None,
         allow_none=True,
         config=True,
@@ -86,7 +87,7 @@ class QuotaSettings(LoggingConfigurable):
         config=True,
         help="""Most devices, such as GPUs, of one owner's live sessions together.""",
     )
-    total_cpu = Float(
+    total_cpu = Quantity(
         None,
         allow_none=True,
         config=True,
@@ -135,7 +136,7 @@ class QuotaSettings(LoggingConfigurable):
             owner=Ceiling(
                 sessions=self.max_sessions_per_owner,
                 pending=self.max_pending_per_owner,
-                cpu=_decimal(self.max_cpu_per_owner),
+                cpu=decimal_or_none(self.max_cpu_per_owner),
                 mem=self.max_mem_per_owner,
                 devices=self.max_devices_per_owner,
             ),
@@ -143,7 +144,7 @@ class QuotaSettings(LoggingConfigurable):
             server=Ceiling(
                 sessions=self.max_sessions,
                 pending=self.max_pending,
-                cpu=_decimal(self.total_cpu),
+                cpu=decimal_or_none(self.total_cpu),
                 mem=self.total_mem,
                 devices=self.total_devices,
             ),
@@ -159,8 +160,9 @@ class QuotaSettings(LoggingConfigurable):
         )
 
 
-def _decimal(number: float | None) -> Decimal | None:
-    if number is None:
+def decimal_or_none(number: float | None) -> Decimal | None:
+    """Say how many processors a setting lets there be; None: any number, as `inf` is."""
+    if number is None or math.isinf(number):
         return None
     # As people write it: "4", not "4.0".
     return Decimal(int(number)) if number == int(number) else Decimal(str(number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 from jupyter_sessmgr.manager.admission.allowance import Allowance, PresetTerms, Span
@@ -26,8 +27,8 @@ def render_limits(allowance: Allowance, time: ServerLimits, *, folders: bool) ->
         "devices": {slot: _span(span) for slot, span in allowance.devices.items()},
         "idleTimeout": {
             "least": SHORTEST_IDLE,
-            "durable": time.durable_idle_timeout or None,
-            "interactive": time.idle_timeout or None,
+            "durable": _number(time.durable_idle_timeout) or None,
+            "interactive": _number(time.idle_timeout) or None,
         },
         "presets": [_preset(terms) for terms in allowance.presets],
         "images": [_image(image) for image in allowance.images],
@@ -74,5 +75,5 @@ def _image(image: Image) -> ImageReply:
     }
 
 
-def _number(amount: int | Decimal | None) -> float | None:
-    return None if amount is None else float(amount)
+def _number(amount: float | Decimal | None) -> float | None:
+    return None if amount is None or not math.isfinite(amount) else float(amount)

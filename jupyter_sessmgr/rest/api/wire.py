@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from jupyter_sessmgr.model.presets import Offer
 from jupyter_sessmgr.model.requests import Health
+from jupyter_sessmgr.model.resources import MAX_SECONDS
 from jupyter_sessmgr.rest.api.types import HealthReply, OfferList, OfferReply
 
 
@@ -18,7 +19,7 @@ def render_health(health: Health, trouble: str) -> HealthReply:
         "notes": list(health.notes),
         "follows": health.follows,
         "suspends": health.suspends,
-        "maxExtension": health.max_extension,
+        "maxExtension": min(health.max_extension, MAX_SECONDS),
     }
 
 
