@@ -141,7 +141,7 @@ const manage: JupyterFrontEndPlugin<void> = {
     const users = new KernelUsers(app.shell, front, sessions);
     const health = new ServerHealth(api);
     const stopped = new Set<string>();
-    const context = { app, api, sessions, trans, palette, front, users, health, stopped };
+    const context = { app, api, sessions, trans, palette, files, front, users, health, stopped };
     addActions(context);
     addServices(context, restorer);
     addDetails(context, restorer);

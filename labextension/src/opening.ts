@@ -1,7 +1,14 @@
 /** Opens notebooks on kernels that run already. */
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import type { Kernel } from '@jupyterlab/services';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+/** The folder in front: the one that a command names, or else the file browser's. */
+export function folderOf(files: IDefaultFileBrowser | null, args: ReadonlyPartialJSONObject): string {
+  return typeof args['cwd'] === 'string' ? args['cwd'] : (files?.model.path ?? '');
+}
 
 /**
  * Open a new notebook on the kernel of a session.
@@ -14,7 +21,13 @@ export async function openNotebook(app: JupyterFrontEnd, kernel: string, cwd: st
   const { path, name } = await contents.newUntitled({ path: cwd, type: 'notebook' });
   const local = contents.localPath(path);
   const running: Partial<Kernel.IModel> = { id: kernel }; // the route takes it; its type tells of names only
-  const connection = await sessions.startNew({ path: local, name, type: 'notebook', kernel: running });
-  connection.dispose(); // the notebook makes its own
+  try {
+    const options = { path: local, name, type: 'notebook', kernel: running };
+    const connection = await sessions.startNew(options);
+    connection.dispose(); // the notebook makes its own
+  } catch (error) {
+    await contents.delete(path).catch(() => undefined); // nobody asked for an empty file
+    throw error;
+  }
   await app.commands.execute('docmanager:open', { path, factory: 'Notebook' });
 }

@@ -3,7 +3,7 @@
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { CommandIDs } from '../commands';
-import { openNotebook } from '../opening';
+import { folderOf, openNotebook } from '../opening';
 import { FINAL, ISession } from '../tokens';
 import { candidates, chosen } from './choosing';
 import { IAction, IContext, tell } from './context';
@@ -66,13 +66,13 @@ function actions(context: IContext): IAction[] {
   return [...openings(context), ...changes(context), ...copies(context)];
 }
 
-function openings({ app, trans }: IContext): IAction[] {
+function openings({ app, files, trans }: IContext): IAction[] {
   return [
     {
       id: CommandIDs.openNotebook,
       label: trans.__('Open Notebook on Session'),
       of: hasKernel,
-      work: session => openNotebook(app, session.id, '')
+      work: session => openNotebook(app, session.id, folderOf(files, {}))
     },
     {
       id: CommandIDs.openConsole,

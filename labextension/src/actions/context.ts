@@ -2,6 +2,7 @@
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
+import type { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Api } from '../api';
@@ -20,6 +21,8 @@ export interface IContext {
   readonly sessions: Sessions;
   readonly trans: TranslationBundle;
   readonly palette: ICommandPalette | null;
+  /** Whose folder is the one in front; null where there is no such thing. */
+  readonly files: IDefaultFileBrowser | null;
   readonly front: Front;
   readonly users: KernelUsers;
   readonly health: ServerHealth;

@@ -1,7 +1,7 @@
 /** Starts sessions: by a card of the launcher, or by the form. */
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { Dialog, ICommandPalette, Notification } from '@jupyterlab/apputils';
+import { Dialog, ICommandPalette } from '@jupyterlab/apputils';
 import type { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import type { ILauncher } from '@jupyterlab/launcher';
 import type { IStateDB } from '@jupyterlab/statedb';
@@ -12,7 +12,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { Api, Refusal } from '../api';
 import { CommandIDs } from '../commands';
 import { sessionIcon } from '../icons';
-import { openNotebook } from '../opening';
+import { folderOf, openNotebook } from '../opening';
 import type { Sessions } from '../sessions';
 import type { Settings } from '../settings';
 import { ISession, STARTING } from '../tokens';
@@ -43,12 +43,12 @@ interface IContext {
 
 /** Add the commands that start sessions, the launcher's section, and names for JupyterLab's picker. */
 export function addStarting(context: IContext): void {
-  const { app, api, sessions, settings, trans, launcher, palette } = context;
+  const { app, api, sessions, settings, trans, launcher, palette, files } = context;
   app.commands.addCommand(CommandIDs.create, {
     label: args => (args['isLauncher'] ? trans.__('New Session…') : trans.__('New Remote Session…')),
     caption: trans.__('Start a session with limits of your choice, and open a notebook on it'),
     icon: addIcon,
-    execute: args => ask(context, folderOf(context, args))
+    execute: args => ask(context, folderOf(files, args))
   });
   app.commands.addCommand(CommandIDs.createPreset, {
     label: args => String(args['title'] ?? ''),
@@ -56,7 +56,7 @@ export function addStarting(context: IContext): void {
     icon: sessionIcon,
     execute: args => {
       const kernel = { name: String(args['kernelName'] ?? '') };
-      return open(context, settings.now.openWith, kernel, folderOf(context, args));
+      return open(context, settings.now.openWith, kernel, folderOf(files, args));
     }
   });
   palette?.addItem({ command: CommandIDs.create, category: trans.__('Remote Sessions') });
@@ -65,11 +65,6 @@ export function addStarting(context: IContext): void {
   if (launcher !== null) {
     new Cards(app, api, launcher, settings, trans);
   }
-}
-
-/** The folder in front: the launcher's, or else the file browser's. */
-function folderOf({ files }: IContext, args: ReadonlyPartialJSONObject): string {
-  return typeof args['cwd'] === 'string' ? args['cwd'] : (files?.model.path ?? '');
 }
 
 /** Ask what the session is to be; then start it, and open what is wanted on it. */
@@ -84,7 +79,7 @@ async function ask(context: IContext, folder: string): Promise<void> {
   }
   if (model.limits.presets.length === 0) {
     const health = await api.health().catch(() => null);
-    Notification.warning(health?.reason || trans.__('The server offers nothing to start.'));
+    say(health?.reason || trans.__('The server offers nothing to start.'), 'warning', trans);
     return;
   }
   const regroup = (group: string) =>
@@ -118,8 +113,12 @@ async function ask(context: IContext, folder: string): Promise<void> {
     await remember(context, model.fields);
     const session = await settled(context, made);
     if (session !== null && isUsable(session)) {
-      await app.serviceManager.kernels.refreshRunning();
-      await open(context, model.fields.opening, { id: made }, folder);
+      try {
+        await app.serviceManager.kernels.refreshRunning();
+        await open(context, model.fields.opening, { id: made }, folder);
+      } catch (error) {
+        say(sayError(error, trans), 'error', trans);
+      }
     } // why one failed is said by the notices of starts
   }
 }
