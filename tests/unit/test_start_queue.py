@@ -197,6 +197,7 @@ ROOMS = [
     ("the usual, where limits hold", HARD, None, None, Room(cpu=Decimal(64), mem=32 * GIB)),
     ("no end where they do not", Capabilities(images=False), None, None, Room()),
     ("as told", Capabilities(images=False), 0.5, 1.5, Room(cpu=Decimal(2), mem=12 * GIB)),
+    ("no end, as told", HARD, float("inf"), float("inf"), Room()),
 ]
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from traitlets import Float, Integer
+from traitlets import Integer
 from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.engines.base import Capacity, Engine
@@ -30,6 +30,7 @@ from jupyter_sessmgr.model.events import EngineHealthChanged, Event, StatusChang
 from jupyter_sessmgr.model.resources import Resources
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import Goal, SessionStatus
+from jupyter_sessmgr.traits import Quantity
 
 #: Seconds between looks at the line when nothing happens: time alone can move it.
 INTERVAL = 5.0
@@ -56,7 +57,7 @@ class StartQueue(LoggingConfigurable):
         help="""How many sessions may be on their way up at the same time; fetching an image does
         not count. Lower it when simultaneous starts overwhelm the machine.""",
     )
-    memory_overcommit = Float(
+    memory_overcommit = Quantity(
         None,
         allow_none=True,
         config=True,
@@ -65,14 +66,14 @@ class StartQueue(LoggingConfigurable):
         small part of theirs, and without end where it does not. Set it to 1.0 where everybody must
         be able to use all of theirs at once.""",
     )
-    cpu_overcommit = Float(
+    cpu_overcommit = Quantity(
         None,
         allow_none=True,
         config=True,
         help="""The same for processors; None: 16 where the engine holds sessions to their limits.
         Sessions without a limit on processors count as none.""",
     )
-    reserve_after = Float(
+    reserve_after = Quantity(
         300.0,
         min=0.0,
         config=True,

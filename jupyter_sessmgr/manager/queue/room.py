@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 
@@ -21,7 +22,7 @@ def room_of(
     """Say how much may be given away.
 
     A factor of None is the usual one where the engine enforces limits, and no end where it does
-    not. Devices are never given away twice. An engine that queues by itself looks after its hosts.
+    not; `inf` is no end, too. Devices are never given away twice. An engine that queues by itself looks after its hosts.
     """
     if can.queues:
         return Room()
@@ -35,7 +36,9 @@ def room_of(
 
 
 def _factor(chosen: float | None, usual: Decimal | None) -> Decimal | None:
-    return usual if chosen is None else Decimal(str(chosen))
+    if chosen is None:
+        return usual
+    return None if math.isinf(chosen) else Decimal(str(chosen))
 
 
 def most_for_one(has: Capacity, can: Capabilities, room: Room) -> Room:
