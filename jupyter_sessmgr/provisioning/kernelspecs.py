@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+from jupyter_core.paths import ENV_JUPYTER_PATH, SYSTEM_JUPYTER_PATH, jupyter_data_dir
 
 from jupyter_sessmgr.model.images import with_tag
 from jupyter_sessmgr.model.presets import Offer
@@ -24,6 +26,10 @@ PROVISIONER = "sessmgr-provisioner"
 OTHER_SESSION = "sessmgr-session"
 
 _LOGOS = frozenset({"python"})
+
+#: What kernelspecs that are files say of themselves, to be found again: others may use our
+#: provisioner in theirs.
+_MARK, _INSTALLED_BY, _INSTALLER = "sessmgr", "installed_by", "jupyter sessmgr kernelspec install"
 
 
 def remote_kernelspecs(base: type[KernelSpecManager]) -> type[KernelSpecManager]:
@@ -148,7 +154,9 @@ def install_kernelspecs(
         with tempfile.TemporaryDirectory() as scratch:
             source = Path(scratch) / offer.kernel_name
             shutil.copytree(logo_folder(offer.language), source)
-            text = json.dumps(describe(offer), indent=1) + "\n"
+            content = describe(offer)
+            content["metadata"][_MARK] = {_INSTALLED_BY: _INSTALLER}
+            text = json.dumps(content, indent=1) + "\n"
             (source / "kernel.json").write_text(text, encoding="utf-8")
             written.append(
                 manager.install_kernel_spec(
@@ -159,14 +167,27 @@ def install_kernelspecs(
 
 
 def installed_kernelspecs() -> list[str]:
-    """List the folders that `install_kernelspecs` has written, wherever Jupyter looks."""
-    found = KernelSpecManager().get_all_specs().values()
-    key, ours = "kernel_provisioner", PROVISIONER
-    return [
-        one["resource_dir"]
-        for one in found
-        if one["spec"].get("metadata", {}).get(key, {}).get("provisioner_name") == ours
-    ]
+    """List the folders that this user had `install_kernelspecs` write.
+
+    Looks where it writes without being told a prefix, and into this Python environment; a prefix
+    of somebody's choice is theirs to tidy.
+    """
+    data = (jupyter_data_dir(), *ENV_JUPYTER_PATH, *SYSTEM_JUPYTER_PATH[:1])
+    found = (path for at in dict.fromkeys(data) for path in Path(at, "kernels").glob("*"))
+    return [str(path) for path in found if _is_installed(path)]
+
+
+def _is_installed(folder: Path) -> bool:
+    """Tell whether a kernelspec carries our mark, and is this user's."""
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+            return False
+        content = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    for key in ("metadata", _MARK):
+        content = content.get(key) if isinstance(content, dict) else None
+    return isinstance(content, dict) and content.get(_INSTALLED_BY) == _INSTALLER
 
 
 def kernel_name_for(manager: KernelSpecManager, image: str, preset: str, kernel: str) -> str:

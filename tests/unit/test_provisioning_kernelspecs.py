@@ -17,6 +17,7 @@ from jupyter_sessmgr.provisioning.kernelspecs import (
     OTHER_SESSION,
     describe,
     install_kernelspecs,
+    installed_kernelspecs,
     kernel_name_for,
     remote_kernelspecs,
 )
@@ -146,7 +147,9 @@ def test_a_session_is_listed_under_the_offer_it_matches(server, image, preset, k
 def test_static_ones_say_the_same(tmp_path):
     (folder,) = install_kernelspecs([PYTHON], prefix=str(tmp_path))
     assert folder == str(tmp_path / "share" / "jupyter" / "kernels" / "sessmgr-python")
-    assert json.loads(Path(folder, "kernel.json").read_text()) == describe(PYTHON)
+    content = json.loads(Path(folder, "kernel.json").read_text())
+    del content["metadata"]["sessmgr"]  # who installed it
+    assert content == describe(PYTHON)
     assert Path(folder, "logo-svg.svg").is_file()
     found = KernelSpecManager(kernel_dirs=[str(Path(folder).parent)])
     assert found.get_kernel_spec("sessmgr-python").display_name == "Python (remote)"
@@ -158,3 +161,25 @@ def test_static_ones_go_to_the_user_and_replace_old_ones(jp_environ):
     assert install_kernelspecs([PYTHON], user=True) == [folder]
     assert not Path(folder, "old").exists()
     assert "sessmgr-python" in KernelSpecManager().find_kernel_specs()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        describe(PYTHON),  # somebody's own, with our provisioner
+        {"metadata": {"kernel_provisioner": None}},
+        {"metadata": {"sessmgr": "yes"}},
+        {"metadata": None},
+        [],
+        None,
+    ],
+)
+def test_only_those_that_were_installed_are_found_again(jp_environ, content):
+    (folder,) = install_kernelspecs([PYTHON], user=True)
+    other = Path(folder).with_name("other")
+    other.mkdir()
+    (other / "kernel.json").write_text(json.dumps(content))
+    linked = Path(folder).with_name("linked")
+    linked.symlink_to(folder)
+    assert folder in installed_kernelspecs()
+    assert not {str(other), str(linked)} & set(installed_kernelspecs())
