@@ -141,7 +141,9 @@ const manage: JupyterFrontEndPlugin<void> = {
     const users = new KernelUsers(app.shell, front, sessions);
     const health = new ServerHealth(api);
     const stopped = new Set<string>();
-    const context = { app, api, sessions, trans, palette, files, front, users, health, stopped };
+    const hasTabs = shell !== null;
+    const about = { app, palette, files, front, hasTabs, users, health, stopped };
+    const context = { ...about, api, sessions, trans };
     addActions(context);
     addServices(context, restorer);
     addDetails(context, restorer);
@@ -176,9 +178,9 @@ const outputs: JupyterFrontEndPlugin<void> = {
     const { contents, serverSettings } = app.serviceManager;
     const settings: Mutable<typeof serverSettings> = serverSettings;
     const notices = new ReturnNotices(trans);
-    server.changed.connect((_, here) => {
-      notices.changed(here);
-      if (here) {
+    server.changed.connect((_, answer) => {
+      notices.changed(answer);
+      if (answer === 'here') {
         void sessions.refresh();
       }
     });

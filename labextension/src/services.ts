@@ -130,7 +130,7 @@ async function open(
   args: ReadonlyPartialJSONObject,
   tracker: WidgetTracker<ServiceTab>
 ): Promise<ServiceTab | undefined> {
-  const { app, api, trans } = context;
+  const { app, api, hasTabs, trans } = context;
   const session = await sessionOf(context, args);
   if (session === null) {
     return undefined;
@@ -140,7 +140,7 @@ async function open(
     return undefined;
   }
   const url = api.url(service.url);
-  if (args['browser']) {
+  if (args['browser'] || !hasTabs) {
     window.open(url, '_blank', 'noopener');
     return undefined;
   }

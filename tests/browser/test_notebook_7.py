@@ -41,6 +41,15 @@ def write(server, name, source):
     assert server.ask("PUT", f"api/contents/{name}", json=model).status_code == 201
 
 
+#: Serves an empty folder; tells the port.
+SERVE = """\
+import functools, http.server, tempfile, threading
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tempfile.mkdtemp())
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port)"""
+
+
 @pytest.fixture
 def server(labs):
     """Give a server with a session that no notebook uses."""
@@ -51,7 +60,11 @@ def server(labs):
 
 
 def test_sessions_are_listed_picked_told_of_and_survive(server, servers, page):
+    session = server.info("my-work")["sessionId"]
+    port = server.execute(session, SERVE).strip()
+    assert server.ask("PUT", f"sessmgr/api/session/{session}/ports/{port}").is_success
     see_the_list(server, page)
+    see_details_and_a_service(server, page, port)
     write(server, "seven.ipynb", LOOP)
     page.goto(f"{server.url}notebooks/seven.ipynb?token={server.token}")
     Lab(page, server).wait_connected()
@@ -68,6 +81,28 @@ def see_the_list(server, page):
     section = page.get_by_text("Remote Sessions", exact=True)
     expect(section.first).to_be_visible(timeout=PATIENCE)
     expect(page.locator(".jp-sessmgr-running", has_text="my-work")).to_be_visible(timeout=PATIENCE)
+
+
+def command(page, name):
+    page.keyboard.press("Control+Shift+C")
+    page.locator(".lm-CommandPalette-input").fill(name)
+    page.locator(".lm-CommandPalette-item", has_text=name).click()
+
+
+def see_details_and_a_service(server, page, port):
+    """There is no room for tabs: the first are shown over the page, the other beside it."""
+    command(page, "Show Log and History of Session")
+    details = page.locator(".jp-Dialog .jp-sessmgr-details")
+    expect(details.get_by_role("row", name="Running")).to_be_visible(timeout=PATIENCE)
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(details).to_have_count(0)
+    command(page, "Open Service of Session")
+    page.locator(".jp-Dialog").get_by_role("combobox").select_option(label=port)
+    with page.context.expect_page() as opened:
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+    listing = opened.value.get_by_text("Directory listing for /").first
+    expect(listing).to_be_visible(timeout=PATIENCE)
+    opened.value.close()
 
 
 def see_output_return(server, servers, page):

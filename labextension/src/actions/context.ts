@@ -24,6 +24,8 @@ export interface IContext {
   /** Whose folder is the one in front; null where there is no such thing. */
   readonly files: IDefaultFileBrowser | null;
   readonly front: Front;
+  /** Whether pages can be added to this one; Notebook 7 shows one at a time. */
+  readonly hasTabs: boolean;
   readonly users: KernelUsers;
   readonly health: ServerHealth;
   /** Sessions that were stopped in this window, of whose end nobody needs to be told. */

@@ -1,7 +1,14 @@
 /** A tab about one session: what it wrote, live and searchable, and what happened to it. */
 
 import type { ILayoutRestorer } from '@jupyterlab/application';
-import { MainAreaWidget, ReactWidget, UseSignal, WidgetTracker } from '@jupyterlab/apputils';
+import {
+  Dialog,
+  MainAreaWidget,
+  ReactWidget,
+  showDialog,
+  UseSignal,
+  WidgetTracker
+} from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
@@ -23,14 +30,7 @@ class DetailsTab extends MainAreaWidget implements IAboutSession {
     private readonly source: DetailsSource,
     trans: TranslationBundle
   ) {
-    super({
-      content: ReactWidget.create(
-        <UseSignal signal={source.changed}>
-          {() => <Page source={source} trans={trans} />}
-        </UseSignal>
-      )
-    });
-    this.content.addClass('jp-sessmgr-details');
+    super({ content: pageOf(source, trans) });
     this.id = `jupyter-sessmgr-details-${sessionId}`;
     this.title.label = trans.__('Session');
     this.title.icon = sessionIcon;
@@ -59,14 +59,34 @@ class DetailsTab extends MainAreaWidget implements IAboutSession {
   }
 }
 
+function pageOf(source: DetailsSource, trans: TranslationBundle): ReactWidget {
+  const page = ReactWidget.create(
+    <UseSignal signal={source.changed}>{() => <Page source={source} trans={trans} />}</UseSignal>
+  );
+  page.addClass('jp-sessmgr-details');
+  return page;
+}
+
+/** Show the same over the page, where there are no tabs. */
+async function showOver(source: DetailsSource, trans: TranslationBundle): Promise<void> {
+  source.watch(true);
+  const title = source.session?.name ?? trans.__('Session');
+  await showDialog({ title, body: pageOf(source, trans), buttons: [Dialog.okButton()] });
+  source.dispose();
+}
+
 /** Add the command that opens the tab, and bring tabs back after a reload. */
 export function addDetails(context: IContext, restorer: ILayoutRestorer | null): void {
-  const { app, api, sessions, trans, palette } = context;
+  const { app, api, hasTabs, sessions, trans, palette } = context;
   const tracker = new WidgetTracker<DetailsTab>({ namespace: 'jupyter-sessmgr-details' });
   const show = async (id: string) => {
     const known = tracker.find(one => one.sessionId === id);
     if (known === undefined) {
-      const tab = new DetailsTab(id, new DetailsSource(id, api, sessions), trans);
+      const source = new DetailsSource(id, api, sessions);
+      if (!hasTabs) {
+        return showOver(source, trans);
+      }
+      const tab = new DetailsTab(id, source, trans);
       app.shell.add(tab, 'main');
       await tracker.add(tab);
     }
