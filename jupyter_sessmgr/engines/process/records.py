@@ -18,11 +18,13 @@ process to be ended.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -247,13 +249,47 @@ def _remove(path: Path) -> None:
             return
 
 
+def remove_tree(path: Path) -> list[OSError]:
+    """Remove what can be removed of a folder or file; return what stood in the way.
+
+    However rights were set; links are not followed. For ``jupyter sessmgr purge``: what cannot be
+    removed keeps nothing else.
+    """
+    errors: list[OSError] = []
+
+    def note(_function: object, _path: object, error: BaseException) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            errors.append(error)
+
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+        else:
+            _open_up(path)
+            if sys.version_info >= (3, 12):
+                shutil.rmtree(path, onexc=note)
+            else:
+                shutil.rmtree(path, onerror=lambda what, at, seen: note(what, at, seen[1]))
+    except OSError as error:
+        errors.append(error)
+    except RecursionError:
+        errors.append(OSError(errno.ENAMETOOLONG, "folders lie too deep in it", str(path)))
+    return errors
+
+
 def _open_up(path: Path) -> None:
-    path.chmod(0o700)
+    """Let folders be listed and emptied; what cannot be changed shows when it is removed."""
+    _let_in(path)
     for folder, names, _ in os.walk(path):
         for name in names:
             inner = Path(folder, name)
             if not inner.is_symlink():
-                inner.chmod(0o700)
+                _let_in(inner)
+
+
+def _let_in(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
 
 
 def _remove_empty(path: Path) -> None:
