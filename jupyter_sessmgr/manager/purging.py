@@ -12,18 +12,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jupyter_sessmgr.engines.base import Engine
+from jupyter_sessmgr.engines.base import Engine, Found
 from jupyter_sessmgr.engines.choose import ENGINES
+from jupyter_sessmgr.manager.belongings import recognise
 from jupyter_sessmgr.manager.leftovers import MARKS, MakeEngine, identity
 from jupyter_sessmgr.manager.marks import Mark, marks_in
 from jupyter_sessmgr.manager.secrets import InstallationSecrets
-from jupyter_sessmgr.manager.statefolder import MASTER_FILE, StateFolder
+from jupyter_sessmgr.manager.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, StoreError
 from jupyter_sessmgr.model.session import Place
 from jupyter_sessmgr.store.base import Store
 
-#: Seconds that one engine may take to tell, and to remove, everything of one identity.
+#: Seconds that one engine may take to tell everything of one identity.
 DEADLINE = 120.0
+#: Seconds that the removal of one session may take, and how many are removed at once.
+PLACE_DEADLINE = 60.0
+_AT_ONCE = 8
 #: Seconds that a session gets to end by itself.
 _GRACE = 2.0
 
@@ -65,12 +69,12 @@ class Purge:
         Raises
         ------
         StoreRefused
-            when the folder must not be used as it is, or its secret is lost or damaged.
+            when the folder is not this user's, or its secret is lost or damaged.
         """
         remains = Remains()
-        if not await asyncio.to_thread((self.folder.path / MASTER_FILE).exists):
+        secrets = await asyncio.to_thread(recognise, self.folder)
+        if secrets is None:
             return remains  # nothing was ever made
-        secrets = await asyncio.to_thread(self.folder.secrets)
         seen = set()
         for name in self._engines():
             seen.add(await self._clear(name, secrets, remains, remove=remove))
@@ -91,7 +95,11 @@ class Purge:
                 engine = await self.make_engine(name, secrets)
                 if not engine.engine_id:
                     await engine.open(secrets, self.folder.path)
-                await _clear_engine(engine, secrets, remains, remove=remove)
+                found = await engine.survey()
+            ours = [one for one in found if one.signed and one.install_id == secrets.install_id]
+            remains.places += [one.name for one in ours]
+            if remove:
+                remains.troubles += await _end_all(engine, ours)
         except EngineUnavailable:
             return ""  # whether that matters, the database says
         except TimeoutError:
@@ -114,12 +122,31 @@ class Purge:
                     f"A tool that runs has sessions of its own ({path.name}); end it first."
                 )
                 continue
+            done = False
             try:
-                name = await asyncio.to_thread(mark.read)
-                if name:
-                    await self._clear(name, identity(mark, secrets), remains, remove=remove)
+                cleared = await self._clear_tool(mark, secrets, remains, remove=remove)
+                done = cleared and remove
             finally:
-                await asyncio.to_thread(mark.release)
+                await asyncio.to_thread(mark.remove if done else mark.release)
+
+    async def _clear_tool(
+        self, mark: Mark, secrets: InstallationSecrets, remains: Remains, *, remove: bool
+    ) -> bool:
+        """Do the same for one tool; tell whether all was seen, and removed if it was to be."""
+        name = await asyncio.to_thread(mark.read)  # its engine; nothing when it came to none
+        if not name:
+            return True
+        before = len(remains.troubles)
+        engine_id = await self._clear(name, identity(mark, secrets), remains, remove=remove)
+        if len(remains.troubles) > before:
+            return False
+        if not engine_id:
+            remains.troubles.append(
+                f"A tool that was killed ({MARKS}/{mark.path.name}) may have left sessions on an "
+                f"engine that does not answer ({name:.100}). Start it, or set DOCKER_HOST as it "
+                "was."
+            )
+        return bool(engine_id)
 
     async def _compare(
         self, secrets: InstallationSecrets, seen: Iterable[str], remains: Remains
@@ -142,15 +169,24 @@ class Purge:
             )
 
 
-async def _clear_engine(
-    engine: Engine, secrets: InstallationSecrets, remains: Remains, *, remove: bool
-) -> None:
-    for found in await engine.survey():
-        if found.signed and found.install_id == secrets.install_id:
-            remains.places.append(found.name)
-            if remove:
-                place = Place(id=found.place_id, engine_id=engine.engine_id, key=found.key)
+async def _end_all(engine: Engine, places: Iterable[Found]) -> list[str]:
+    """End and remove places; return what stays, a sentence each."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def end(found: Found) -> str:
+        place = Place(id=found.place_id, engine_id=engine.engine_id, key=found.key)
+        try:
+            async with slots, asyncio.timeout(PLACE_DEADLINE):
                 await engine.stop(place, _GRACE)
+        except TimeoutError:
+            return f"Session {found.name} did not end within {PLACE_DEADLINE:g} s."
+        except EngineError as error:
+            return f"Session {found.name} stays: {error.message}"
+        except OSError as error:
+            return f"Session {found.name} stays ({error.strerror})."
+        return ""
+
+    return [said for said in await asyncio.gather(*map(end, places)) if said]
 
 
 def _marks(folder: Path) -> Sequence[tuple[Path, Mark | None]]:

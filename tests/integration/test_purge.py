@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 from jupyter_sessmgr.engines.docker.build import ImageBuilder, built_images, remove_image
 from jupyter_sessmgr.engines.docker.container import INSTALL
 from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.provisioning.kernelspecs import install_kernelspecs
+from tests.plugins.kernels import OFFER
 from tests.plugins.processes import processes_of
 from tests.plugins.server import ROOT
 
@@ -76,11 +79,10 @@ def test_purge_removes_the_state_folder_and_what_still_runs(servers, tmp_path):
     mine = person.kernels / "mine"
     mine.mkdir(parents=True)
     (mine / "kernel.json").write_text('{"argv": ["x"], "display_name": "x", "language": "x"}')
-    ours = person.kernels / "sessmgr-notebook"
-    ours.mkdir()
-    spec = {"metadata": {"kernel_provisioner": {"provisioner_name": "sessmgr-provisioner"}}}
-    text = {"argv": [], "display_name": "x", "language": "x", **spec}
-    (ours / "kernel.json").write_text(json.dumps(text))
+    (folder,) = install_kernelspecs([OFFER], prefix=str(tmp_path / "prefix"))
+    ours = Path(shutil.copytree(folder, person.kernels / "sessmgr-notebook"))
+    places = [folder / "deep" for folder in (server.state_dir / "places").glob("[!.]*/home")]
+    places[0].mkdir(mode=0)
 
     said, note = person.run("purge")  # without --yes it only tells
     assert str(server.state_dir) in said
@@ -91,6 +93,7 @@ def test_purge_removes_the_state_folder_and_what_still_runs(servers, tmp_path):
     told = person.purge()
     assert told["removed"] is False
     assert told["kernelspecs"] == [str(ours)]
+    assert told["foreign"] == []
     assert len(told["sessions"]) == 1
     assert processes_of(place)
 
@@ -167,6 +170,15 @@ def test_built_images_are_listed_and_can_be_removed(docker_host, tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL nothing=else\n")
     with ImageBuilder(docker_host, lambda _text, _share: None) as engine:
         engine.build(tmp_path, tag, arguments={}, labels={"jupyter-sessmgr.inputs": "x"})
-    assert tag in built_images(docker_host)
-    remove_image(docker_host, tag)
-    assert tag not in built_images(docker_host)
+    child = f"{tag.partition(':')[0]}-child:latest"
+    engine = sdk.APIClient(base_url=docker_host or None)
+    try:
+        engine.tag(tag, *child.split(":"))  # inherits all labels, as one made FROM it
+        found = built_images(docker_host)
+        assert (tag in found.ours, child in found.others) == (True, True)
+        assert child not in found.ours
+        remove_image(docker_host, tag)
+        assert tag not in built_images(docker_host).ours
+    finally:
+        engine.remove_image(child)
+        engine.close()

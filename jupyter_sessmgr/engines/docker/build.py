@@ -33,8 +33,14 @@ STAGE_LABEL = "jupyter-sessmgr.stage"
 #: Says from which recipe an image was built, so that building it again can be skipped.
 INPUTS_LABEL = "jupyter-sessmgr.inputs"
 
+#: Says as what an image was built. Images that are made from it inherit this, and not the name.
+NAME_LABEL = "jupyter-sessmgr.image"
+
 #: What bases are called that debootstrap made.
 BASE_NAME = "jupyter-sessmgr/base"
+_BASE_MADE = re.compile(re.escape(BASE_NAME) + ":[a-z]+-[0-9a-f]{8}")
+#: What engines put before names that have no registry.
+_REGISTRY = re.compile(r"^(localhost|docker\.io)/")
 
 #: Seconds without any answer after which a call is given up; a build step may be silent for long.
 _SILENCE = 900
@@ -151,7 +157,7 @@ class ImageBuilder:
                     path=str(folder),
                     tag=with_tag(reference),
                     buildargs=dict(arguments),
-                    labels=dict(labels),
+                    labels={**labels, NAME_LABEL: with_tag(reference)},
                     rm=True,
                     forcerm=True,
                     decode=True,
@@ -233,8 +239,18 @@ class ImageBuilder:
                 self._client.remove_image(image_id)
 
 
-def built_images(host: str) -> list[str]:
-    """List the names of the images that were built here, by whichever installation.
+@dataclass(frozen=True, slots=True)
+class BuiltImages:
+    """Names of images that carry our labels."""
+
+    #: Built here, by whichever installation.
+    ours: list[str]
+    #: Made from ours by somebody, renamed, or built by an older release.
+    others: list[str]
+
+
+def built_images(host: str) -> BuiltImages:
+    """List the names of the images that were built here, and of those made from them.
 
     Raises
     ------
@@ -242,9 +258,23 @@ def built_images(host: str) -> list[str]:
         when no engine answers.
     """
     with contextlib.closing(_connect(host)) as client, _translated():
-        found = client.images(filters={"label": INPUTS_LABEL})
+        built = client.images(filters={"label": INPUTS_LABEL})
         bases = client.images(name=BASE_NAME)
-        return [name for one in (*found, *bases) for name in one.get("RepoTags") or ()]
+    found = BuiltImages([], [])
+    for image in (*built, *bases):
+        for name in image.get("RepoTags") or ():
+            if name not in (*found.ours, *found.others, "<none>:<none>"):
+                made = _is_own(_REGISTRY.sub("", name, count=1), image.get("Labels") or {})
+                (found.ours if made else found.others).append(name)
+    return found
+
+
+def _is_own(name: str, labels: Mapping[str, str]) -> bool:
+    """Tell whether we gave an image this name: a label is inherited, so it is not enough."""
+    given = labels.get(NAME_LABEL)
+    if given is None:
+        return INPUTS_LABEL not in labels and _BASE_MADE.fullmatch(name) is not None
+    return _REGISTRY.sub("", given, count=1) == name
 
 
 def remove_image(host: str, reference: str) -> None:
