@@ -15,3 +15,6 @@ c.SessMgrApp.owner = "operator"
 c.SessMgrApp.admin_users = {"operator"}
 
 c.AdmissionControl.max_sessions_per_owner = 3
+
+# Not even the operator, who may be one behind a stolen cookie, installs packages from a page.
+c.LabApp.extension_manager = "readonly"

@@ -10,10 +10,18 @@ import hashlib
 import json
 from pathlib import Path
 
+from jupyter_core.utils import ensure_async
 from jupyter_server.auth import Authorizer
 from jupyter_server.auth.identity import IdentityProvider, User
-from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.auth.login import LoginFormHandler
+from jupyter_server.auth.logout import LogoutHandler
+from jupyter_server.base.handlers import FileFindHandler, JupyterHandler, Template404
+from jupyter_server.services.api.handlers import IdentityHandler
+from tornado.web import HTTPError
 from traitlets import Unicode
+
+#: What of Jupyter everybody needs: logging in and out, who one is, style sheets, "there is none".
+FOR_ALL = (FileFindHandler, IdentityHandler, LoginFormHandler, LogoutHandler, Template404)
 
 
 class People(IdentityProvider):
@@ -24,6 +32,25 @@ class People(IdentityProvider):
         config=True,
         help="""Whose each token is. Read at each request: who is taken out is out at once.""",
     )
+
+    operator = Unicode(
+        "operator",
+        config=True,
+        help="""Who may use all that this server has: Jupyter's own kernels, files, terminals, and
+        what its other extensions bring.""",
+    )
+
+    async def get_user(self, handler: JupyterHandler) -> User | None:
+        """Name who asks, and let nobody but the operator through to what is not ours.
+
+        An authorizer is not enough: JupyterLab's handlers, jupyter-server-proxy's and others ask
+        none, and some of them install packages, write settings or reach other ports.
+        """
+        user = await ensure_async(super().get_user(handler))
+        if user is not None and user.username != self.operator and not _is_for_all(handler):
+            handler.current_user = None  # for the error's page
+            raise HTTPError(403, "This is for the operator of this server.")
+        return user
 
     def get_user_token(self, handler: JupyterHandler) -> User | None:
         """Name who sent a token."""
@@ -53,10 +80,6 @@ class OwnSessions(Authorizer):
     Jupyter itself has one list of kernels, one of files and one of terminals, for all who may.
     """
 
-    operator = Unicode(
-        "operator", config=True, help="""Who may use Jupyter's own kernels, files, terminals."""
-    )
-
     def is_authorized(
         self,
         handler: JupyterHandler,  # noqa: ARG002 - as the base class has it
@@ -65,4 +88,9 @@ class OwnSessions(Authorizer):
         resource: str,
     ) -> bool:
         """Say whether a request may go on."""
-        return resource == "sessmgr" or user.username == self.operator
+        return resource == "sessmgr" or user.username == self.identity_provider.operator
+
+
+def _is_for_all(handler: JupyterHandler) -> bool:
+    ours = type(handler).__module__.startswith("jupyter_sessmgr.")
+    return ours or type(handler) in FOR_ALL

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.plugins.notebooks import Notebook
-from tests.plugins.server import ROOT, Client
+from tests.plugins.server import OTHERS, ROOT, Client
 
 EXAMPLE = ROOT / "examples" / "shared-server"
 WEB = 24812
@@ -36,6 +36,7 @@ def people(module_servers, tokens):
     config = {
         "People": {"tokens_file": str(tokens)},
         "IdentityProvider": {"token": TOKENS["operator"]},  # for the tests' own look at it
+        "ServerApp": {"jpserver_extensions": dict.fromkeys(("jupyter_sessmgr", *OTHERS), True)},
     }
     environ = {"JUPYTER_CONFIG_PATH": str(EXAMPLE)}
     server = module_servers.start(config=config, environ=environ)
@@ -114,6 +115,36 @@ def test_jupyters_own_kernels_are_the_operators(people, anns):
         pass
     assert refused.value.response.status_code == 403
     assert operator.execute(kernel, "print(6 * 7)") == "42\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "lab/api/extensions", {"cmd": "none", "extension_name": "none"}),
+        ("GET", "lab/api/extensions", None),
+        ("POST", "lab/api/plugins", {"cmd": "none", "plugin_name": "none"}),
+        ("PUT", "lab/api/settings/@jupyterlab/apputils-extension:themes", {"raw": "{}"}),
+        ("GET", "lab/api/workspaces", None),
+        ("PUT", "lab/api/workspaces/of-all", {"data": {}, "metadata": {"id": "of-all"}}),
+        ("DELETE", "lab/api/workspaces/of-all", None),
+        ("GET", "lab", None),
+        ("GET", "tree", None),
+        ("GET", "metrics", None),
+        ("GET", "proxy/1/", None),
+        ("GET", "lsp/status", None),
+        ("POST", "api/terminals", {}),
+    ],
+)
+def test_what_other_extensions_bring_is_the_operators(people, method, path, body):
+    """Most of it asks no authorizer, and some of it installs packages or reaches other ports."""
+    assert people["ben"].ask(method, path, json=body).status_code == 403
+
+
+def test_the_operator_has_jupyterlab_that_installs_nothing(people):
+    page = people["operator"].ask("GET", "lab")
+    assert page.status_code == 200
+    assert '"can_install": false' in page.text
+    assert people["operator"].ask("GET", "lab/api/settings/").status_code == 200
 
 
 def test_a_limit_is_each_persons(people, anns):
