@@ -27,6 +27,11 @@ export class Refusal extends Error {
   ) {
     super(message);
   }
+
+  /** Whether the server has no such route: it runs without its part. */
+  get isMissing(): boolean {
+    return this.kind === '' && this.status === 404;
+  }
 }
 
 /** HTTP status of a server that does not answer itself. */
@@ -60,6 +65,11 @@ export class Api {
   async version(): Promise<string | null> {
     const body = await this.find('');
     return body === null ? null : text(body['manager']);
+  }
+
+  /** Ask Jupyter who this user is; rejects when nobody is logged in. */
+  async knowMe(): Promise<void> {
+    await this.request('GET', URLExt.join(this.settings.baseUrl, 'api/me'));
   }
 
   /** This user's sessions that live, newest first. */
@@ -178,7 +188,10 @@ export class Api {
   }
 
   private async ask(method: string, at: string, body?: JSONObject): Promise<JSONObject> {
-    const url = URLExt.join(this.settings.baseUrl, ROOT, at);
+    return this.request(method, URLExt.join(this.settings.baseUrl, ROOT, at), body);
+  }
+
+  private async request(method: string, url: string, body?: JSONObject): Promise<JSONObject> {
     const init: RequestInit = { method };
     if (body !== undefined) {
       init.body = JSON.stringify(body);
@@ -192,7 +205,8 @@ export class Api {
     }
     const answer = await read(response);
     if (!response.ok) {
-      const words = text(answer['msg']) || text(answer['message']) || response.statusText;
+      const said = text(answer['msg']) || text(answer['message']) || response.statusText;
+      const words = said || `HTTP ${response.status}`; // over HTTP/2 statuses have no text
       const kind = text(answer['type']).replace(/^.*\//, '');
       throw new Refusal(words, response.status, kind, text(object(answer['data'])['field']));
     }

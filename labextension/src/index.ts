@@ -44,7 +44,7 @@ import { addStarting } from './starting/starting';
 import { addStatus } from './status';
 import { ISessionStatus, IStartProgress, SESSION_STATUS, START_PROGRESS } from './tokens';
 import { KernelUsers } from './users';
-import { compare } from './version';
+import { Versions } from './version';
 
 /** What the plugins share. */
 interface IShared {
@@ -99,14 +99,20 @@ const shared: JupyterFrontEndPlugin<IShared> = {
         notices.changed(event as unknown as ISessionStatus);
       }
     });
-    void app.started
-      .then(() => compare(api, trans))
-      .then(there => {
-        if (there) {
-          sessions.start();
-        }
-      });
-    return { api, sessions, progress, server: new ServerWatch(api), settings, trans };
+    const versions = new Versions(api, trans);
+    const begin = async () => {
+      if (await versions.compare()) {
+        sessions.start();
+      }
+    };
+    const server = new ServerWatch(api);
+    void app.started.then(begin);
+    server.changed.connect((_, answer) => {
+      if (answer === 'here') {
+        void begin(); // it may be another one
+      }
+    });
+    return { api, sessions, progress, server, settings, trans };
   }
 };
 
@@ -127,7 +133,7 @@ const manage: JupyterFrontEndPlugin<void> = {
   ],
   activate: (
     app: JupyterFrontEnd,
-    { api, sessions, progress, settings, trans }: IShared,
+    { api, sessions, progress, server, settings, trans }: IShared,
     shell: ILabShell | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
@@ -147,9 +153,16 @@ const manage: JupyterFrontEndPlugin<void> = {
     addActions(context);
     addServices(context, restorer);
     addDetails(context, restorer);
-    addStarting({ app, api, sessions, settings, trans, launcher, palette, state, files });
+    const starting = { app, api, sessions, settings, trans, launcher, palette, state, files };
+    const cards = addStarting(starting);
     addEndNotices(context);
     void app.started.then(() => health.refresh());
+    server.changed.connect((_, answer) => {
+      if (answer === 'here') {
+        void health.refresh();
+        void cards?.renew();
+      }
+    });
     if (running !== null) {
       addRunning(running, context);
     }
@@ -199,7 +212,9 @@ const connectionLost: JupyterFrontEndPlugin<IConnectionLost> = {
   requires: [IShared],
   provides: IConnectionLost,
   activate: (_app: JupyterFrontEnd, { server }: IShared): IConnectionLost => {
-    return () => server.back(); // which tells, and ends when the server is back
+    return async () => {
+      await server.back(); // which tells, and ends when the server is back
+    };
   }
 };
 

@@ -2,6 +2,7 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { Answer } from './server';
 import type { IReturnListener } from './socket';
 
 /** Milliseconds without a missed message after which it is told that some came back. */
@@ -25,10 +26,17 @@ export class ReturnNotices implements IReturnListener {
     document.body.appendChild(this.node);
   }
 
-  /** The server went, or came back. */
-  changed(here: boolean): void {
-    if (here) {
+  /** The server went, came back, or does not know this user any more. */
+  changed(answer: Answer): void {
+    if (answer === 'here') {
       this.say(this.trans.__('The Jupyter server is back.'), SHOWN);
+    } else if (answer === 'locked') {
+      this.say(
+        this.trans.__(
+          'You are logged out. Log in again in another tab, or reload this page. ' +
+            'Remote kernels keep running, and their output is kept.'
+        )
+      );
     } else {
       this.say(
         this.trans.__(

@@ -3,13 +3,16 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import type { ServerConnection } from '@jupyterlab/services';
 
-import type { ServerWatch } from './server';
+import { pause, ServerWatch } from './server';
 
 /** What may be asked twice. */
 const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'PATCH']);
 
 /** What something in front of a server says while that is away. */
 const AWAY: ReadonlySet<number> = new Set([424, 502, 503, 504]);
+
+/** Fewest milliseconds between two attempts. */
+const PAUSE = 1000;
 
 /** How often a request is sent; servers may come and go. */
 const ATTEMPTS = 20;
@@ -36,7 +39,7 @@ export function patientFetch(base: Fetch, baseUrl: string, server: ServerWatch):
       if (attempt === ATTEMPTS || request.signal.aborted) {
         return answer instanceof Response ? answer : Promise.reject(answer);
       }
-      await server.back();
+      await Promise.all([server.back(), pause(PAUSE)]);
     }
   };
 }
