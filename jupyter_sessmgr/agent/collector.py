@@ -115,10 +115,12 @@ class Collector:
             self._turn_to(order["kernel"])
         elif "ended" in order:
             self._turn_away(order["ended"])
-        elif "note" in order:
-            self._journal.note(*order["note"])
-        elif "asks" in order:
-            self._following.asks(*order["asks"])
+        elif "notes" in order:
+            for kind, *words in order["notes"]:
+                if kind == "note":
+                    self._journal.note(*words)
+                else:
+                    self._following.asks(*words)
         elif "gap" in order:
             self._journal.note_gap(*order["gap"])
 

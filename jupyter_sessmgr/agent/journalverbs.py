@@ -34,8 +34,7 @@ _MOST_WAIT = 600_000
 async def do(verb: str, args: Mapping[str, Any], recorder: Recorder) -> dict[str, Any]:
     """Do what needs no more than a short answer."""
     if verb == "journal_notes":
-        for kind, *words in [_note(one) for one in _notes(args)]:
-            recorder.note(kind, *words)
+        recorder.note([_note(one) for one in _notes(args)])
         return {}
     question = {"ask": verb[len("journal_") :]}
     if verb == "journal_position":

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
-import struct
 import sys
 import time
 
 from . import launch
 from .companion import Companion
 from .refusals import NotHere, Refused
+from .trunk import Trunk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Mapping, Sequence
+    import socket
+    from typing import Any, Callable, Iterable, Mapping, Sequence
 
     from .reaper import Reaper
     from .template import Template
@@ -57,7 +57,6 @@ _PYTHON = re.compile(r"python[0-9.]*$")
 PATIENCE = 5.0
 #: A recorder that ends is started again, but not more often than so many times in so many seconds.
 _MOST_STARTS, _WITHIN = 5, 60.0
-_MOST_WORDS = 64 * 1024
 
 
 class Recorder:
@@ -77,7 +76,7 @@ class Recorder:
         self._orders = orders
         self._process = Companion(orders, reaper, template, self._ended)
         self._bounds: Mapping[str, Any] | None = orders.get("journal")
-        self._trunk: socket.socket | None = None
+        self._trunk: Trunk | None = None
         self._kernel: Mapping[str, Any] | None = None
         self._python, self._environ = sys.executable, {}  # type: tuple[str, Mapping[str, str]]
         self._starts: list[float] = []
@@ -121,6 +120,8 @@ class Recorder:
 
     def settle(self, *, late: bool = False) -> None:
         """Have the process, if it is to come. Later it would miss something if it is `late`."""
+        if self._trunk is not None:
+            self._trunk.flush()
         self._attempt(lambda: self._process.settle(late=late))
 
     def _attempt(self, step: Callable[[], None]) -> None:
@@ -128,10 +129,7 @@ class Recorder:
             step()
         except (launch.LaunchFailed, OSError) as error:
             self.problem = "The recorder of the session's output cannot be started: %s" % error
-            self._process.close()
-            if self._trunk is not None:
-                self._trunk.close()
-                self._trunk = None
+            self.close()
 
     def turn_away(self, reason: str) -> None:
         """Note that the kernel ended."""
@@ -150,12 +148,13 @@ class Recorder:
         self._patience = min(self._patience, time.monotonic() + PATIENCE)
         return time.monotonic() > self._patience
 
-    def note(self, kind: str, request: str, *words: Any) -> None:
-        """Note of a request what the kernel does not say.
+    def note(self, notes: Iterable[Sequence[Any]]) -> None:
+        """Note of requests what the kernel does not say: kind, request, and more words.
 
         ``note``: which cell of which notebook it is of. ``asks``: what it asks a person to type.
         """
-        self._say({kind: [request, *words]})
+        if self._trunk is not None:
+            self._trunk.note(notes)
 
     def ask(self, question: Mapping[str, Any]) -> socket.socket:
         """Ask the recorder; its answer, and then an end, comes from what is returned.
@@ -170,17 +169,7 @@ class Recorder:
             raise NotHere(self.problem)
         if self._trunk is None:
             raise Refused("The recorder of the session's output does not run at the moment.")
-        mine, answer = socket.socketpair()
-        mine.setblocking(False)
-        try:
-            fds = struct.pack("i", answer.fileno())
-            _send(self._trunk, question, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-        except OSError:
-            mine.close()
-            raise Refused("The recorder of the session's output is busy.") from None
-        finally:
-            answer.close()
-        return mine
+        return self._trunk.ask(question)
 
     def close(self) -> None:
         """End the recorder; what it was sent until now is kept."""
@@ -198,18 +187,17 @@ class Recorder:
             self.problem = "The recorder of the session's output ended too often."
             return
         self._starts.append(time.monotonic())
-        self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._trunk.setblocking(False)
-        self._process.prepare(_LAUNCH, self._python, self._environ, [_program(), end.detach()])
+        self._trunk = Trunk()
+        handed = [_program(), self._trunk.end.detach()]
+        self._process.prepare(_LAUNCH, self._python, self._environ, handed)
         self._attempt(lambda: self._say(_on_disk(bounds)))
 
     def _ended(self) -> None:
         """Start it again; what the kernel said meanwhile is a gap."""
         self._hear()
         self._heard = -1
-        if self._trunk is not None:
-            self._trunk.close()
-            self._trunk = None
+        unsent = self._trunk.close() if self._trunk is not None else []
+        self._trunk = None
         if self._bounds is None or self.problem:
             return
         since = time.time()
@@ -217,34 +205,23 @@ class Recorder:
         self._attempt(self._process.spawn)
         words = "The recorder ended, and was started again: output of that time may be missing."
         self._say({"gap": [since, time.time(), words]})
+        for one in unsent:
+            if "kernel" not in one:
+                self._say(one)
         if self._kernel is not None:
             self._say({"kernel": self._kernel})
         self.changed()
 
     def _hear(self) -> None:
         """Take what the recorder says."""
-        while self._trunk is not None:
-            try:
-                words = self._trunk.recv(_MOST_WORDS)
-            except OSError:
-                return
-            if not words:
-                return
-            told = json.loads(words.decode())
+        for told in self._trunk.hear() if self._trunk is not None else ():
             self._heard = told.get("heard", self._heard)
             if told.get("problem"):
                 self.problem = "What the kernel says is not recorded: %s" % told["problem"]
 
     def _say(self, words: Mapping[str, Any]) -> None:
-        try:
-            if self._trunk is not None:
-                _send(self._trunk, words)
-        except OSError:
-            return  # it ended: `_ended` follows
-
-
-def _send(trunk: socket.socket, words: Mapping[str, Any], extra: Any = ()) -> None:
-    trunk.sendmsg([json.dumps(words).encode()], extra)
+        if self._trunk is not None:
+            self._trunk.say(words)
 
 
 def _on_disk(bounds: Mapping[str, Any]) -> dict[str, Any]:

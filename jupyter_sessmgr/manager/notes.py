@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from jupyter_sessmgr.manager.agentwire import ANSWER_TIMEOUT
 from jupyter_sessmgr.manager.inside import Inside
-from jupyter_sessmgr.model.errors import SessmgrError
+from jupyter_sessmgr.model.errors import AgentUnavailable, NotRunning, SessmgrError
 
 #: Seconds in which notes of a session are gathered. Recorders wait longer for what comes together,
 #: so a note is there with what it is about; and most executions are over by then, which do not have
@@ -16,10 +16,12 @@ from jupyter_sessmgr.model.errors import SessmgrError
 _GATHERING = 0.01
 #: Notes of a session that may wait, the next ones are let go; and how many an agent takes at once.
 _MOST, _AT_ONCE = 1024, 64
+#: Seconds after which an agent that cannot be reached is tried again, as long as there are any.
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 
 class Notes:
-    """Sends notes to agents, together where they come together.
+    """Sends notes to agents, together where they come together, and in their order.
 
     Parameters
     ----------
@@ -55,15 +57,35 @@ class Notes:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._waiting.clear()
+        self._waiting.clear()  # of tasks that had not begun
 
     async def _send(self, session_id: str) -> None:
-        await asyncio.sleep(_GATHERING)
-        waiting = self._waiting.pop(session_id)
+        """Send what waits, until nothing does."""
+        waiting = self._waiting[session_id]
         try:
-            link = self._inside.link(session_id)
-            for start in range(0, len(waiting), _AT_ONCE):
-                some = waiting[start : start + _AT_ONCE]
+            while waiting:
+                if len(waiting) < _AT_ONCE:
+                    await asyncio.sleep(_GATHERING)
+                some = waiting[:_AT_ONCE]
+                try:
+                    await self._send_some(session_id, some)
+                except SessmgrError as error:
+                    self._log.info(
+                        "Session %s: %d requests were not noted: %s", session_id, len(some), error
+                    )
+                del waiting[: len(some)]
+        finally:
+            del self._waiting[session_id]
+
+    async def _send_some(self, session_id: str, some: list[Mapping[str, object]]) -> None:
+        """Send notes, more than once where nobody answers; to note a thing twice is harmless."""
+        for pause in (*_PAUSES, None):
+            try:
+                link = self._inside.link(session_id)
                 await link.call("journal_notes", ANSWER_TIMEOUT, notes=some)
-        except SessmgrError as error:
-            self._log.debug("Session %s: requests were not noted: %s", session_id, error)
+            except (AgentUnavailable, NotRunning):
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return

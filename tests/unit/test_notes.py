@@ -2,9 +2,12 @@ import asyncio
 import logging
 from types import SimpleNamespace
 
+import pytest
+
 from jupyter_sessmgr.manager import notes as notes_module
 from jupyter_sessmgr.manager.notes import Notes
 from jupyter_sessmgr.model.errors import AgentUnavailable
+from tests.plugins.waiting import eventually
 
 
 class Agents:
@@ -12,15 +15,25 @@ class Agents:
 
     def __init__(self):
         self.calls = []
+        self.busy = 0
 
     def link(self, session_id):
         if session_id == "unreachable":
             raise AgentUnavailable("Nobody answers.")
 
         async def call(verb, _timeout, *, notes):
+            await asyncio.sleep(0)
+            if self.busy:
+                self.busy -= 1
+                raise AgentUnavailable("Nobody answers in time.")
             self.calls.append((session_id, verb, [(one["kind"], one["id"]) for one in notes]))
 
         return SimpleNamespace(call=call)
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch):
+    monkeypatch.setattr(notes_module, "_PAUSES", (0.0, 0.0))
 
 
 async def sent(notes):
@@ -58,6 +71,28 @@ async def test_an_agent_gets_no_more_than_it_takes_and_what_waits_is_bounded(mon
         ["2", "3"],
         ["4"],
     ]
+
+
+async def test_what_an_agent_did_not_take_is_sent_again_and_the_next_after_it(monkeypatch, caplog):
+    monkeypatch.setattr(notes_module, "_AT_ONCE", 2)
+    agents = Agents()
+    agents.busy = 2
+    notes = Notes(agents, logging.getLogger("notes"))
+    for number in range(4):
+        notes.add("a", "note", {"id": str(number)})
+    await eventually(lambda: not agents.busy)
+    notes.add("a", "forget", {"id": "3"})
+    await sent(notes)
+    told = [one for *_, some in agents.calls for one in some]
+    assert told == [*(("note", str(number)) for number in range(4)), ("forget", "3")]
+    assert notes._waiting == {}
+    caplog.set_level(logging.INFO)
+    agents.busy = 3
+    for number in range(3):
+        notes.add("a", "note", {"id": str(number)})
+    await sent(notes)
+    assert agents.calls[-1][-1] == [("note", "2")]
+    assert "2 requests were not noted" in caplog.text
 
 
 async def test_what_was_not_sent_is_let_go_at_the_end():
