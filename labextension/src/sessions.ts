@@ -5,7 +5,7 @@ import { IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import type { Api } from './api';
+import { Api, Refusal } from './api';
 import type { Settings } from './settings';
 import { ABOUT_SESSIONS, FINAL, ISession } from './tokens';
 
@@ -174,6 +174,9 @@ export class Sessions implements IDisposable {
     } catch (error) {
       if (asked >= this.written) {
         this._trouble = error;
+        if (error instanceof Refusal && error.isMissing) {
+          void this.poll.stop(); // until somebody asks for it
+        }
         throw error; // the poll backs off
       }
     } finally {

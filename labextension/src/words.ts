@@ -77,6 +77,12 @@ export function sayError(error: unknown, trans: TranslationBundle): string {
     if (error.kind === '' && (error.status === 401 || error.status === 403)) {
       return trans.__('You are logged out, or may not do this. Reload the page to log in again.');
     }
+    if (error.isMissing) {
+      return trans.__(
+        'This server runs without the jupyter_sessmgr extension, so there are no remote sessions. ' +
+          '"jupyter sessmgr check" says more.'
+      );
+    }
     return error.kind === '' && error.status >= 500
       ? trans.__('The Jupyter server does not answer (%1). Try again in a moment.', error.status)
       : error.message;

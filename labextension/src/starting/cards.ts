@@ -6,9 +6,10 @@ import type { KernelSpec } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { DisposableSet } from '@lumino/disposable';
 
-import type { Api } from '../api';
+import { Api, Refusal } from '../api';
 import { CommandIDs } from '../commands';
 import type { Settings } from '../settings';
+import type { IOffer } from '../tokens';
 import { isRemote } from './picker';
 
 /** Between Notebook (0) and Console (20). */
@@ -34,21 +35,22 @@ export class Cards {
     void Promise.all([app.started, settings.ready, kernelspecs.ready]).then(() => this.renew());
   }
 
-  private async renew(): Promise<void> {
+  /** Look anew at what there is to start. */
+  async renew(): Promise<void> {
     const turn = ++this.turn;
     const { specs } = this.app.serviceManager.kernelspecs;
     const shown = this.settings.now.launcherSection;
-    // What is wrong with the server is said elsewhere.
-    const offers = shown ? await this.api.offers().catch(() => []) : [];
+    const offers = shown ? await this.find() : null;
     if (turn !== this.turn) {
       return; // overtaken
     }
     this.names = remoteNames(specs);
     this.cards.dispose();
     this.cards = new DisposableSet();
-    if (!shown) {
+    if (offers === null) {
       return;
     }
+    this.offers = offers;
     const item = { category: this.trans.__('Remote'), categoryRank: CATEGORY_RANK };
     const form = { command: CommandIDs.create, args: { isLauncher: true }, rank: 1000 };
     this.cards.add(this.launcher.add({ ...item, ...form }));
@@ -63,6 +65,17 @@ export class Cards {
       });
   }
 
+  /** What can be started, as far as is known; null where there is nobody to start it. */
+  private async find(): Promise<readonly IOffer[] | null> {
+    try {
+      return await this.api.offers();
+    } catch (error) {
+      // What is wrong with the server is said elsewhere.
+      return error instanceof Refusal && error.isMissing ? null : this.offers;
+    }
+  }
+
+  private offers: readonly IOffer[] = [];
   private cards = new DisposableSet();
   private names = '';
   private turn = 0;

@@ -41,8 +41,12 @@ interface IContext {
   readonly files: IDefaultFileBrowser | null;
 }
 
-/** Add the commands that start sessions, the launcher's section, and names for JupyterLab's picker. */
-export function addStarting(context: IContext): void {
+/**
+ * Add the commands that start sessions, the launcher's section, and names for JupyterLab's picker.
+ *
+ * Returns that section, where there is a launcher.
+ */
+export function addStarting(context: IContext): Cards | null {
   const { app, api, sessions, settings, trans, launcher, palette, files } = context;
   app.commands.addCommand(CommandIDs.create, {
     label: args => (args['isLauncher'] ? trans.__('New Session…') : trans.__('New Remote Session…')),
@@ -62,9 +66,7 @@ export function addStarting(context: IContext): void {
   palette?.addItem({ command: CommandIDs.create, category: trans.__('Remote Sessions') });
   const specs = app.serviceManager.kernelspecs;
   nameRemoteKernels(sessions, name => isRemote(specs.specs?.kernelspecs[name]), trans);
-  if (launcher !== null) {
-    new Cards(app, api, launcher, settings, trans);
-  }
+  return launcher === null ? null : new Cards(app, api, launcher, settings, trans);
 }
 
 /** Ask what the session is to be; then start it, and open what is wanted on it. */
