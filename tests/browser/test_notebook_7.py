@@ -62,7 +62,7 @@ def server(labs):
 def test_sessions_are_listed_picked_told_of_and_survive(server, servers, page):
     session = server.info("my-work")["sessionId"]
     port = server.execute(session, SERVE).strip()
-    assert server.ask("PUT", f"sessmgr/api/session/{session}/ports/{port}").is_success
+    assert server.ask("PUT", f"sessmgr/api/session/{session}/ports/{port}").ok
     see_the_list(server, page)
     see_details_and_a_service(server, page, port)
     write(server, "seven.ipynb", LOOP)
