@@ -57,10 +57,19 @@ def find_folder(root: str, path: str) -> tuple[str, str]:
     """
     top = Path(root).expanduser().resolve()
     parts = [part for part in path.split("/") if part]
-    folder = top.joinpath(*parts).resolve()
-    if ".." in parts or not os.path.isdir(folder):  # noqa: PTH112 - False for names too long, too
+    folder = _resolved(top.joinpath(*parts))
+    # os.path: False for names too long, too.
+    if folder is None or ".." in parts or not os.path.isdir(folder):  # noqa: PTH112
         raise InvalidRequest(
             f"folder: there is no folder {path!r:.80} below the server's root.", field="folder"
         )
     below = folder.relative_to(top).as_posix() if folder.is_relative_to(top) else ""
     return str(folder), "" if below == "." else below
+
+
+def _resolved(path: Path) -> Path | None:
+    """Follow links; None: it leads nowhere."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links, before Python 3.13
+        return None

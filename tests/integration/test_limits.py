@@ -85,7 +85,9 @@ async def test_a_working_folder_is_for_those_who_may_start_kernels_there(shared,
         spec = shared.sessions._session(json.loads(reply.body)["sessionId"]).spec
         assert spec.workdir == str(root / folder)
 
-    for folder in ("../", "some/../..", "no-such", "x" * 300, "/etc/passwd"):
+    (root / "loop").symlink_to("pool")
+    (root / "pool").symlink_to("loop")
+    for folder in ("../", "some/../..", "no-such", "x" * 300, "/etc/passwd", "loop/in"):
         problem = await refused(shared, {"folder": folder}, 401, headers=CAROL)
         assert "no folder" in problem["msg"], problem
     assert (await limits(shared, headers=CAROL))["folders"] is True
