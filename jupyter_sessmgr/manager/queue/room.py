@@ -22,7 +22,8 @@ def room_of(
     """Say how much may be given away.
 
     A factor of None is the usual one where the engine enforces limits, and no end where it does
-    not; `inf` is no end, too. Devices are never given away twice. An engine that queues by itself looks after its hosts.
+    not; `inf` is no end, too. Devices are never given away twice. An engine that queues by itself
+    looks after its hosts.
     """
     if can.queues:
         return Room()
