@@ -41,6 +41,11 @@ export class Front {
     return contextOf(this.widget)?.session?.kernel?.id ?? null;
   }
 
+  /** Name of its kernel's kernelspec; "" when it has none. */
+  get kernelName(): string {
+    return contextOf(this.widget)?.session?.kernel?.name ?? '';
+  }
+
   /** Id of the session that it is about: its kernel's, or that of a tab of ours. */
   get session(): string | null {
     return (this.widget as Partial<IAboutSession> | null)?.sessionId ?? this.kernel;

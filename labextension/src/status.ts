@@ -8,6 +8,7 @@ import type { IContext } from './actions/context';
 import { CommandIDs } from './commands';
 import { contextOf } from './front';
 import type { Settings } from './settings';
+import { isRemote } from './starting/picker';
 import { details, shortImage, statusWord } from './words';
 
 /** What is said: in the bar, and when it is pointed at. */
@@ -44,7 +45,8 @@ export function addStatus(bar: IStatusBar, context: IContext, settings: Settings
 }
 
 /** Say where the kernel in front runs, or that its session has ended. */
-function words({ front, health, sessions, trans, users }: IContext): IWords {
+function words(context: IContext): IWords {
+  const { front, health, sessions, trans, users } = context;
   const id = users.kernelOf(front.widget);
   const session = id === null ? undefined : sessions.find(id);
   if (session !== undefined) {
@@ -65,8 +67,16 @@ function words({ front, health, sessions, trans, users }: IContext): IWords {
   const starts = contextOf(front.widget)?.hasNoKernel === false;
   return front.kernel === null
     ? { text: starts ? trans.__('Kernel starts') : trans.__('No kernel'), title: '' }
+    : otherKernel(context);
+}
+
+/** Say where a kernel runs that is in none of this user's sessions, as far as they are known. */
+function otherKernel({ app, front, trans }: IContext): IWords {
+  const { specs } = app.serviceManager.kernelspecs;
+  return isRemote(specs?.kernelspecs[front.kernelName])
+    ? { text: trans.__('Remote kernel'), title: '' }
     : {
         text: trans.__('Local kernel'),
-        title: trans.__('The kernel runs beside the Jupyter server.')
+        title: trans.__('This kernel runs on the Jupyter server itself, not in a remote session.')
       };
 }
