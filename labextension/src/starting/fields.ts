@@ -63,13 +63,14 @@ export function firstFields(
   const mounts = limits.mounts.map(one => one.name);
   const images = limits.images.map(one => one.name);
   const own = last.preset === wanted ? last : {}; // amounts make sense for the preset they were for
+  const slots = Object.entries(own.devices ?? {});
   return {
     group: limits.group,
     preset: wanted,
     image: images.includes(own.image ?? '') ? (own.image ?? '') : '',
     cpu: own.cpu ?? '',
     memory: own.memory ?? '',
-    devices: own.devices ?? {},
+    devices: Object.fromEntries(slots.filter(([slot]) => slot in limits.devices)),
     mounts: (last.mounts ?? []).filter(name => mounts.includes(name)),
     environ: '',
     name: '',
@@ -77,6 +78,12 @@ export function firstFields(
     durable: last.durable ?? true,
     opening: last.opening ?? opening
   };
+}
+
+/** What was entered for one group, as far as another has the same: nothing unseen may be sent. */
+export function regrouped(fields: IFields, limits: ILimits): IFields {
+  const { preset, opening, environ, name } = fields;
+  return { ...firstFields(limits, fields, preset, opening), environ, name };
 }
 
 /** What is remembered of a form; no name, which is taken then, and no values of the environment. */

@@ -42,7 +42,8 @@ function Form(props: IProps): JSX.Element {
     <form ref={form} noValidate aria-busy={model.isBusy} onSubmit={event => event.preventDefault()}>
       <Refusal {...props} />
       <Kind {...props} />
-      <div className="jp-sessmgr-amounts">
+      {/* Another group may have other amounts, which inputs take over only when they are new. */}
+      <div className="jp-sessmgr-amounts" key={model.limits.group}>
         <Amount {...props} name="cpu" label={trans.__('Processors')} />
         <Amount {...props} name="memory" label={trans.__('Memory in GiB')} />
         {Object.keys(model.limits.devices).map(slot => (

@@ -3,7 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Bounds, boundsOf, IFields, Troubles, troublesOf } from './fields';
+import { Bounds, boundsOf, IFields, regrouped, Troubles, troublesOf } from './fields';
 import type { ILimits } from './limits';
 
 /** The server's names of fields, where ours are others. */
@@ -30,7 +30,7 @@ export class FormModel {
 
   set limits(limits: ILimits) {
     this._limits = limits;
-    this._fields = { ...this._fields, group: limits.group };
+    this._fields = regrouped(this._fields, limits);
     this._changed.emit();
   }
 
