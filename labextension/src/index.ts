@@ -5,7 +5,8 @@ import {
   ILabShell,
   ILayoutRestorer,
   JupyterFrontEnd,
-  JupyterFrontEndPlugin
+  JupyterFrontEndPlugin,
+  JupyterLab
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
@@ -32,6 +33,7 @@ import { ReturnNotices } from './output/notices';
 import { patientFetch } from './output/patience';
 import { Positions } from './output/positions';
 import { addReturns } from './output/returns';
+import { addSaves } from './output/saves';
 import { ServerWatch } from './output/server';
 import { survivingSocket } from './output/socket';
 import { SessionsPanel } from './panel/panel';
@@ -182,23 +184,28 @@ const outputs: JupyterFrontEndPlugin<void> = {
   description: 'Brings back what kernels wrote while the server, or the page, was away.',
   autoStart: true,
   requires: [IShared],
-  optional: [INotebookTracker],
+  optional: [INotebookTracker, JupyterLab.IInfo],
   activate: (
     app: JupyterFrontEnd,
     { api, server, sessions, settings: choices, trans }: IShared,
-    notebooks: INotebookTracker | null
+    notebooks: INotebookTracker | null,
+    info: JupyterLab.IInfo | null
   ): void => {
     const { contents, serverSettings } = app.serviceManager;
     const settings: Mutable<typeof serverSettings> = serverSettings;
     const notices = new ReturnNotices(trans);
     server.changed.connect((_, answer) => {
       notices.changed(answer);
+      if (info !== null) {
+        info.isConnected = answer === 'here'; // while not, JupyterLab saves and asks less
+      }
       if (answer === 'here') {
         void sessions.refresh();
       }
     });
     settings.WebSocket = survivingSocket(settings.WebSocket, new Positions(), server, notices);
     settings.fetch = patientFetch(settings.fetch, serverSettings.baseUrl, server);
+    addSaves(app.docRegistry);
     if (notebooks !== null) {
       addReturns(notebooks, { api, contents, server, settings: choices });
     }
