@@ -22,6 +22,7 @@ ERRORS = [
 ]
 #: What configuration snippets may name of others.
 FOREIGN_SECTIONS = {"Authenticator", "GatewayClient", "JupyterHub", "Spawner", "SystemdSpawner"} | {
+    "LabApp",
     "ServerApp",
     "NotebookClient",
 }
