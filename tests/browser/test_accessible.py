@@ -94,6 +94,10 @@ def test_the_list_is_used_by_keyboard(person):
     page.keyboard.press("ArrowUp")
     page.keyboard.press("End")
     expect(focused).to_have_attribute("aria-label", re.compile("^my-work"))
+    page.keyboard.press("Shift+Tab")  # one stop for all rows
+    expect(page.get_by_role("combobox", name="Order of sessions")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(focused).to_have_attribute("aria-label", re.compile("^my-work"))
     page.keyboard.press("Delete")
     expect(page.get_by_role("dialog")).to_contain_text("Stop my-work?")
     page.keyboard.press("Escape")

@@ -127,6 +127,7 @@ function Lines({ text, label }: { text: string; label: string }): JSX.Element {
       ref={box}
       tabIndex={0}
       role="log"
+      aria-live="off" // all of it would be read again with each line
       aria-label={label}
       onScroll={({ currentTarget: { scrollTop, clientHeight, scrollHeight } }) => {
         isAtEnd.current = scrollTop + clientHeight >= scrollHeight - 4;

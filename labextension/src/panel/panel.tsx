@@ -16,7 +16,7 @@ import type { Sessions } from '../sessions';
 import type { ISession } from '../tokens';
 import { sayError } from '../words';
 import { choose, Order, rememberedOrder, rememberOrder } from './choosing';
-import { IRowActions, Row } from './row';
+import { IRowActions, ISeat, Row } from './row';
 import { Rows } from './rows';
 import { UsageHistory } from './usage';
 
@@ -142,7 +142,7 @@ function List(props: IListProps): JSX.Element {
   const [filter, setFilter] = useState('');
   const [order, setOrder] = useState<Order>(rememberedOrder);
   const now = Math.floor(Date.now() / TICK) * TICK;
-  const row = (session: ISession, place: number, of: number) => (
+  const row = (session: ISession, seat: ISeat) => (
     <Row
       key={session.id}
       session={session}
@@ -151,8 +151,7 @@ function List(props: IListProps): JSX.Element {
       trans={trans}
       actions={actions}
       now={now}
-      place={place}
-      of={of}
+      {...seat}
     />
   );
   return (

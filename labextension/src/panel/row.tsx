@@ -1,7 +1,7 @@
 /** One session in the list: two lines, a small graph, and what can be done with it. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, ellipsesIcon, LabIcon, notebookIcon, ToolbarButtonComponent } from '@jupyterlab/ui-components';
+import { closeIcon, ellipsesIcon, LabIcon, notebookIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
 import { CommandIDs } from '../commands';
@@ -18,7 +18,18 @@ export interface IRowActions {
   menu(session: ISession, at: { x: number; y: number }): void;
 }
 
-interface IProps {
+/** Where a row stands. */
+export interface ISeat {
+  /** Its place in the list, from 1, and how long that is: not all of it is drawn. */
+  readonly place: number;
+  readonly of: number;
+  /** Whether Tab stops at it; at one row of a list, arrows lead to the others. */
+  readonly isStop: boolean;
+  /** Called with the session's id when the row, or something in it, got the focus. */
+  readonly choose: (id: string) => void;
+}
+
+interface IProps extends ISeat {
   readonly session: ISession;
   readonly figures: readonly IFigure[];
   /** How much of its start is done, between 0 and 1; undefined: not known. */
@@ -27,14 +38,11 @@ interface IProps {
   readonly actions: IRowActions;
   /** For what is said in "in 5 min". */
   readonly now: number;
-  /** Its place in the list, from 1, and how long that is: not all of it is drawn. */
-  readonly place: number;
-  readonly of: number;
 }
 
 /** Drawn anew only when something of it changed. */
 export const Row = React.memo(function Row(props: IProps): JSX.Element {
-  const { session, figures, progress, trans, actions, now, place, of } = props;
+  const { session, figures, progress, trans, actions, now, place, of, isStop, choose } = props;
   const word = statusWord(session, trans);
   const second = details(session, trans, now);
   return (
@@ -42,7 +50,8 @@ export const Row = React.memo(function Row(props: IProps): JSX.Element {
       className="jp-sessmgr-row"
       data-mood={mood(session)}
       data-session={session.id}
-      tabIndex={0}
+      tabIndex={isStop ? 0 : -1}
+      onFocus={() => choose(session.id)}
       aria-posinset={place}
       aria-setsize={of}
       aria-label={`${session.name}, ${word}. ${second}`}
@@ -72,20 +81,25 @@ export const Row = React.memo(function Row(props: IProps): JSX.Element {
         )}
       </div>
       <Graph figures={figures} memoryLimit={session.memoryLimit} label={usage(session)} />
-      <Buttons session={session} trans={trans} actions={actions} />
+      <Buttons {...props} />
     </li>
   );
 });
 
-function Buttons(props: Pick<IProps, 'session' | 'trans' | 'actions'>): JSX.Element {
-  const { session, trans, actions } = props;
-  const button = (command: string, icon: LabIcon, tooltip: string) => (
-    <ToolbarButtonComponent
-      icon={icon}
-      tooltip={tooltip}
-      enabled={actions.isEnabled(command, session)}
+function Buttons(props: Pick<IProps, 'session' | 'trans' | 'actions' | 'isStop'>): JSX.Element {
+  const { session, trans, actions, isStop } = props;
+  const tabIndex = isStop ? 0 : -1;
+  const button = (command: string, icon: LabIcon, label: string) => (
+    <button
+      className="jp-sessmgr-more"
+      tabIndex={tabIndex}
+      aria-label={label}
+      title={label}
+      disabled={!actions.isEnabled(command, session)}
       onClick={() => actions.run(command, session)}
-    />
+    >
+      <icon.react tag={null} />
+    </button>
   );
   return (
     <div className="jp-sessmgr-buttons">
@@ -93,6 +107,7 @@ function Buttons(props: Pick<IProps, 'session' | 'trans' | 'actions'>): JSX.Elem
       {button(CommandIDs.stop, closeIcon, trans.__('Stop %1', session.name))}
       <button
         className="jp-sessmgr-more"
+        tabIndex={tabIndex}
         aria-label={trans.__('More about %1', session.name)}
         aria-haspopup="menu"
         title={trans.__('More')}

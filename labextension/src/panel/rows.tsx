@@ -1,8 +1,9 @@
 /** A list of sessions, of any length: draws what can be seen of it. */
 
-import React, { useRef } from 'react';
+import React, { useRef, useState } from 'react';
 
 import type { ISession } from '../tokens';
+import type { ISeat } from './row';
 import { useWindow } from './window';
 
 interface IProps {
@@ -10,17 +11,20 @@ interface IProps {
   /** What is said where there are no sessions. */
   readonly none: string;
   readonly sessions: readonly ISession[];
-  /** Draws one; its place in the list counts from 1. */
-  readonly row: (session: ISession, place: number, of: number) => JSX.Element;
+  /** Draws one. */
+  readonly row: (session: ISession, seat: ISeat) => JSX.Element;
 }
 
 export function Rows(props: IProps): JSX.Element {
   const { label, none, sessions, row } = props;
   const list = useRef<HTMLUListElement>(null);
+  const [chosen, choose] = useState('');
   const { first, end, height } = useWindow(list, sessions.length, '.jp-sessmgr-panel');
   if (sessions.length === 0) {
     return <p className="jp-sessmgr-none">{none}</p>;
   }
+  const drawn = sessions.slice(first, end);
+  const stop = drawn.some(({ id }) => id === chosen) ? chosen : drawn[0]?.id;
   const around = { paddingTop: first * height, paddingBottom: (sessions.length - end) * height };
   return (
     <ul
@@ -30,9 +34,14 @@ export function Rows(props: IProps): JSX.Element {
       style={around}
       onKeyDown={event => toEnds(event, sessions.length)}
     >
-      {sessions
-        .slice(first, end)
-        .map((session, index) => row(session, first + index + 1, sessions.length))}
+      {drawn.map((session, index) =>
+        row(session, {
+          place: first + index + 1,
+          of: sessions.length,
+          isStop: session.id === stop,
+          choose
+        })
+      )}
     </ul>
   );
 }

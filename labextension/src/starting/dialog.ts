@@ -7,7 +7,9 @@ export class AskingDialog extends Dialog<unknown> {
   constructor(
     options: Partial<Dialog.IOptions<unknown>>,
     /** Called on "yes"; resolves to whether that is that. */
-    private readonly ask: () => Promise<boolean>
+    private readonly ask: () => Promise<boolean>,
+    /** What the button says meanwhile. */
+    private readonly asks: string
   ) {
     super({ ...options, defaultButton: 1 });
   }
@@ -23,18 +25,30 @@ export class AskingDialog extends Dialog<unknown> {
     if (index === 0) {
       this.reject();
     } else if (!this.asking && this.node.querySelector(':invalid') === null) {
-      this.asking = true;
+      this.showAsking(true);
       void this.ask()
         .then(done => {
           if (done && !this.isDisposed) {
             super.resolve(index);
           }
         })
-        .finally(() => {
-          this.asking = false;
-        });
+        .finally(() => this.showAsking(false));
+    }
+  }
+
+  /** Have the button that asks say so; it keeps the focus. */
+  private showAsking(asking: boolean): void {
+    this.asking = asking;
+    const button = this.node.querySelector<HTMLButtonElement>('.jp-Dialog-footer .jp-mod-accept');
+    const label = button?.querySelector('.jp-Dialog-buttonLabel');
+    if (button && label) {
+      this.usual ||= label.textContent ?? '';
+      label.textContent = asking ? this.asks : this.usual;
+      button.setAttribute('aria-disabled', String(asking));
     }
   }
 
   private asking = false;
+  /** What the button says while nothing is asked. */
+  private usual = '';
 }

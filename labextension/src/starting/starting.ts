@@ -108,7 +108,8 @@ async function ask(context: IContext, folder: string): Promise<void> {
       buttons: [Dialog.cancelButton(), Dialog.okButton({ label: trans.__('Start') })],
       focusNodeSelector: 'select'
     },
-    submit
+    submit,
+    trans.__('Starting…')
   );
   const answer = await dialog.launch();
   if (answer.button.accept && made !== '') {
