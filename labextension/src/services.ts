@@ -75,7 +75,7 @@ function isolationNote(service: IService, trans: TranslationBundle): Widget {
   const words: Record<string, string> = {
     subdomain: trans.__('On a host of its own'),
     sandbox: trans.__('In a sandbox: no cookies, no storage'),
-    'same-origin': trans.__('Trusted: not kept from Jupyter')
+    'same-origin': trans.__('Trusted: can do in Jupyter what you can')
   };
   const note = new Widget({ node: document.createElement('span') });
   note.addClass('jp-sessmgr-isolation');

@@ -32,7 +32,7 @@ export function mood(session: ISession): Mood {
 export function statusWord(session: ISession, trans: TranslationBundle): string {
   const words: Record<string, string> = {
     PENDING: trans.__('Waiting'),
-    PULLING: trans.__('Fetching its image'),
+    PULLING: trans.__('Pulling image'),
     CREATING: trans.__('Starting'),
     RUNNING: trans.__('Running'),
     RESTARTING: trans.__('Restarting'),
@@ -48,7 +48,7 @@ export function statusWord(session: ISession, trans: TranslationBundle): string 
 /** Why a session is as it is: what it waits for, how far its start is, why it ended. */
 export function reason(session: ISession, trans: TranslationBundle): string {
   if (session.status === 'PENDING' && session.position !== null) {
-    const place = trans.__('number %1 in the line', session.position);
+    const place = trans.__('position %1 in the queue', session.position);
     return session.waitsFor ? `${place}: ${session.waitsFor}` : place;
   }
   return FINAL.has(session.status) ? endReason(session, trans) : session.info;
@@ -58,10 +58,10 @@ export function reason(session: ISession, trans: TranslationBundle): string {
 export function endReason(session: ISession, trans: TranslationBundle): string {
   const words: Record<string, string> = {
     'user-requested': trans.__('somebody stopped it: here, by a program or by a command'),
-    'idle-timeout': trans.__('nobody used it for as long as sessions may be idle'),
+    'idle-timeout': trans.__('it reached its idle timeout'),
     'never-connected': trans.__('nobody ever used it'),
     'server-stopped': trans.__('it was not durable, and its Jupyter server stopped'),
-    lifetime: trans.__('it was as old as sessions may become'),
+    lifetime: trans.__('it reached its maximum lifetime'),
     'kernel-died': trans.__('its kernel ended by itself')
   };
   const failed = session.info !== session.stopReason ? session.info : '';

@@ -78,7 +78,7 @@ def refuse_what_cannot_be(form):
     form.refuses("Processors", "0", "too little: it takes at least 0.25")
     form.refuses("Processors", "1.3", "multiple of 0.25")
     form.refuses("Memory", "7.25", "at most 7")
-    form.refuses("Minutes", "0.5", "at least 1")
+    form.refuses("Idle timeout", "0.5", "at least 1")
     form.refuses("Name", "a b c d", "cannot have “a space” in it")
     form.refuses("Name", "größe", "cannot have “ö” in it")
     form.refuses("Name", "../../etc", "cannot have “/” in it")
@@ -112,7 +112,7 @@ def test_a_session_is_made_within_the_limits_that_the_form_shows(person):
     refuse_what_cannot_be(form)
     form.field("Processors").fill("2")
     form.field("Memory").fill("1.5")
-    form.field("Minutes").fill("90")
+    form.field("Idle timeout").fill("90")
     form.field("Name").fill("by-form")
     form.field("Environment").press_sequentially("GREETING=hello world\nOTHER=1")
     form.node.get_by_label("data (can only be read)").check()
@@ -147,7 +147,7 @@ def test_a_session_is_made_within_the_limits_that_the_form_shows(person):
     person.new_launcher()
     form.open()
     assert form.field("Processors").input_value() == "2"
-    assert form.field("Minutes").input_value() == "90"
+    assert form.field("Idle timeout").input_value() == "90"
     assert form.field("Name").input_value() == ""
     assert form.field("Environment").input_value() == ""
     assert "2 of 4 processors left" in form.said_of("Processors")  # of by-form's, which is gone
@@ -166,7 +166,7 @@ def test_settings_hold_at_once_and_choices_are_remembered(labs, lab):
     person = lab(server)
     page, form = person.page, Form(person).open()
     assert form.field("Preset").input_value() == "isolated"
-    assert form.field("Open on it").input_value() == "console"
+    assert form.field("Open with").input_value() == "console"
     form.field("Memory").fill("0.5")
     form.start.click()
     expect(page.locator(".jp-CodeConsole")).to_be_visible(timeout=PATIENCE)

@@ -51,7 +51,7 @@ def test_a_session_is_seen_used_renamed_and_stopped(person):
     person.picture("sessions.png")
     expect(page.locator(".jp-sessmgr-item")).to_have_text("Remote: another-name", timeout=PATIENCE)
     row.click(button="right")
-    suspend = page.get_by_role("menuitem", name="Suspend Session (the process engine cannot)")
+    suspend = page.get_by_role("menuitem", name="Suspend Session (not supported by the process engine)")
     expect(suspend).to_be_disabled(timeout=PATIENCE)
     page.keyboard.press("Escape")
 
@@ -116,7 +116,7 @@ def test_log_history_and_services_are_tabs_that_come_back(person):
     server.tell(session, "import os; os.write(1, b'a-line-of-the-log\\n')")
     log = tab.get_by_role("log")
     expect(log).to_contain_text("a-line-of-the-log", timeout=PATIENCE)
-    tab.get_by_label("Search in what the session wrote").fill("nothing like this")
+    tab.get_by_label("Search the log").fill("nothing like this")
     expect(log).to_have_text("", timeout=PATIENCE)
     with page.expect_download() as download:
         tab.get_by_role("button", name="Download").click()
@@ -125,7 +125,7 @@ def test_log_history_and_services_are_tabs_that_come_back(person):
     port = server.execute(session, SERVE).strip()
     opened = server.ask("PUT", f"sessmgr/api/session/{session}/ports/{port}")
     assert opened.json()["isolation"] == "subdomain", opened.text
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Refresh").click()
     _choose_service(page, port)
     shown = page.frame_locator(f"iframe[title='{port}']").locator("h1")
     expect(shown).to_have_text("a page of the session", timeout=PATIENCE)

@@ -65,7 +65,7 @@ def test_a_start_that_waits_says_why_and_is_cancelled_for_who_waits(labs, lab):
     _show_list(person)
     person.card(remote_kernelspecs(server)["sessmgr-python"]["display_name"]).click()
     waiting = _row(person, "Waiting")
-    expect(waiting).to_contain_text("number 1 in the line: waits for", timeout=PATIENCE)
+    expect(waiting).to_contain_text("position 1 in the queue: waits for", timeout=PATIENCE)
     expect(waiting.get_by_role("progressbar")).to_be_visible()
     toast = _toast(person, r"^session-\w+: waits for 2 GiB of memory")
     expect(toast).to_be_visible(timeout=PATIENCE)
@@ -141,7 +141,7 @@ def test_odd_names_a_lost_login_and_a_lost_server_are_told_in_words(labs, lab):
     page = person.page
     _show_list(person)
     expect(_row(person, "my-work")).to_be_visible(timeout=PATIENCE)
-    again = page.get_by_role("button", name="Look again")
+    again = page.get_by_role("button", name="Refresh")
     trouble = page.locator(".jp-sessmgr-panel [role=alert]")
     words = ["", "You are logged out", r"does not answer \(502\)", "does not answer. See whether"]
     for answer, said in zip(answers, words, strict=True):

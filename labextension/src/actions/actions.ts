@@ -87,8 +87,15 @@ function openings({ app, files, trans }: IContext): IAction[] {
 
 function changes(context: IContext): IAction[] {
   const { api, health, trans } = context;
-  const still = () =>
-    health.now.suspends ? '' : trans.__('the %1 engine cannot', health.now.engine || '?');
+  const still = () => {
+    const { suspends, engine } = health.now;
+    if (suspends) {
+      return '';
+    }
+    return engine === ''
+      ? trans.__('not known yet')
+      : trans.__('not supported by the %1 engine', engine);
+  };
   return [
     {
       id: CommandIDs.restart,
@@ -111,7 +118,7 @@ function changes(context: IContext): IAction[] {
     },
     {
       id: CommandIDs.keep,
-      label: trans.__('Keep Session for Longer…'),
+      label: trans.__('Extend Session…'),
       of: session => idles(session) && health.now.maxExtension > 0,
       work: session => keep(context, session)
     },

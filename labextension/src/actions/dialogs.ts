@@ -104,10 +104,10 @@ export async function keep(context: IContext, session: ISession): Promise<void> 
       : trans._n('%1 hour', '%1 hours', Math.floor(seconds / HOUR))
   );
   const answer = await InputDialog.getItem({
-    title: trans.__('Keep %1 for longer', session.name),
+    title: trans.__('Extend %1', session.name),
     label: trans.__('From now, though nobody uses it'),
     items: words,
-    okLabel: trans.__('Keep')
+    okLabel: trans.__('Extend')
   });
   if (answer.button.accept) {
     const seconds = spans[words.indexOf(answer.value ?? '')] ?? health.now.maxExtension;

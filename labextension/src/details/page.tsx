@@ -51,7 +51,7 @@ function About(props: { session: ISession; trans: TranslationBundle }): JSX.Elem
 function History({ session, trans }: { session: ISession; trans: TranslationBundle }): JSX.Element {
   return (
     <table className="jp-sessmgr-history">
-      <caption>{trans.__('What happened')}</caption>
+      <caption>{trans.__('History')}</caption>
       <thead>
         <tr>
           <th scope="col">{trans.__('When')}</th>
@@ -91,12 +91,12 @@ function Log(props: { name: string; log: string; trans: TranslationBundle }): JS
   return (
     <section>
       <div className="jp-sessmgr-bar">
-        <h3>{trans.__('What it wrote')}</h3>
+        <h3>{trans.__('Log')}</h3>
         <input
           type="search"
           className="jp-mod-styled"
           placeholder={trans.__('Search')}
-          aria-label={trans.__('Search in what the session wrote')}
+          aria-label={trans.__('Search the log')}
           value={filter}
           onChange={event => setFilter(event.target.value)}
         />
@@ -107,7 +107,7 @@ function Log(props: { name: string; log: string; trans: TranslationBundle }): JS
           {trans.__('Download')}
         </button>
       </div>
-      <Lines text={lines.join('\n')} label={trans.__('What the session wrote')} />
+      <Lines text={lines.join('\n')} label={trans.__('Log')} />
     </section>
   );
 }

@@ -55,7 +55,7 @@ export class EndedNotices {
           callback: () => void this.replace(pages, session)
         },
         {
-          label: trans.__('What Happened'),
+          label: trans.__('Show History'),
           callback: () => void app.commands.execute(CommandIDs.details, { id })
         }
       ]

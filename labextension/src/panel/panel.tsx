@@ -165,7 +165,7 @@ function List(props: IListProps): JSX.Element {
         />
         <ToolbarButtonComponent
           icon={refreshIcon}
-          tooltip={trans.__('Look again')}
+          tooltip={trans.__('Refresh')}
           onClick={() => void sessions.refresh()}
         />
       </div>
@@ -202,7 +202,7 @@ function List(props: IListProps): JSX.Element {
         <summary>{trans.__('Finished')}</summary>
         <Rows
           label={trans.__('Finished sessions')}
-          none={trans.__('None ended lately.')}
+          none={trans.__('No finished sessions.')}
           sessions={choose(sessions.ended, filter, 'newest')}
           row={row}
         />
@@ -214,7 +214,7 @@ function List(props: IListProps): JSX.Element {
 /** What stands in place of rows. */
 function nothing(sessions: Sessions, filter: string, trans: TranslationBundle): string {
   if (filter !== '' && sessions.live.length > 0) {
-    return trans.__('No session has these words.');
+    return trans.__('No session matches the filter.');
   }
   return sessions.isReady ? trans.__('No sessions. Start one, or pick a remote kernel.') : '';
 }

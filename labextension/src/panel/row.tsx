@@ -65,7 +65,7 @@ export const Row = React.memo(function Row(props: IProps): JSX.Element {
         <div className="jp-sessmgr-first">
           <span className="jp-sessmgr-name">{session.name}</span>
           {session.durable && (
-            <span className="jp-sessmgr-durable" title={trans.__('Goes on without the server')}>
+            <span className="jp-sessmgr-durable" title={trans.__('Keeps running when the Jupyter server stops')}>
               {trans.__('durable')}
             </span>
           )}

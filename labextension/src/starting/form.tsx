@@ -49,7 +49,7 @@ function Form(props: IProps): JSX.Element {
         {Object.keys(model.limits.devices).map(slot => (
           <Amount {...props} key={slot} name={slot} label={deviceWord(slot, trans)} />
         ))}
-        <Amount {...props} name="idle" label={trans.__('Minutes unused until it ends')} />
+        <Amount {...props} name="idle" label={trans.__('Idle timeout (minutes)')} />
         <Name {...props} />
       </div>
       <Environment {...props} />
@@ -148,7 +148,7 @@ function Mounts({ model, trans }: IProps): JSX.Element | null {
   };
   return mounts.length === 0 ? null : (
     <fieldset className="jp-sessmgr-mounts">
-      <legend>{trans.__('Folders of the server')}</legend>
+      <legend>{trans.__('Mounts')}</legend>
       {mounts.map(({ name, writable }) => (
         <Check
           key={name}
@@ -216,13 +216,13 @@ function Choices({ model, trans }: IProps): JSX.Element {
   return (
     <>
       <Check
-        label={trans.__('Goes on when this server stops (durable)')}
+        label={trans.__('Keeps running when the Jupyter server stops (durable)')}
         value={fields.durable}
         set={durable => model.set({ durable })}
       />
       {hasKernel && (
         <Select
-          label={trans.__('Open on it')}
+          label={trans.__('Open with')}
           value={fields.opening}
           options={openings}
           choose={opening => model.set({ opening: opening as IFields['opening'] })}
