@@ -38,6 +38,7 @@ from jupyter_sessmgr.manager.journalwords import (
     read_state,
 )
 from jupyter_sessmgr.manager.notes import Notes
+from jupyter_sessmgr.manager.sharing import Shared
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest
 from jupyter_sessmgr.model.naming import is_text
 from jupyter_sessmgr.traits import ByteSize
@@ -101,6 +102,7 @@ class OutputJournal(LoggingConfigurable):
         super().__init__(**kwargs)
         self._inside = inside
         self._notes = Notes(inside, self.log)
+        self._listings = Shared(self._list_executions)
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def read(
@@ -140,9 +142,11 @@ class OutputJournal(LoggingConfigurable):
         return _believe(read_state, await link.call("journal_state", ANSWER_TIMEOUT))
 
     async def executions(self, session_id: str) -> tuple[Execution, ...]:
-        """Return what the kernel was asked to execute, the newest last; a thousand at most."""
-        link = self._inside.link(session_id)
-        return _believe(read_executions, await link.call("journal_executions", ANSWER_TIMEOUT))
+        """Return what the kernel was asked to execute, the newest last; a thousand at most.
+
+        Those who ask at once share an answer, which is long.
+        """
+        return await self._listings.get(session_id)
 
     def note(
         self, session_id: str, msg_id: str, *, cell: str | None, path: str | None = None
@@ -169,8 +173,13 @@ class OutputJournal(LoggingConfigurable):
             self._notes.add(session_id, "asks", words)
 
     async def close(self) -> None:
-        """Let go of notes that are under way."""
+        """Let go of what is under way."""
         await self._notes.close()
+        await self._listings.close()
+
+    async def _list_executions(self, session_id: str) -> tuple[Execution, ...]:
+        link = self._inside.link(session_id)
+        return _believe(read_executions, await link.call("journal_executions", ANSWER_TIMEOUT))
 
     async def _page(self, session_id: str, kind: str, timeout: float, **args: Any) -> JournalPage:
         link, since = self._inside.link(session_id), args["since"]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jupyter_sessmgr.rest.api.output_handlers import MOST_WAITING
+from jupyter_sessmgr.rest.api.waiting import MOST_WAITING
 from tests.plugins.kernels import KERNEL
 
 

@@ -54,6 +54,7 @@ class Journal:
             for seq, text in enumerate(texts, 1)
         )
         self.asked = 0
+        self.listing = 0
 
     async def execution(self, _session_id, _msg_id):
         self.asked += 1
@@ -64,6 +65,13 @@ class Journal:
             await asyncio.get_running_loop().create_future()
         found = tuple(one for one in self.messages if one.seq > since)
         return JournalPage(messages=found, first=1, next=len(self.messages))
+
+    async def executions(self, _session_id):
+        self.listing += 1
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.listing -= 1
 
     async def state(self, _session_id):
         return SimpleNamespace(execution_state="busy")
@@ -115,6 +123,16 @@ async def test_an_execution_that_is_asked_for_again_is_not_held_back_for_ever():
         one._catching[0].go_live()
         assert len(browser.live) == 1
         assert not one.take("iopub", live())
+
+
+async def test_an_execution_that_is_asked_for_again_and_again_is_looked_up_once():
+    journal = Journal()
+    with past(Browser(), journal) as one:
+        for count in range(1, 6):
+            one.reattach(Asked(REQUEST, {}))
+            await eventually(lambda count=count: journal.asked == count and journal.listing)
+        await eventually(lambda: journal.listing == 1)
+    await eventually(lambda: not journal.listing)
 
 
 @pytest.mark.parametrize("subprotocol", [None, V1])

@@ -58,6 +58,8 @@ class Past:
         self._tasks: set[asyncio.Task[None]] = set()
         self._catching: list[CatchUp] = []
         self._reattached: dict[str, tuple[CatchUp, asyncio.Task[None]]] = {}
+        #: Those of them that may wait for an answer are looked up, so that it is asked for again.
+        self._asking: dict[str, asyncio.Task[None]] = {}
         if position is not None:
             self._catching.append(
                 CatchUp(
@@ -100,6 +102,8 @@ class Past:
         if before is not None:
             unfinished, bringing = before
             bringing.cancel()
+            if msg_id in self._asking:
+                self._asking.pop(msg_id).cancel()
             self._catching = [one for one in self._catching if one is not unfinished]
         elif len(self._reattached) >= MOST_REATTACHED:
             self.browser.refuse(asked, "Too many cells were asked for. Reload the page.")
@@ -137,7 +141,8 @@ class Past:
         else:
             if page.messages or page.known:
                 if not any(map(is_reply, page.messages)):
-                    self._start(self.questions.ask_again(asked.header))
+                    asking = self._start(self.questions.ask_again(asked.header))
+                    self._asking[asked.msg_id] = asking
                 waiting = self._start(self._wait_in_line(catching))
                 try:
                     await catching.run(page.next, page)

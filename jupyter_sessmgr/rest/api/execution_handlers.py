@@ -10,12 +10,16 @@ from jupyter_sessmgr.model.errors import (
     AgentUnavailable,
     NotRunning,
     SessionNotFound,
+    TooManyRequests,
     Unsupported,
 )
 from jupyter_sessmgr.rest.api.execution_types import ExecutionList
 from jupyter_sessmgr.rest.api.execution_wire import render_executions
+from jupyter_sessmgr.rest.api.waiting import Waiting
 from jupyter_sessmgr.rest.base import SessionsHandler
 from jupyter_sessmgr.rest.operations import Reply, operation
+
+_WAITING = Waiting("executions")
 
 
 class ExecutionsHandler(SessionsHandler):
@@ -25,7 +29,14 @@ class ExecutionsHandler(SessionsHandler):
     @authorized
     @operation(
         replies={200: Reply("The newest last; a thousand at most.", ExecutionList)},
-        errors=(SessionNotFound, NotRunning, Unsupported, AgentError, AgentUnavailable),
+        errors=(
+            SessionNotFound,
+            NotRunning,
+            Unsupported,
+            TooManyRequests,
+            AgentError,
+            AgentUnavailable,
+        ),
     )
     async def get(self, reference: str) -> None:
         """List what a session's kernel was asked to execute, and how far that came.
@@ -34,5 +45,6 @@ class ExecutionsHandler(SessionsHandler):
         `…/output`, and a websocket of the kernel brings it back.
         """
         session = self.sessions.find(reference, self.owner)
-        executions = await self.sessions.journal.executions(session.id)
+        with _WAITING.one_more(session.id):
+            executions = await self.sessions.journal.executions(session.id)
         self.reply(render_executions(session.id, executions))

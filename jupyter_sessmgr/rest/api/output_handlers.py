@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import ClassVar
 
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
@@ -23,17 +19,16 @@ from jupyter_sessmgr.model.errors import (
 )
 from jupyter_sessmgr.rest.api.output_types import OutputPage
 from jupyter_sessmgr.rest.api.output_wire import MAX_WAIT, read_since, read_wait, render_page
+from jupyter_sessmgr.rest.api.waiting import Waiting
 from jupyter_sessmgr.rest.base import SessionsHandler
 from jupyter_sessmgr.rest.operations import Parameter, Reply, operation
 
-#: Requests that may wait for the output of one session.
-MOST_WAITING = 32
+_WAITING = Waiting("output")
 
 
 class OutputHandler(SessionsHandler):
     """``{root}/session/{reference}/output``."""
 
-    _waiting: ClassVar[Counter[str]] = Counter()
     _reading: asyncio.Task[JournalPage] | None = None
     #: Whether the client went away while it waited.
     _gone = False
@@ -70,7 +65,7 @@ class OutputHandler(SessionsHandler):
         since = read_since(self.get_query_argument("since", "0"))
         wait = read_wait(self.get_query_argument("wait", "0"))
         session = self.sessions.find(reference, self.owner)
-        with self._one_more(session.id):
+        with _WAITING.one_more(session.id):
             journal = self.sessions.journal
             self._reading = asyncio.create_task(journal.read(session.id, since, wait=wait))
             try:
@@ -87,20 +82,3 @@ class OutputHandler(SessionsHandler):
         if self._reading is not None:
             self._reading.cancel()
         super().on_connection_close()
-
-    @contextmanager
-    def _one_more(self, session_id: str) -> Iterator[None]:
-        """Count who waits, and refuse more than a session's agent should be asked by."""
-        if self._waiting[session_id] >= MOST_WAITING:
-            raise TooManyRequests(
-                f"{MOST_WAITING} requests wait for this session's output. Use one of them, or ask "
-                "again when one has its answer.",
-                session=session_id,
-            )
-        self._waiting[session_id] += 1
-        try:
-            yield
-        finally:
-            self._waiting[session_id] -= 1
-            if not self._waiting[session_id]:
-                del self._waiting[session_id]
