@@ -2,9 +2,10 @@
 
 import type { CodeCell } from '@jupyterlab/cells';
 import { INotebookTracker, NotebookActions, NotebookPanel } from '@jupyterlab/notebook';
-import { Contents, Kernel, KernelMessage } from '@jupyterlab/services';
+import { Contents, Kernel, KernelMessage, ServerConnection } from '@jupyterlab/services';
 
 import type { Api } from '../api';
+import { objects } from '../json';
 import type { Settings } from '../settings';
 import { attach, forget, showIdle, showWaiting } from './attached';
 import { ICellState, IExecution, isMissing, lastOfCells } from './executions';
@@ -206,23 +207,30 @@ class NotebookReturns {
   /**
    * Leave out what another notebook executed, of which this one may be a copy.
    *
-   * A file that is no more was renamed: to this one, since it has its cells.
+   * A file that has not that cell is another one than then: this notebook was renamed.
    */
   private async ofThisFile(executions: readonly IExecution[]): Promise<readonly IExecution[]> {
     const { localPath } = this.panel.context;
     const paths = new Set(executions.map(one => one.path ?? localPath));
     paths.delete(localPath);
-    const others = new Set<string>();
-    for (const path of [...paths].slice(0, MOST_PATHS)) {
-      const there = await this.parts.contents.get(path, { content: false }).then(
-        () => true,
-        error => error?.response?.status !== 404
-      );
-      if (there) {
-        others.add(path);
-      }
+    const asked = [...paths].slice(0, MOST_PATHS).map(async path => {
+      return [path, await this.cellsOf(path)] as const;
+    });
+    const others = new Map(await Promise.all(asked));
+    return executions.filter(({ cell, path }) => {
+      const there = path === null ? undefined : others.get(path);
+      return there === undefined || (there !== null && !there.has(cell));
+    });
+  }
+
+  /** Ids of a file's cells, none if there is no such file; null when that cannot be told. */
+  private async cellsOf(path: string): Promise<ReadonlySet<unknown> | null> {
+    try {
+      const { content } = await this.parts.contents.get(path, { type: 'notebook' });
+      return new Set(objects(content?.cells).map(one => one['id']));
+    } catch (error) {
+      return (error as ServerConnection.ResponseError).response?.status === 404 ? new Set() : null;
     }
-    return executions.filter(one => one.path === null || !others.has(one.path));
   }
 
   private cells(): Map<string, CodeCell> {
