@@ -4,6 +4,7 @@ import type { IRunningSessionManagers, IRunningSessions } from '@jupyterlab/runn
 import { closeIcon } from '@jupyterlab/ui-components';
 
 import { IContext, tell } from './actions/context';
+import { destroyAll } from './actions/dialogs';
 import { CommandIDs } from './commands';
 import { sessionIcon } from './icons';
 import type { ISession } from './tokens';
@@ -11,7 +12,7 @@ import { details, statusWord } from './words';
 
 /** Add the section. */
 export function addRunning(managers: IRunningSessionManagers, context: IContext): void {
-  const { api, sessions, stopped, trans } = context;
+  const { sessions, trans } = context;
   const { commands } = context.app;
   const open = (session: ISession) => {
     const notebook = commands.isEnabled(CommandIDs.openNotebook, { id: session.id });
@@ -39,9 +40,7 @@ export function addRunning(managers: IRunningSessionManagers, context: IContext)
       'All your remote sessions end, with their variables, running programs and services.'
     ),
     shutdownAll: () => {
-      const ids = sessions.live.map(({ id }) => id);
-      ids.forEach(id => stopped.add(id));
-      void Promise.all(ids.map(id => api.destroy(id)))
+      void destroyAll(context, sessions.live)
         .catch(error => tell(error, context))
         .then(() => sessions.refresh());
     }

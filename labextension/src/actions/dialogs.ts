@@ -60,9 +60,9 @@ export async function stop(context: IContext, session: ISession): Promise<void> 
   }
 }
 
-/** Stop all sessions; what cannot be stopped is told after the others were. */
+/** Stop all sessions, after a question. */
 export async function stopAll(context: IContext): Promise<void> {
-  const { api, sessions, trans } = context;
+  const { sessions, trans } = context;
   const all = sessions.live;
   const answer = await showDialog({
     title: trans._n('Stop %1 session?', 'Stop all %1 sessions?', all.length),
@@ -76,8 +76,20 @@ export async function stopAll(context: IContext): Promise<void> {
     ]
   });
   if (answer.button.accept) {
-    all.forEach(({ id }) => context.stopped.add(id));
-    await Promise.all(all.map(({ id }) => api.destroy(id)));
+    await destroyAll(context, all);
+  }
+}
+
+/** End sessions; what could not be ended is told after the others were. */
+export async function destroyAll(
+  { api, stopped }: Pick<IContext, 'api' | 'stopped'>,
+  sessions: readonly ISession[]
+): Promise<void> {
+  sessions.forEach(({ id }) => stopped.add(id));
+  const ends = await Promise.allSettled(sessions.map(({ id }) => api.destroy(id)));
+  const failed = ends.find(one => one.status === 'rejected');
+  if (failed !== undefined) {
+    throw failed.reason;
   }
 }
 
