@@ -57,14 +57,20 @@ export class ServerWatch {
   }
 
   private async answer(): Promise<Answer> {
-    const status = await statusOf(this.api.version());
-    // Who may use Jupyter, though not our part of it, is not logged out.
-    const told = LOCKED.has(status) ? await statusOf(this.api.knowMe()) : status;
-    return LOCKED.has(told) ? 'locked' : told >= 500 || told === AWAY ? 'away' : 'here';
+    if (isAway(await statusOf(this.api.version()))) {
+      return 'away';
+    }
+    // Our part tells its version to all; and who may not use it may be logged in all the same.
+    const status = await statusOf(this.api.knowMe());
+    return isAway(status) ? 'away' : LOCKED.has(status) ? 'locked' : 'here';
   }
 
   private waiting: Promise<boolean> | null = null;
   private readonly _changed = new Signal<this, Answer>(this);
+}
+
+function isAway(status: number): boolean {
+  return status >= 500 || status === AWAY;
 }
 
 /** The HTTP status of an answer; infinite when there was none. */
