@@ -24,8 +24,17 @@ export interface IExecution {
 /** A code cell as the page has it. */
 export interface ICellState {
   readonly count: number | null;
-  /** What this page executed last in it: the request's id, and when. */
-  readonly ran: { readonly id: string; readonly at: number } | undefined;
+  /** What this page executed last in it. */
+  readonly ran: IRan | undefined;
+}
+
+/** What a page executed last in a cell. */
+export interface IRan {
+  readonly id: string;
+  /** When, by the browser's clock. */
+  readonly at: number;
+  /** What it executed there before. */
+  readonly before: ReadonlySet<string>;
 }
 
 export function readExecution(said: JSONObject): IExecution {
@@ -71,7 +80,8 @@ export function lastOfCells(
  * @param saved - when the file was saved, in milliseconds since the epoch.
  */
 export function isMissing(one: IExecution, cell: ICellState, saved: number): boolean {
-  if (cell.ran !== undefined && cell.ran.id !== one.id && !(one.started > cell.ran.at)) {
+  const { ran } = cell;
+  if (ran?.before.has(one.id) || (ran && ran.id !== one.id && !(one.started > ran.at))) {
     return false; // it was executed again since, perhaps by another kernel
   }
   if (one.state !== 'ended') {

@@ -8,7 +8,7 @@ import type { Api } from '../api';
 import { objects } from '../json';
 import type { Settings } from '../settings';
 import { attach, forget, showIdle, showWaiting } from './attached';
-import { ICellState, IExecution, isMissing, lastOfCells } from './executions';
+import { ICellState, IExecution, IRan, isMissing, lastOfCells } from './executions';
 import type { ServerWatch } from './server';
 
 /** Executions that are brought at a time: each one that goes on keeps the recorder busy. */
@@ -16,6 +16,9 @@ const AT_ONCE = 6;
 
 /** Other notebooks that are looked for, at most: which there were is told from inside a session. */
 const MOST_PATHS = 10;
+
+/** Executions of a cell that are remembered beside its last one. */
+const MOST_BEFORE = 20;
 
 /** What bringing output back needs. */
 export interface IReturnParts {
@@ -125,7 +128,9 @@ class NotebookReturns {
   private asked({ header, metadata }: KernelMessage.IExecuteRequestMsg): void {
     const cell = metadata['cellId'];
     if (typeof cell === 'string') {
-      this.ran.set(cell, { id: header.msg_id, at: Date.now() });
+      const past = this.ran.get(cell);
+      const before = new Set(past && [...past.before, past.id].slice(-MOST_BEFORE));
+      this.ran.set(cell, { id: header.msg_id, at: Date.now(), before });
       this.last.set(cell, header.msg_id);
       this.running.add(header.msg_id);
     }
@@ -135,7 +140,8 @@ class NotebookReturns {
   private async begin(kernel: Kernel.IKernelConnection): Promise<void> {
     const { settings } = this.parts;
     await Promise.all([this.panel.context.ready, settings.ready]);
-    if (!settings.now.reattachOutput) {
+    const { model } = this.panel.context;
+    if (!settings.now.reattachOutput || othersHave(model)) {
       return;
     }
     const listed = await this.listed(kernel.id);
@@ -241,7 +247,7 @@ class NotebookReturns {
 
   private kernel: Kernel.IKernelConnection | null = null;
   /** What this page executed in each cell. */
-  private readonly ran = new Map<string, { id: string; at: number }>();
+  private readonly ran = new Map<string, IRan>();
   /** The last execution of each cell by this kernel, as far as it is known. */
   private readonly last = new Map<string, string>();
   /** Executions that did not end yet. */
@@ -261,12 +267,18 @@ interface IWanted {
 /** How a kernel is that lost what it executed. */
 const LOST: ReadonlySet<string> = new Set(['restarting', 'autorestarting', 'terminating', 'dead']);
 
+/** Whether others have a document open, too: they would all see its output come once more. */
+function othersHave({ collaborative, sharedModel }: NotebookPanel['context']['model']): boolean {
+  const { awareness } = sharedModel as { awareness?: { getStates(): ReadonlyMap<number, unknown> } };
+  return collaborative === true && (awareness?.getStates().size ?? 0) > 1;
+}
+
 /** How often the server is asked, each time when it is back. */
 const ATTEMPTS = 3;
 
 function states(
   cells: ReadonlyMap<string, CodeCell>,
-  ran: ReadonlyMap<string, { id: string; at: number }>
+  ran: ReadonlyMap<string, IRan>
 ): Map<string, ICellState> {
   const known = [...cells].map(([id, cell]): [string, ICellState] => [
     id,
