@@ -7,9 +7,7 @@ import type { IHealth } from './tokens';
 
 const UNKNOWN: IHealth = {
   engine: '',
-  available: true,
   reason: '',
-  notes: [],
   suspends: false,
   maxExtension: 0
 };

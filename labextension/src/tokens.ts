@@ -114,12 +114,8 @@ export interface ISession {
 /** Something that can be started. */
 export interface IOffer {
   readonly kernelName: string;
-  readonly displayName: string;
   readonly title: string;
   readonly description: string;
-  readonly preset: string;
-  readonly image: string;
-  readonly resources: Readonly<Record<string, string>>;
   /** Whether launchers show it. */
   readonly listed: boolean;
 }
@@ -128,10 +124,8 @@ export interface IOffer {
 export interface IHealth {
   /** `docker`, `process`, or "". */
   readonly engine: string;
-  readonly available: boolean;
-  /** Why not, and what to do. */
+  /** Why it can make no sessions, and what to do; "" when it can. */
   readonly reason: string;
-  readonly notes: readonly string[];
   /** Whether sessions can be suspended. */
   readonly suspends: boolean;
   /** Seconds for which a session can be kept at a time; 0: not at all. */

@@ -2,7 +2,7 @@
 
 import type { JSONObject } from '@lumino/coreutils';
 
-import { numberOrNull, object, objects, text, texts, textOrNull } from './json';
+import { numberOrNull, object, objects, text, textOrNull } from './json';
 import type { IHealth, IHistoryNote, IOffer, IService, ISession } from './tokens';
 
 const KIB = 1024;
@@ -50,15 +50,10 @@ function readNote(body: JSONObject): IHistoryNote {
 }
 
 export function readOffer(body: JSONObject): IOffer {
-  const amounts = Object.entries(object(body['resources']));
   return {
     kernelName: text(body['kernelName']),
-    displayName: text(body['displayName']),
     title: text(body['title']),
     description: text(body['description']),
-    preset: text(body['preset']),
-    image: text(body['image']),
-    resources: Object.fromEntries(amounts.map(([slot, amount]) => [slot, String(amount)])),
     listed: body['listed'] === true
   };
 }
@@ -66,9 +61,7 @@ export function readOffer(body: JSONObject): IOffer {
 export function readHealth(body: JSONObject): IHealth {
   return {
     engine: text(body['engine']),
-    available: body['available'] === true,
     reason: text(body['reason']),
-    notes: texts(body['notes']),
     suspends: body['suspends'] === true,
     maxExtension: numberOrNull(body['maxExtension']) ?? 0
   };
