@@ -93,6 +93,26 @@ async def _ended(link, request):
     return messages[-1:] and messages[-1]["message"]["header"]["msg_type"] == "execute_reply"
 
 
+async def test_what_is_noted_while_the_recorder_is_busy_is_not_lost():
+    notes = [{"kind": "note", "id": f"r{number}", "cell": "c" * 200} for number in range(1000)]
+    async with an_agent(kernel={}, journal=kept()) as agent:
+        link = await agent.link()
+        await until(link, "bound")
+        busy = recorder(agent)
+        os.kill(busy, signal.SIGSTOP)
+        try:
+            for start in range(0, len(notes), 50):
+                await link.call("journal_notes", notes=notes[start : start + 50])
+        finally:
+            os.kill(busy, signal.SIGCONT)
+
+        async def listed():
+            told = (await link.call("journal_executions"))["items"]
+            return [one["id"] for one in told][-900:] == [one["id"] for one in notes][-900:]
+
+        await eventually(listed, what="all are noted")
+
+
 async def test_a_reader_waits_for_what_comes_and_holds_nobody_up():
     async with an_agent(kernel={}, journal=kept()) as agent:
         link = await agent.link()
