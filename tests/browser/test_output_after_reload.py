@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -34,6 +35,8 @@ WAITS = """\
 import os, time
 print("begun")
 while not os.path.exists("enough"): time.sleep(0.1)"""
+#: With those before, more cells than output is brought to at a time.
+MORE = 2
 BACK = "Output that came while you were away was brought back."
 #: The tab of a notebook that is not saved.
 UNSAVED = ".lm-TabBar-tab.jp-mod-dirty"
@@ -164,7 +167,7 @@ def test_a_page_that_is_loaded_again_in_the_middle_of_a_cell(person):
 def test_what_ended_while_nobody_looked(person, servers):
     server, page = person.server, person.page
     root = server.folder / "root"
-    person.write("a.ipynb", WAITS, *SHOWN, ASKS)
+    person.write("a.ipynb", WAITS, *SHOWN, ASKS, *("pass",) * MORE)
     person.open_file("a.ipynb")
     person.wait_ready()
     for number in range(len(SHOWN) + 1):
@@ -186,6 +189,8 @@ def test_what_ended_while_nobody_looked(person, servers):
     _what_a_cell_asks_is_asked_again(person)
     _saves_wait_for_the_server(person, servers)
     _what_was_cleared_stays_so(person)
+    _nothing_waits_for_a_kernel_that_was_restarted(person)
+    _nothing_comes_back_to_who_does_not_want_it(person)
 
 
 def _what_a_cell_asks_is_asked_again(person):
@@ -208,11 +213,15 @@ def _saves_wait_for_the_server(person, servers):
     with page.expect_request(lambda one: "api/contents/a.ipynb" in one.url):
         page.keyboard.press("Control+s")  # as JupyterLab does by itself now and then
     expect(page.get_by_text("output is kept")).to_be_visible()
-    assert page.locator(".jp-Dialog").count() == 0
-    servers.again(server)
-    expect(page.locator(UNSAVED)).to_have_count(0)
-    saved = (server.folder / "root" / "a.ipynb").read_text()
-    assert "typed while it was away" in saved
+    page.keyboard.insert_text("# typed after that\n")
+    with page.expect_response(lambda one: "a.ipynb/checkpoints" in one.url):  # after the save
+        servers.again(server)
+    saved = server.folder / "root" / "a.ipynb"
+    assert "typed while it was away" in saved.read_text()
+    assert "typed after that" not in saved.read_text()
+    expect(page.locator(UNSAVED)).to_have_count(1)
+    person.save()
+    assert "typed after that" in saved.read_text()
     assert page.locator(".jp-Dialog").count() == 0
 
 
@@ -228,3 +237,32 @@ def _what_was_cleared_stays_so(person):
     expect(person.prompt(1)).to_have_text("[7]:")
     expect(person.prompt(2)).to_have_text("[ ]:")
     assert person.notices() == []
+
+
+def _nothing_waits_for_a_kernel_that_was_restarted(person):
+    cells = 1 + len(SHOWN) + 1 + MORE
+    (person.server.folder / "root" / "enough").unlink()
+    for number in range(cells):
+        person.run_cell(number)
+    expect(person.output(0)).to_contain_text("begun")
+    person.open_file("a.ipynb")
+    for number in range(cells):
+        expect(person.prompt(number)).to_have_text("[*]:")
+    person.choose("Kernel", r"^Restart Kernel…")
+    person.accept()
+    for number in range(cells):
+        expect(person.prompt(number)).to_have_text("[ ]:")
+
+
+def _nothing_comes_back_to_who_does_not_want_it(person):
+    raw = json.dumps({"reattachOutput": False})
+    path = "lab/api/settings/jupyter-sessmgr:settings"
+    assert person.server.ask("PUT", path, json={"raw": raw}).status_code == 204
+    person.wait_connected()
+    person.run_cell(3)
+    expect(person.prompt(3)).to_have_text("[1]:")
+    person.open_file("a.ipynb")
+    person.wait_connected()
+    person.run_cell(1)
+    expect(person.prompt(1)).to_have_text("[2]:")
+    expect(person.prompt(3)).to_have_text("[ ]:")
