@@ -193,7 +193,7 @@ const outputs: JupyterFrontEndPlugin<void> = {
   ): void => {
     const { contents, serverSettings } = app.serviceManager;
     const settings: Mutable<typeof serverSettings> = serverSettings;
-    const notices = new ReturnNotices(trans);
+    const notices = new ReturnNotices(sessions, trans);
     server.changed.connect((_, answer) => {
       notices.changed(answer);
       if (info !== null) {

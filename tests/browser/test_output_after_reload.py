@@ -44,8 +44,8 @@ UNSAVED = ".lm-TabBar-tab.jp-mod-dirty"
 LISTEN = """
 window.saidHere = [];
 new MutationObserver(changes => {
-  const notice = document.querySelector('.jp-sessmgr-away');
-  if (notice && changes.some(one => one.target === notice && one.type === 'childList')) {
+  const notice = document.querySelector('.jp-sessmgr-away > [role=status]');
+  if (notice?.textContent && changes.some(one => one.target === notice)) {
     window.saidHere.push(notice.textContent);
   }
 }).observe(document, {childList: true, subtree: true});

@@ -2,11 +2,15 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { Sessions } from '../sessions';
 import type { Answer } from './server';
 import type { IReturnListener } from './socket';
 
 /** Milliseconds without a missed message after which it is told that some came back. */
 const GATHER = 1500;
+
+/** Class of the notice. */
+const NOTICE = 'jp-sessmgr-away';
 
 /** Milliseconds that the good news is shown. */
 const SHOWN = 6000;
@@ -18,11 +22,18 @@ const SHOWN = 6000;
  * comes, which is too late here.
  */
 export class ReturnNotices implements IReturnListener {
-  constructor(private readonly trans: TranslationBundle) {
-    this.node.className = 'jp-sessmgr-away';
-    this.node.setAttribute('role', 'status');
-    this.node.hidden = true;
-    this.node.addEventListener('click', () => this.hide());
+  constructor(
+    private readonly sessions: Sessions,
+    private readonly trans: TranslationBundle
+  ) {
+    const close = document.createElement('button');
+    close.type = 'button';
+    close.textContent = '×';
+    close.setAttribute('aria-label', trans.__('Dismiss'));
+    close.addEventListener('click', () => this.hide());
+    this.words.setAttribute('role', 'status'); // stays there: what is hidden is not read out
+    this.node.append(this.words, close);
+    this.hide();
     document.body.appendChild(this.node);
   }
 
@@ -31,18 +42,12 @@ export class ReturnNotices implements IReturnListener {
     if (answer === 'here') {
       this.say(this.trans.__('The Jupyter server is back.'), SHOWN);
     } else if (answer === 'locked') {
-      this.say(
-        this.trans.__(
-          'You are logged out. Log in again in another tab, or reload this page. ' +
-            'Remote kernels keep running, and their output is kept.'
-        )
+      this.sayWithRemote(
+        this.trans.__('You are logged out. Log in again in another tab, or reload this page.')
       );
     } else {
-      this.say(
-        this.trans.__(
-          'The Jupyter server does not answer. Remote kernels go on, and their output is kept; ' +
-            'this page shows it when the server is back.'
-        )
+      this.sayWithRemote(
+        this.trans.__('The Jupyter server does not answer. This page goes on when it is back.')
       );
     }
   }
@@ -64,22 +69,30 @@ export class ReturnNotices implements IReturnListener {
     }, GATHER);
   }
 
+  /** Show words, and what of sessions, if there are any. */
+  private sayWithRemote(words: string): void {
+    const remote = this.trans.__('Remote kernels keep running, and their output is kept.');
+    this.say(this.sessions.live.length > 0 ? `${words} ${remote}` : words);
+  }
+
   /** Show words; for so many milliseconds, or until there are others. */
   private say(words: string, shown?: number): void {
     window.clearTimeout(this.hiding);
-    this.node.textContent = words;
-    this.node.hidden = false;
+    this.words.textContent = words;
+    this.node.className = NOTICE;
     if (shown !== undefined) {
       this.hiding = window.setTimeout(() => this.hide(), shown);
     }
   }
 
   private hide(): void {
-    this.node.hidden = true;
+    this.words.textContent = '';
+    this.node.className = `${NOTICE} jp-mod-quiet`;
   }
 
   private told = false;
   private gathering: number | undefined;
   private hiding: number | undefined;
   private readonly node = document.createElement('div');
+  private readonly words = document.createElement('span');
 }
