@@ -232,7 +232,7 @@ class NotebookReturns {
   /** Ids of a file's cells, none if there is no such file; null when that cannot be told. */
   private async cellsOf(path: string): Promise<ReadonlySet<unknown> | null> {
     try {
-      const { content } = await this.parts.contents.get(path, { type: 'notebook' });
+      const { content } = await this.parts.contents.get(path, { type: 'notebook', content: true });
       return new Set(objects(content?.cells).map(one => one['id']));
     } catch (error) {
       return (error as ServerConnection.ResponseError).response?.status === 404 ? new Set() : null;
