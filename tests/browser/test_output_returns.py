@@ -9,7 +9,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import PATIENCE
+from tests.plugins.browser import PATIENCE, log_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -67,3 +67,26 @@ def test_a_cell_that_ended_meanwhile_is_ended(person, servers):
     indicator = person.notebook.locator(".jp-Notebook-ExecutionIndicator")
     expect(indicator).to_have_attribute("data-status", "idle", timeout=PATIENCE)
     expect(person.run("print('and on')")).to_have_text("and on", timeout=PATIENCE)
+
+
+def test_who_is_logged_out_goes_on_after_logging_in_in_another_tab(person, servers):
+    server, page = person.server, person.page
+    output = person.run(LOOP.format(lines=40))
+    expect(output).to_contain_text("line 3", timeout=PATIENCE)
+    page.keyboard.press("Control+s")
+    person.accept()  # how it is called, which is asked once
+    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    server.kill()
+    (server.folder / "run" / "jupyter_cookie_secret").unlink()
+    server.token = "another"
+    server.http.headers["Authorization"] = "token another"
+    servers.again(server, config={"IdentityProvider": {"token": "another"}})
+    expect(page.get_by_text("You are logged out.")).to_be_visible(timeout=PATIENCE)
+    page.keyboard.press("Control+s")
+    time.sleep(AWAY)
+    assert page.locator(".jp-Dialog").all_inner_texts() == []
+    log_in(page.context.new_page(), server)
+    expect(output).to_contain_text("line 39", timeout=PATIENCE)
+    assert _lines(output) == list(range(40))
+    assert page.locator(".jp-Dialog").count() == 0
+    assert len(server.ask("GET", "api/kernels").json()) == 1
