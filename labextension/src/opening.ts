@@ -2,7 +2,7 @@
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
-import type { Kernel } from '@jupyterlab/services';
+import { Kernel, SessionAPI } from '@jupyterlab/services';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 /** The folder in front: the one that a command names, or else the file browser's. */
@@ -17,14 +17,14 @@ export function folderOf(files: IDefaultFileBrowser | null, args: ReadonlyPartia
  * their own (Notebook 7) carry nothing but the path over.
  */
 export async function openNotebook(app: JupyterFrontEnd, kernel: string, cwd: string): Promise<void> {
-  const { contents, sessions } = app.serviceManager;
+  const { contents, serverSettings, sessions } = app.serviceManager;
   const { path, name } = await contents.newUntitled({ path: cwd, type: 'notebook' });
   const local = contents.localPath(path);
   const running: Partial<Kernel.IModel> = { id: kernel }; // the route takes it; its type tells of names only
   try {
     const options = { path: local, name, type: 'notebook', kernel: running };
-    const connection = await sessions.startNew(options);
-    connection.dispose(); // the notebook makes its own
+    await SessionAPI.startSession(options, serverSettings); // the notebook connects itself
+    await sessions.refreshRunning();
   } catch (error) {
     await contents.delete(path).catch(() => undefined); // nobody asked for an empty file
     throw error;

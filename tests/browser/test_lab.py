@@ -76,7 +76,7 @@ def _use_it_from_a_second_notebook(person):
     person.choose("File", r"^New$", r"^Notebook$")
     chooser = person.page.locator(".jp-Dialog select")
     expect(chooser).to_be_visible(timeout=PATIENCE)
-    shared = chooser.locator("option", has_text=re.compile(r"^Untitled\.ipynb \("))
+    shared = chooser.locator("option", has_text=re.compile(r"\(python, Running\)$"))
     chooser.select_option(value=shared.get_attribute("value"))
     person.accept()
     person.wait_ready()

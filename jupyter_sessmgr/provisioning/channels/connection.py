@@ -90,12 +90,23 @@ class _SessionChannels:
             self._pass_in(incoming_msg)
 
     def disconnect(self) -> None:
-        """End with the websocket."""
+        """End with the websocket, which may never have opened."""
+        if not hasattr(self, "_use"):
+            self._end_unopened()
+            return
         for name in ("_use", "_past", "gate"):
             part = getattr(self, name, None)
             if part is not None:
                 part.end()
         super().disconnect()  # type: ignore[misc]
+
+    def _end_unopened(self) -> None:
+        """Have jupyter_server count no connection less, and take this one for the last of none."""
+        kernels, kernel_id = self.multi_kernel_manager, self.kernel_id  # type: ignore[attr-defined]
+        kernels.notify_connect(kernel_id)
+        kernels.notify_connect(kernel_id)
+        super().disconnect()  # type: ignore[misc]
+        kernels.notify_disconnect(kernel_id)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Pass a message on to the browser, noting which executions were answered."""
