@@ -85,6 +85,7 @@ def a_full_session(**changes):
         startup_command="make",
         bootstrap_script="true",
         preopen_ports=(8080,),
+        idle_timeout=90.5,
     )
     facts = {
         "status_info": "pulling 43 %",

@@ -164,7 +164,7 @@ async def test_A7_F10_an_odd_answer_is_one_answer_or_a_bad_gateway(app):
 async def test_A7_F10_what_a_service_says_unasked_is_no_answer(app):
     door = await Door.open(app)
     assert (await door.ask("GET", "unasked"))[2] == b"hello"
-    pool = app.app.web_app.settings["sessmgr_proxy"].upstream._session().connector
+    pool = app.app.web_app.settings["sessmgr_proxy"].upstream._pool._client.connector
 
     def has_spoken():
         return all(one.should_close for idle in pool._conns.values() for one, _ in idle)
