@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 from tests.plugins import socketapp, webapp
 from tests.plugins.browser import until
-from tests.plugins.notebooks import Notebook
+from tests.plugins.notebooks import Notebook, parent
 from tests.plugins.server import Client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -114,8 +114,10 @@ def test_sessions_outlive_the_persons_server(hub, ann, kernel):
         # The cell went on while no server ran: it counts each number once.
         assert notebook.run("print(x + 1, n > 7)") == "42 True\n"
     items = ann.ask("GET", f"sessmgr/session/{kernel}/output").json()["items"]
-    text = "".join(one["message"]["content"].get("text", "") for one in items)
-    counted = [int(line) for line in text.split() if line.isdigit()]
+    said = [one["message"] for one in items]
+    counts = [message for message in said if parent(message) == asked]
+    text = "".join(message["content"].get("text", "") for message in counts)
+    counted = [int(line) for line in text.split()]
     assert counted == list(range(max(counted) + 1))  # each number once, in order
 
 
