@@ -1,0 +1,66 @@
+"""A server that is asked to stop hears it, whatever it does at that moment."""
+
+import asyncio
+import io
+import signal
+
+import pytest
+
+from jupyter_sessmgr.provisioning.stopping import stop_in_turn
+
+
+class Terminal(io.RawIOBase):
+    """Where the log goes; its server is asked to stop while the first line is being written."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def writable(self):
+        return True
+
+    def write(self, line):
+        self.lines.append(bytes(line))
+        if len(self.lines) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return len(line)
+
+
+class Server:
+    """Stops as jupyter_server does: it says so in its log first."""
+
+    def __init__(self):
+        self.terminal = Terminal()
+        self.log = io.BufferedWriter(self.terminal)
+        self.stopped = asyncio.Event()
+
+    def say(self, line):
+        self.log.write(line)
+        self.log.flush()
+
+    def _signal_stop(self, signum, _frame):
+        self.say(b"received signal %d" % signum)
+        self.stopped.set()
+
+
+@pytest.fixture
+def before():
+    """Put back what handles SIGTERM."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield handler
+    signal.signal(signal.SIGTERM, handler)
+
+
+async def test_a_server_that_is_asked_to_stop_while_it_writes_its_log_stops(before):
+    server = Server()
+    signal.signal(signal.SIGTERM, server._signal_stop)
+    stop_in_turn(server)
+    server.say(b"a line")
+    await asyncio.wait_for(server.stopped.wait(), 10)
+    assert server.terminal.lines == [b"a line", b"received signal 15"]
+
+
+async def test_what_others_do_at_a_signal_stays(before):
+    stop_in_turn(Server())
+    stop_in_turn(None)
+    assert signal.getsignal(signal.SIGTERM) is before
