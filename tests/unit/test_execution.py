@@ -140,6 +140,29 @@ async def test_an_idle_that_was_lost_holds_nobody_up(monkeypatch):
     assert run.take().exit_code == 0
 
 
+async def test_a_run_that_gets_no_reply_has_ended_when_the_kernel_is_idle(monkeypatch):
+    """As ipykernel's do that are interrupted outside of their code."""
+    monkeypatch.setattr(runs, "LAST_WORDS", 0.01)
+    run = Run("r", "1", Budget())
+    heard(run, BUSY, IDLE)
+    await asyncio.wait_for(run.ended.wait(), 5)
+    told = run.take()
+    assert told.exit_code == 130
+    assert "gave this run up" in told.console[0][1]
+
+
+async def test_a_run_has_started_when_the_kernel_is_in_its_code(monkeypatch):
+    run = Run("r", "1", Budget())
+    heard(run, BUSY)
+    assert not run.started.is_set()
+    heard(run, ("execute_input", {"code": "1"}))
+    assert run.started.is_set()
+    monkeypatch.setattr(runs, "BEGUN", 0.01)
+    says_little = Run("r", "1", Budget())
+    heard(says_little, BUSY)
+    await asyncio.wait_for(says_little.started.wait(), 5)
+
+
 async def test_a_run_that_the_kernel_dropped_did_not_run():
     run = Run("r", "1", Budget())
     heard(run, ("execute_reply", {"status": "aborted"}), IDLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,8 +14,10 @@ from jupyter_sessmgr.rest.execution.console import Budget, Console, Item, items_
 
 #: Characters of output in one answer.
 ANSWER = 2**19
-#: Seconds that a kernel's last output may come after its reply.
+#: Seconds that a kernel's last output may come after its reply, or its reply after that.
 LAST_WORDS = 5.0
+#: Seconds after which a kernel that is busy with a run is taken to be in its code.
+BEGUN = 1.0
 #: Seconds that what a kernel sent before its death may still be on its way.
 LAST_MESSAGES = 0.25
 #: The exit code of a run whose kernel went away; as upstream.
@@ -61,7 +63,8 @@ class Run:
         #: What is still to be sent to the kernel.
         self.code = code
         self.fingerprint = fingerprint(code)
-        #: Whether the kernel works on it (or has).
+        #: Whether the kernel is in its code (or was). ipykernel says that it is busy before it is
+        #: ready to be interrupted.
         self.started = asyncio.Event()
         self.ended = asyncio.Event()
         self._looked_at = time.monotonic()
@@ -95,9 +98,12 @@ class Run:
             return
         match kind:
             case "status":
-                if content.get("execution_state") == "busy":
-                    self.started.set()
-                self._idle = self._idle or content.get("execution_state") == "idle"
+                state = content.get("execution_state")
+                self._idle = self._idle or state == "idle"
+                if state == "busy":
+                    _later(BEGUN, self.started.set)
+            case "execute_input":
+                self.started.set()
             case "execute_reply":
                 self._hear_reply(content)
             case "input_request":
@@ -107,6 +113,8 @@ class Run:
                 self._console.add(*items_of(kind, content))
         if self._idle and self._reply is not None:
             self._finish()
+        elif self._last_words is None and (self._idle or self._reply is not None):
+            self._last_words = _later(LAST_WORDS, self._finish)
         self._tell()
 
     def answered(self) -> None:
@@ -122,8 +130,7 @@ class Run:
     def die(self, exit_code: int, words: str) -> None:
         """Finish it as soon as the last that its dead kernel said has come."""
         self._dying = True
-        loop = asyncio.get_running_loop()
-        loop.call_later(LAST_MESSAGES, self._end, exit_code, words)
+        _later(LAST_MESSAGES, self._end, exit_code, words)
 
     def _end(self, exit_code: int, words: str) -> None:
         if self.ended.is_set():
@@ -171,12 +178,12 @@ class Run:
         self._reply = content
         for page in _pages(content):
             self._console.add(*shown(page))
-        if not self._idle:
-            loop = asyncio.get_running_loop()
-            self._last_words = loop.call_later(LAST_WORDS, self._finish)
 
     def _finish(self) -> None:
-        status = self._reply.get("status") if self._reply is not None else None
+        if self._reply is None:
+            self.end(GONE, "The kernel gave this run up; it was interrupted as it began, or ended.")
+            return
+        status = self._reply.get("status")
         if status in {"aborted", "abort"}:
             self.end(GONE, "The kernel dropped this run: one before it was interrupted or failed.")
         else:
@@ -208,6 +215,10 @@ async def within(event: asyncio.Event, timeout: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
+
+
+def _later(seconds: float, do: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, do, *args)
 
 
 def _set(event: asyncio.Event, state: bool) -> None:
