@@ -153,5 +153,6 @@ def test_P7_the_api_does_not_wait_for_the_engine(shared, proxy):
         # A call that hung on the loop would take all of this time.
         assert during < max(10 * alone, SECONDS / 2)
     for n in range(2):
-        assert started[n].result()["status"] == "RUNNING"
+        made = started[n].result()
+        assert made["status"] == "RUNNING", server.info(made["sessionId"])["statusInfo"]
         ends_well(server, f"late-{n}")
