@@ -264,7 +264,7 @@ class Containers:
                 lambda api: api.start(key),
                 timeout=self._timeouts.start,
                 about=place.id,
-                once_failed=True,
+                attempts=1,  # its input may be lost by then, and the agent with it
                 slow=True,
             )
         except (Refused, Broken) as error:
