@@ -46,7 +46,7 @@ from jupyter_sessmgr.provisioning.gateways import kernelspec_manager_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
 from jupyter_sessmgr.provisioning.locate import register, unregister
 from jupyter_sessmgr.provisioning.notebooks import keep_notebook_sessions
-from jupyter_sessmgr.provisioning.stopping import stop_in_turn
+from jupyter_sessmgr.provisioning.stopping import end_workers_at_exit, stop_in_turn
 from jupyter_sessmgr.proxy.bounds import hurry
 from jupyter_sessmgr.proxy.choosing import Chooser
 from jupyter_sessmgr.proxy.hosts import AnyServiceHost
@@ -226,6 +226,7 @@ class SessMgrApp(ExtensionApp):
         self.proxy.chooser.loopback_trouble = hold_loopback(http_server)
         accept_bursts(http_server)
         stop_in_turn(serverapp)
+        end_workers_at_exit()
         hurry(http_server, self.proxy.settings.head_timeout)
         self.opener.begin()
         self.proxy.upstream.prepare()

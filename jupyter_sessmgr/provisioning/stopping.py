@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from typing import Any
 
 
@@ -26,3 +27,20 @@ def stop_in_turn(server: Any) -> None:
             loop.call_soon_threadsafe(stop, signum, None)
 
     signal.signal(signal.SIGTERM, in_turn)
+
+
+def end_workers_at_exit() -> None:
+    """Have the process end although a request was not answered whole when its loop stopped.
+
+    anyio ends a worker thread when the task ends that began it. A task that the loop did not
+    finish leaves its thread, and Python waits for that one for ever.
+    """
+    threading.Thread(target=_end_workers, name="sessmgr-exit", daemon=True).start()
+
+
+def _end_workers() -> None:
+    threading.main_thread().join()
+    for thread in threading.enumerate():
+        stop = getattr(thread, "stop", None)
+        if thread.name == "AnyIO worker thread" and stop is not None:
+            stop()

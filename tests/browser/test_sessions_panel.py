@@ -51,7 +51,9 @@ def test_a_session_is_seen_used_renamed_and_stopped(person):
     person.picture("sessions.png")
     expect(page.locator(".jp-sessmgr-item")).to_have_text("Remote: another-name", timeout=PATIENCE)
     row.click(button="right")
-    suspend = page.get_by_role("menuitem", name="Suspend Session (not supported by the process engine)")
+    suspend = page.get_by_role(
+        "menuitem", name="Suspend Session (not supported by the process engine)"
+    )
     expect(suspend).to_be_disabled(timeout=PATIENCE)
     page.keyboard.press("Escape")
 

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +66,24 @@ async def test_what_others_do_at_a_signal_stays(before):
     stop_in_turn(Server())
     stop_in_turn(None)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_request_that_was_not_answered_whole_keeps_no_process():
+    script = """
+import asyncio
+from anyio.to_thread import run_sync
+from jupyter_sessmgr.provisioning.stopping import end_workers_at_exit
+
+async def answer():
+    await run_sync(int)
+    loop.stop()
+    await asyncio.Event().wait()
+
+end_workers_at_exit()
+loop = asyncio.new_event_loop()
+task = loop.create_task(answer())
+loop.run_forever()
+print("stopped", flush=True)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
+    assert ended.stdout == b"stopped\n"
