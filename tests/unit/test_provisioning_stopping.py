@@ -85,5 +85,7 @@ task = loop.create_task(answer())
 loop.run_forever()
 print("stopped", flush=True)
 """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, timeout=30
+    )
     assert ended.stdout == b"stopped\n"
