@@ -146,7 +146,6 @@ class DockerClient:
         timeout: float,
         about: str = "",
         attempts: int = ATTEMPTS,
-        once_failed: bool = False,
         slow: bool = False,
     ) -> T:
         """Call the engine in a thread, again if it fails and time is left.
@@ -158,8 +157,6 @@ class DockerClient:
         function
             Makes the call with the SDK's client. Must be harmless when repeated, unless
             `attempts` is 1.
-        once_failed
-            It is not made again when the engine says that it failed (`Broken`).
         timeout
             Seconds for everything.
         about
@@ -176,7 +173,6 @@ class DockerClient:
                 pause = random.uniform(0.5, 1.5) * PAUSE * 2**attempt  # noqa: S311 - jitter
                 left = deadline - asyncio.get_running_loop().time()
                 final = attempt + 1 == attempts or isinstance(error, _TooLate | _Fused)
-                final = final or (once_failed and isinstance(error, Broken))
                 if final or left < 2 * pause:
                     raise
                 await asyncio.sleep(pause)
