@@ -196,9 +196,9 @@ const outputs: JupyterFrontEndPlugin<void> = {
     const notices = new ReturnNotices(sessions, trans);
     server.changed.connect((_, answer) => {
       notices.changed(answer);
-      if (info !== null) {
+      if (info !== null && !inHub) {
         info.isConnected = answer === 'here'; // while not, JupyterLab saves and asks less
-      }
+      } // a hub's own plugin does so, and offers to start the server when JupyterLab notices it
       if (answer === 'here') {
         void sessions.refresh();
       }
