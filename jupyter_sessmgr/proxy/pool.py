@@ -5,10 +5,9 @@ Importing that takes a tenth of a second, so `upstream` imports this when the se
 
 from __future__ import annotations
 
-import asyncio
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -17,8 +16,8 @@ from yarl import URL
 
 from jupyter_sessmgr.proxy.target import Target
 
-#: Opens a stream to a port inside a session: `SessionServices.open_stream`.
-OpenStream = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+if TYPE_CHECKING:
+    from jupyter_sessmgr.proxy.upstream import OpenStream
 
 #: Bytes of an answer that wait for a slow reader, before the service is held back.
 _WAITING = 64 * 1024

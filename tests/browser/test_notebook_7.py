@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import PATIENCE, Lab, remote_kernelspecs, until
+from tests.plugins.browser import PATIENCE, Lab, remote_kernelspecs, until, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -18,27 +18,6 @@ import time
 for number in range({LINES}):
     print("line", number)
     time.sleep(0.1)"""
-
-
-def write(server, name, source):
-    """Put a notebook with one cell into the server's folder."""
-    cell = {
-        "cell_type": "code",
-        "source": source,
-        "metadata": {},
-        "outputs": [],
-        "execution_count": None,
-        "id": "one",
-    }
-    kernel = {"name": KERNEL, "display_name": "remote", "language": "python"}
-    notebook = {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {"kernelspec": kernel},
-        "cells": [cell],
-    }
-    model = {"type": "notebook", "format": "json", "content": notebook}
-    assert server.ask("PUT", f"api/contents/{name}", json=model).status_code == 201
 
 
 #: Serves an empty folder; tells the port.
@@ -65,7 +44,7 @@ def test_sessions_are_listed_picked_told_of_and_survive(server, servers, page):
     assert server.ask("PUT", f"sessmgr/api/session/{session}/ports/{port}").ok
     see_the_list(server, page)
     see_details_and_a_service(server, page, port)
-    write(server, "seven.ipynb", LOOP)
+    write_notebook(server, "seven.ipynb", LOOP)
     page.goto(f"{server.url}notebooks/seven.ipynb?token={server.token}")
     Lab(page, server).wait_connected()
     until(lambda: len(server.sessions()) == 2, what="the notebook has a session of its own")

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import PATIENCE, Lab, remote_kernelspecs
+from tests.plugins.browser import PATIENCE, Lab, remote_kernelspecs, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -99,25 +99,8 @@ def test_another_version_of_the_server_is_told(labs, lab, page):
 
 def test_notebook_7_runs_a_remote_kernel(labs, page):
     server = labs()
-    name = "sessmgr-python"
-    assert name in remote_kernelspecs(server)
-    cell = {
-        "cell_type": "code",
-        "source": "print(6 * 7)",
-        "metadata": {},
-        "outputs": [],
-        "execution_count": None,
-        "id": "one",
-    }
-    kernel = {"name": name, "display_name": "remote", "language": "python"}
-    notebook = {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {"kernelspec": kernel},
-        "cells": [cell],
-    }
-    model = {"type": "notebook", "format": "json", "content": notebook}
-    assert server.ask("PUT", "api/contents/seven.ipynb", json=model).status_code == 201
+    assert "sessmgr-python" in remote_kernelspecs(server)
+    write_notebook(server, "seven.ipynb", "print(6 * 7)")
     page.goto(f"{server.url}notebooks/seven.ipynb?token={server.token}")
     Lab(page, server).wait_connected()
     page.locator(".jp-CodeCell .cm-content").first.click()

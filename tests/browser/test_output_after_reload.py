@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import PATIENCE, Lab, until
+from tests.plugins.browser import PATIENCE, Lab, until, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -63,29 +63,8 @@ class Person(Lab):
     def notices(self):
         return self.page.evaluate("window.saidHere")
 
-    def write(self, path, *cells):
-        """Write a notebook for the remote kernel."""
-        made = [
-            {
-                "cell_type": "code",
-                "id": f"cell-{number}",
-                "source": source,
-                "metadata": {},
-                "outputs": [],
-                "execution_count": None,
-            }
-            for number, source in enumerate(cells)
-        ]
-        spec = {"name": "sessmgr-python", "display_name": "Python (remote)"}
-        content = {
-            "cells": made,
-            "metadata": {"kernelspec": spec},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        body = {"type": "notebook", "format": "json", "content": content}
-        reply = self.server.ask("PUT", f"api/contents/{path}", json=body)
-        assert reply.status_code == 201, reply.text
+    def write(self, path, *sources):
+        write_notebook(self.server, path, *sources)
 
     def open_file(self, path, app="lab/tree"):
         self.page.goto(f"{self.server.url}{app}/{path}?token={self.server.token}")

@@ -308,3 +308,28 @@ def until(condition, timeout=60, what=""):
             return answer
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
         time.sleep(0.05)
+
+
+def write_notebook(server, path, *sources):
+    """Put a notebook for the remote kernel into the server's folder: a cell `cell-N` for each."""
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{number}",
+            "source": source,
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+        }
+        for number, source in enumerate(sources)
+    ]
+    kernel = {"name": "sessmgr-python", "display_name": "Python (remote)", "language": "python"}
+    content = {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    model = {"type": "notebook", "format": "json", "content": content}
+    reply = server.ask("PUT", f"api/contents/{path}", json=model)
+    assert reply.status_code == 201, reply.text
