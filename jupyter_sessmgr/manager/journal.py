@@ -128,6 +128,7 @@ class OutputJournal(LoggingConfigurable):
         Of more than 8 MiB the rest is read from `next` on.
         """
         args = {"since": _checked(since), "most": EXECUTION, "id": _checked_id(msg_id)}
+        await self._notes.settle(session_id)
         return await self._page(session_id, "execution", 0.0, **args)
 
     async def position(self, session_id: str, message_id: str) -> int | None:
@@ -178,6 +179,7 @@ class OutputJournal(LoggingConfigurable):
         await self._listings.close()
 
     async def _list_executions(self, session_id: str) -> tuple[Execution, ...]:
+        await self._notes.settle(session_id)
         link = self._inside.link(session_id)
         return _believe(read_executions, await link.call("journal_executions", ANSWER_TIMEOUT))
 

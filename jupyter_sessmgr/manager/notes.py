@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 
@@ -18,6 +19,38 @@ _GATHERING = 0.01
 _MOST, _AT_ONCE = 1024, 64
 #: Seconds after which an agent that cannot be reached is tried again, as long as there are any.
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
+#: Seconds that a question waits for the notes before it.
+_SETTLING = 2.0
+
+
+class _Line:
+    """Notes of one session that wait."""
+
+    def __init__(self) -> None:
+        self.notes: list[Mapping[str, object]] = []
+        #: Set when somebody waits for what is in line.
+        self.hurry = asyncio.Event()
+        #: How many left the line; and who waits until so many did.
+        self._gone = 0
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
+
+    def last_gone(self) -> asyncio.Future[None]:
+        """Return what is done when all that are in line now have left it."""
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((self._gone + len(self.notes), gone))
+        self.hurry.set()
+        return gone
+
+    def leave(self, count: int) -> None:
+        """Let the first ones go, and tell who waits for that."""
+        del self.notes[:count]
+        self._gone += count
+        for awaited in [one for one in self._awaited if one[0] <= self._gone]:
+            self._awaited.remove(awaited)
+            if not awaited[1].done():
+                awaited[1].set_result(None)
+        if not self._awaited:
+            self.hurry.clear()
 
 
 class Notes:
@@ -36,46 +69,59 @@ class Notes:
     ) -> None:
         self._inside = inside
         self._log = log
-        self._waiting: dict[str, list[Mapping[str, object]]] = {}
+        self._lines: dict[str, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, session_id: str, kind: str, words: Mapping[str, object]) -> None:
         """Have an agent note something soon. Returns at once, and never fails."""
-        waiting = self._waiting.get(session_id)
-        if waiting is None:
-            waiting = self._waiting[session_id] = []
+        line = self._lines.get(session_id)
+        if line is None:
+            line = self._lines[session_id] = _Line()
             task = asyncio.get_running_loop().create_task(
-                self._send(session_id), name=f"sessmgr-notes-{session_id}"
+                self._send(session_id, line), name=f"sessmgr-notes-{session_id}"
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        if len(waiting) < _MOST:
-            waiting.append({"kind": kind, **words})
+        if len(line.notes) < _MOST:
+            line.notes.append({"kind": kind, **words})
+
+    async def settle(self, session_id: str) -> None:
+        """Return when a session's agent has what was noted before, or cannot be told.
+
+        Awaited by questions that notes are part of the answer to.
+        """
+        line = self._lines.get(session_id)
+        if line is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLING):
+                    await line.last_gone()
 
     async def close(self) -> None:
         """Let go of what is under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._waiting.clear()  # of tasks that had not begun
+        self._lines.clear()  # of tasks that had not begun
 
-    async def _send(self, session_id: str) -> None:
+    async def _send(self, session_id: str, line: _Line) -> None:
         """Send what waits, until nothing does."""
-        waiting = self._waiting[session_id]
         try:
-            while waiting:
-                if len(waiting) < _AT_ONCE:
-                    await asyncio.sleep(_GATHERING)
-                some = waiting[:_AT_ONCE]
+            while line.notes:
+                if len(line.notes) < _AT_ONCE:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_GATHERING):
+                            await line.hurry.wait()
+                some = line.notes[:_AT_ONCE]
                 try:
                     await self._send_some(session_id, some)
                 except SessmgrError as error:
                     self._log.info(
                         "Session %s: %d requests were not noted: %s", session_id, len(some), error
                     )
-                del waiting[: len(some)]
+                line.leave(len(some))
         finally:
-            del self._waiting[session_id]
+            del self._lines[session_id]
+            line.leave(len(line.notes))
 
     async def _send_some(self, session_id: str, some: list[Mapping[str, object]]) -> None:
         """Send notes, more than once where nobody answers; to note a thing twice is harmless."""

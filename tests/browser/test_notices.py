@@ -95,15 +95,3 @@ def test_another_version_of_the_server_is_told(labs, lab, page):
     person = lab(server)
     told = person.page.locator(TOASTS).filter(has_text="99.0.0 on the server")
     expect(told).to_be_visible(timeout=PATIENCE)
-
-
-def test_notebook_7_runs_a_remote_kernel(labs, page):
-    server = labs()
-    assert "sessmgr-python" in remote_kernelspecs(server)
-    write_notebook(server, "seven.ipynb", "print(6 * 7)")
-    page.goto(f"{server.url}notebooks/seven.ipynb?token={server.token}")
-    Lab(page, server).wait_connected()
-    page.locator(".jp-CodeCell .cm-content").first.click()
-    page.keyboard.press("Shift+Enter")
-    expect(page.locator(".jp-OutputArea-output").first).to_have_text("42", timeout=PATIENCE)
-    assert len(server.sessions()) == 1

@@ -84,16 +84,6 @@ def test_a_new_session_is_made_by_the_form(person):
     assert one["memoryLimit"] == 2**20
 
 
-def test_notebook_7_lists_sessions_too(labs, page):
-    server = labs()
-    server.create(clientSessionToken="my-work")
-    page.goto(f"{server.url}tree?token={server.token}")
-    page.get_by_role("tab", name="Running").click()
-    section = page.get_by_text("Remote Sessions", exact=True)
-    expect(section.first).to_be_visible(timeout=PATIENCE)
-    expect(page.locator(".jp-sessmgr-running", has_text="my-work")).to_be_visible(timeout=PATIENCE)
-
-
 SERVE = """
 import http.server, threading
 class Page(http.server.BaseHTTPRequestHandler):

@@ -85,7 +85,7 @@ async def test_what_an_agent_did_not_take_is_sent_again_and_the_next_after_it(mo
     await sent(notes)
     told = [one for *_, some in agents.calls for one in some]
     assert told == [*(("note", str(number)) for number in range(4)), ("forget", "3")]
-    assert notes._waiting == {}
+    assert notes._lines == {}
     caplog.set_level(logging.INFO)
     agents.busy = 3
     for number in range(3):
@@ -93,6 +93,37 @@ async def test_what_an_agent_did_not_take_is_sent_again_and_the_next_after_it(mo
     await sent(notes)
     assert agents.calls[-1][-1] == [("note", "2")]
     assert "2 requests were not noted" in caplog.text
+
+
+async def test_a_question_finds_what_was_noted_before_it(monkeypatch):
+    monkeypatch.setattr(notes_module, "_GATHERING", 60.0)
+    agents = Agents()
+    notes = Notes(agents, logging.getLogger("notes"))
+    notes.add("a", "note", {"id": "1"})
+    notes.add("unreachable", "note", {"id": "2"})
+    await notes.settle("a")
+    assert agents.calls == [("a", "journal_notes", [("note", "1")])]
+    await notes.settle("unreachable")  # it was let go
+    await notes.settle("nothing was noted")
+    notes.add("a", "note", {"id": "3"})
+    asked = asyncio.create_task(notes.settle("a"))
+    await asyncio.sleep(0)
+    asked.cancel()  # one that leaves takes nobody's answer with it
+    await notes.settle("a")
+    assert agents.calls[-1] == ("a", "journal_notes", [("note", "3")])
+    await notes.close()
+
+
+async def test_a_question_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(notes_module, "_SETTLING", 0.05)
+    agents = Agents()
+    agents.busy = 10**9
+    monkeypatch.setattr(notes_module, "_PAUSES", (60.0,))
+    notes = Notes(agents, logging.getLogger("notes"))
+    notes.add("a", "note", {"id": "1"})
+    async with asyncio.timeout(10):
+        await notes.settle("a")
+    await notes.close()
 
 
 async def test_what_was_not_sent_is_let_go_at_the_end():

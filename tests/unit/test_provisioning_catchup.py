@@ -350,6 +350,15 @@ async def test_the_latest_of_several_messages_counts():
     assert await find(Position(7, ("b",)), look_up) == 9
 
 
+async def test_a_message_that_the_journal_does_not_have_yet_is_waited_for():
+    answers = iter([None, None, None, 5])
+
+    async def look_up(_message_id):
+        return next(answers)
+
+    assert await find(Position(message_ids=("new",)), look_up) == 5
+
+
 @pytest.mark.parametrize("step", [0, 1])
 async def test_a_journal_that_answers_nothing_at_once_is_not_asked_all_the_time(step):
     asked = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ _MESSAGE = "msg:"
 #: Messages that may be named, and how long their ids may be.
 _MOST, _LONGEST = 8, 200
 _DIGITS = 15
+#: Seconds for which messages are looked for that the journal does not know, and between looks:
+#: what a browser heard a moment ago can still be on its way to the journal.
+_PATIENCE, _PAUSE = 2.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,15 @@ def _is_number(value: str) -> bool:
 
 
 async def find(position: Position, look_up: Callable[[str], Awaitable[int | None]]) -> int:
-    """Say the number of the last message a browser has; 0 when none that it names is kept."""
-    found = [await look_up(one) for one in position.message_ids]
-    return max([position.seq, *(seq for seq in found if seq is not None)])
+    """Say the number of the last message a browser has; 0 when none that it names is kept.
+
+    That none is kept is said after two seconds: until then it may be too new, not too old.
+    """
+    deadline = asyncio.get_running_loop().time() + _PATIENCE
+    while True:
+        found = [await look_up(one) for one in position.message_ids]
+        known = [position.seq, *(seq for seq in found if seq is not None)]
+        is_late = asyncio.get_running_loop().time() > deadline
+        if is_late or not found or any(seq is not None for seq in found):
+            return max(known)
+        await asyncio.sleep(_PAUSE)
