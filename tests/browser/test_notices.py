@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import PATIENCE, Lab, remote_kernelspecs, write_notebook
+from tests.plugins.browser import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
