@@ -318,8 +318,8 @@ async def test_notes_are_bounded_and_never_fail(short_folder):
         journal.note("s", "\ud800", cell="c")
         journal.note_question("s", "", None)
         notes = journal._notes
-        assert len(notes._waiting["s"]) == 1024
-        assert all(one["id"].startswith("id-") for one in notes._waiting["s"])
+        assert len(notes._lines["s"].notes) == 1024
+        assert all(one["id"].startswith("id-") for one in notes._lines["s"].notes)
         async with asyncio.timeout(10):
             await asyncio.gather(*notes._tasks)
-        assert not notes._waiting
+        assert not notes._lines
