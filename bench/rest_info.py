@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.model.session import ComputeSession, SessionSpec
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.store.quota import UNLIMITED

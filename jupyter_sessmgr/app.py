@@ -28,17 +28,17 @@ from traitlets import Bool, Enum, Float, List, Set, Unicode, default
 from traitlets.config import Config
 
 from jupyter_sessmgr.manager.admission import AdmissionControl
-from jupyter_sessmgr.manager.files import SessionFiles
-from jupyter_sessmgr.manager.idle import IdleCuller
-from jupyter_sessmgr.manager.journal import OutputJournal
-from jupyter_sessmgr.manager.meter import UsageMeter
-from jupyter_sessmgr.manager.opener import Opener
+from jupyter_sessmgr.manager.inside.files import SessionFiles
+from jupyter_sessmgr.manager.inside.services import SessionServices
+from jupyter_sessmgr.manager.installation.opener import Opener
+from jupyter_sessmgr.manager.loop.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.pool import WarmPool
 from jupyter_sessmgr.manager.queue import StartQueue
-from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.manager.services import SessionServices
+from jupyter_sessmgr.manager.recording.journal import OutputJournal
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
+from jupyter_sessmgr.manager.use.idle import IdleCuller
+from jupyter_sessmgr.manager.use.meter import UsageMeter
 from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken
 from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_kernels
 from jupyter_sessmgr.provisioning.channels import channels_class

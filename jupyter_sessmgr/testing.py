@@ -27,9 +27,9 @@ from jupyter_sessmgr.engines.base import (
     Observation,
     Signer,
 )
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.agentwords import KernelState, KernelStateName
-from jupyter_sessmgr.manager.links import AgentLinks
+from jupyter_sessmgr.manager.agents.link import AgentLink
+from jupyter_sessmgr.manager.agents.links import AgentLinks
+from jupyter_sessmgr.manager.agents.words import KernelState, KernelStateName
 from jupyter_sessmgr.model.errors import (
     AgentUnavailable,
     EngineUnavailable,

@@ -13,9 +13,9 @@ from traitlets.config import Config
 
 from jupyter_sessmgr.cli.backend import Row, Sessions, Wanted, row_of
 from jupyter_sessmgr.cli.failures import CommandFailed, Exit
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.manager.owners import server_owner
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
-from jupyter_sessmgr.manager.statefolder import StateFolder
 from jupyter_sessmgr.model.events import Event, StartProgressed
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.session import ComputeSession

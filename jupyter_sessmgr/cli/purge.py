@@ -19,11 +19,11 @@ from jupyter_sessmgr.engines.base import Engine
 from jupyter_sessmgr.engines.choose import choose_engine
 from jupyter_sessmgr.engines.docker.build import BuiltImages, built_images, remove_image
 from jupyter_sessmgr.engines.process.records import remove_tree, socket_roots
-from jupyter_sessmgr.manager.belongings import recognise, sort_out
-from jupyter_sessmgr.manager.purging import Purge, Remains
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.installation.belongings import recognise, sort_out
+from jupyter_sessmgr.manager.installation.purging import Purge, Remains
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
-from jupyter_sessmgr.manager.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import EngineError, Standby, StoreRefused
 from jupyter_sessmgr.provisioning.kernelspecs import installed_kernelspecs
 

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.bootconfig import connection_info
+from jupyter_sessmgr.manager.agents.bootconfig import connection_info
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.manager.lifecycle import Lifecycle
 from jupyter_sessmgr.model.errors import (
     AgentError,

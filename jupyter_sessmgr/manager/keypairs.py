@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import InvalidRequest, SessmgrError, StoreError, StoreRefused
 from jupyter_sessmgr.model.naming import is_text
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Engine
 from jupyter_sessmgr.engines.choose import choose_engine
-from jupyter_sessmgr.manager.following import Following
-from jupyter_sessmgr.manager.leading import Leading
-from jupyter_sessmgr.manager.leftovers import Leftovers
-from jupyter_sessmgr.manager.offers import OfferBoard
-from jupyter_sessmgr.manager.opening import Opening, note_loss, open_parts
-from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.admission.offers import OfferBoard
+from jupyter_sessmgr.manager.installation.following import Following
+from jupyter_sessmgr.manager.installation.leading import Leading
+from jupyter_sessmgr.manager.installation.leftovers import Leftovers
+from jupyter_sessmgr.manager.installation.opening import Opening, note_loss, open_parts
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.loop.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.standing import Standing
 from jupyter_sessmgr.model.errors import Standby, StoreError
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Engine
-from jupyter_sessmgr.manager.activity import Activity
+from jupyter_sessmgr.manager.agents.links import AgentLinks
 from jupyter_sessmgr.manager.bus import EventBus
-from jupyter_sessmgr.manager.links import AgentLinks
-from jupyter_sessmgr.manager.others import Others
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.installation.others import Others
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.use.activity import Activity
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.store.base import Store
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from jupyter_sessmgr.manager.admission import Admitted
 from jupyter_sessmgr.manager.admission.allowance import Allowance, Situation
+from jupyter_sessmgr.manager.admission.descriptors import check_descriptors
 from jupyter_sessmgr.manager.admission.idling import check_idle_timeout
-from jupyter_sessmgr.manager.descriptors import check_descriptors
 from jupyter_sessmgr.manager.pausing import PauseVerbs
 from jupyter_sessmgr.manager.queue.room import most_for_one
 from jupyter_sessmgr.manager.wishes import USER_REQUESTED

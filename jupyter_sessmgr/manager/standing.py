@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.admission.offers import OfferBoard
 from jupyter_sessmgr.manager.bus import Listener
-from jupyter_sessmgr.manager.files import SessionFiles
-from jupyter_sessmgr.manager.following import Following
-from jupyter_sessmgr.manager.inside import Inside
-from jupyter_sessmgr.manager.journal import OutputJournal
+from jupyter_sessmgr.manager.inside.files import SessionFiles
+from jupyter_sessmgr.manager.inside.reach import Inside
+from jupyter_sessmgr.manager.inside.services import SessionServices
+from jupyter_sessmgr.manager.installation.following import Following
+from jupyter_sessmgr.manager.installation.leading import Leading
+from jupyter_sessmgr.manager.installation.opening import Opening, remarks
 from jupyter_sessmgr.manager.keypairs import KeyPairs
-from jupyter_sessmgr.manager.leading import Leading
-from jupyter_sessmgr.manager.offers import OfferBoard
-from jupyter_sessmgr.manager.opening import Opening, remarks
+from jupyter_sessmgr.manager.loop.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.pool import WarmPool
 from jupyter_sessmgr.manager.queue import StartQueue
-from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.manager.services import SessionServices
+from jupyter_sessmgr.manager.recording.journal import OutputJournal
 from jupyter_sessmgr.manager.settings import ManagerSettings
-from jupyter_sessmgr.manager.watching import Watching
+from jupyter_sessmgr.manager.use.watching import Watching
 from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound, Standby
 from jupyter_sessmgr.model.events import EngineHealthChanged, Event

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from jupyter_sessmgr.manager.journal import KernelNow
+from jupyter_sessmgr.manager.recording.journal import KernelNow
 from jupyter_sessmgr.provisioning.channels.kernelinfo import have_said, kernel_now
 from jupyter_sessmgr.provisioning.locate import Home
 

@@ -9,7 +9,7 @@ from typing import Any
 from jupyter_server.services.sessions.sessionmanager import SessionManager
 from traitlets.config import Config
 
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import StoreError
 from jupyter_sessmgr.store.notebooks import NotebookFile
 

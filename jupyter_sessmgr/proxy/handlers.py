@@ -13,7 +13,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado.httputil import url_concat
 from tornado.web import HTTPError, stream_request_body
 
-from jupyter_sessmgr.manager.servicedefs import NEED_STORAGE
+from jupyter_sessmgr.manager.inside.servicedefs import NEED_STORAGE
 from jupyter_sessmgr.model.errors import NotAllowed, SessionNotFound
 from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.session import ComputeSession

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from jupyter_sessmgr.manager.services import Manners
-from jupyter_sessmgr.manager.servicestarts import no_such_service
+from jupyter_sessmgr.manager.inside.services import Manners
+from jupyter_sessmgr.manager.inside.servicestarts import no_such_service
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import NotRunning, ServiceError, ServiceStarting, SessionNotFound
 from jupyter_sessmgr.model.session import ComputeSession

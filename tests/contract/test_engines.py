@@ -19,8 +19,8 @@ import pytest
 from jupyter_sessmgr.engines.base import MISSING
 from jupyter_sessmgr.engines.docker.engine import DockerEngine
 from jupyter_sessmgr.engines.process import ProcessEngine
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.boot import make_boot
+from jupyter_sessmgr.manager.agents.boot import make_boot
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.model.errors import EngineUnavailable, ImageNotFound
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.naming import new_place_id, place_name

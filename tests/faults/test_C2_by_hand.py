@@ -107,8 +107,8 @@ async def test_C2_an_agent_killed_while_its_kernel_lives(tmp_path, isolation):
 async def test_C2_an_agent_that_stands_still_is_unknown_and_can_be_ended(
     tmp_path, isolation, monkeypatch
 ):
-    monkeypatch.setattr("jupyter_sessmgr.manager.links.HEARTBEAT", 0.3)
-    monkeypatch.setattr("jupyter_sessmgr.manager.links.PATIENCE", 0.3)
+    monkeypatch.setattr("jupyter_sessmgr.manager.agents.links.HEARTBEAT", 0.3)
+    monkeypatch.setattr("jupyter_sessmgr.manager.agents.links.PATIENCE", 0.3)
     state = tmp_path / "s"
     config = Config({"ProcessEngine": {"isolation": isolation, "poll_interval": 0.2}})
     async with managed(state, config=config) as manager:

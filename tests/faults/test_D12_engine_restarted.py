@@ -10,7 +10,7 @@ import pytest
 from traitlets.config import Config
 
 from jupyter_sessmgr.engines.docker.networks import bridge_name, network_name
-from jupyter_sessmgr.manager import bootconfig, links
+from jupyter_sessmgr.manager.agents import bootconfig, links
 from jupyter_sessmgr.model.errors import EngineUnavailable
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.model.status import SessionStatus

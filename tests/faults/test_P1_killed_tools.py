@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jupyter_sessmgr.manager.leftovers import MARKS
+from jupyter_sessmgr.manager.installation.leftovers import MARKS
 from tests.plugins.docker import containers_of, networks_of
 from tests.plugins.managers import managed, run_code
 from tests.plugins.processes import processes_of

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from jupyter_sessmgr.manager.claims import read_claim
+from jupyter_sessmgr.manager.loop.claims import read_claim
 from jupyter_sessmgr.model.session import PlaceState
 from jupyter_sessmgr.model.status import SessionStatus
 from tests.faults.test_P1_kill_points import run_until_killed

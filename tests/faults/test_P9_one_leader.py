@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import Standby
 
 #: Leads until its input ends; a child of it outlives it, as agents do.
 LEADER = """
 import subprocess, sys
 from pathlib import Path
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import Standby
 folder = StateFolder(Path(sys.argv[1]))
 try:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import StoreRefused
 
 OPEN = """
 import os, sys
 from pathlib import Path
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.model.errors import StoreRefused
 if os.geteuid() == 0:
     os.setgroups([])

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from jupyter_sessmgr.manager.descriptors import NEEDED, check_descriptors
+from jupyter_sessmgr.manager.admission.descriptors import NEEDED, check_descriptors
 from jupyter_sessmgr.model.errors import EngineUnavailable
 from tests.plugins.kernels import KERNEL
 

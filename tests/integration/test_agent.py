@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_sessmgr.engines.base import LEASE_OVER
-from jupyter_sessmgr.manager.agentwire import READ_SIZE
+from jupyter_sessmgr.manager.agents.wire import READ_SIZE
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest, NotRunning
 from tests.plugins.agents import (
     a_client,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_sessmgr.agent.control import AUTH_TIMEOUT, MAX_CONNECTIONS, MAX_LINE, tls_context
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.agents.link import AgentLink
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import AgentUnavailable
 from tests.plugins.agents import a_liar, an_agent, stranger
 from tests.plugins.waiting import eventually

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_sessmgr.manager.agentstream import DATA, END, MAX_WORDS, WORDS, head
+from jupyter_sessmgr.manager.agents.stream import DATA, END, MAX_WORDS, WORDS, head
 from jupyter_sessmgr.model.errors import AgentUnavailable, InvalidRequest, NotRunning
 from tests.plugins.agents import an_agent, stranger
 from tests.plugins.waiting import eventually

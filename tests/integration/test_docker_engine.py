@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_sessmgr.engines.docker.networks import network_name
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.boot import make_boot
+from jupyter_sessmgr.manager.agents.boot import make_boot
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, ImageNotFound
 from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.ports import ServicePort

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_sessmgr.manager import boot
-from jupyter_sessmgr.manager.boot import agent_sources
+from jupyter_sessmgr.manager.agents import boot
+from jupyter_sessmgr.manager.agents.boot import agent_sources
 from jupyter_sessmgr.model.errors import InvalidRequest, NotRunning
 from tests.integration.test_kernel_template import FACTS, grown
 from tests.plugins.agents import a_client, an_agent, kernelspec, run, until

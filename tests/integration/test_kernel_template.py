@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import traitlets
 
-from jupyter_sessmgr.manager import boot
-from jupyter_sessmgr.manager.boot import agent_sources
+from jupyter_sessmgr.manager.agents import boot
+from jupyter_sessmgr.manager.agents.boot import agent_sources
 from tests.plugins.agents import (
     a_client,
     alive,

@@ -12,9 +12,9 @@ import pytest
 from docker import APIClient
 
 from jupyter_sessmgr.engines.base import MISSING
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.boot import make_boot
-from jupyter_sessmgr.manager.bootconfig import connection_info, kernel_config
+from jupyter_sessmgr.manager.agents.boot import make_boot
+from jupyter_sessmgr.manager.agents.bootconfig import connection_info, kernel_config
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.model.errors import EngineError, ImageNotFound
 from jupyter_sessmgr.model.resources import Resources
 from jupyter_sessmgr.model.session import ComputeSession

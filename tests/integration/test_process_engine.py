@@ -12,7 +12,7 @@ import pytest
 
 from jupyter_sessmgr.engines.base import MISSING
 from jupyter_sessmgr.engines.process import ProcessEngine, records, spawn
-from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, ImageNotFound
 from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.naming import place_name

@@ -14,11 +14,11 @@ from types import SimpleNamespace
 import zmq.asyncio
 from jupyter_client.session import Session
 
-from jupyter_sessmgr.manager import pulse as pulse_module
-from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.bus import EventBus
-from jupyter_sessmgr.manager.pulse import Pulse
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.use import pulse as pulse_module
+from jupyter_sessmgr.manager.use.activity import Activity
+from jupyter_sessmgr.manager.use.pulse import Pulse
 from jupyter_sessmgr.model.events import StatusChanged
 from jupyter_sessmgr.model.ports import KERNEL_CHANNELS, Endpoint
 from jupyter_sessmgr.model.status import SessionStatus

@@ -17,7 +17,7 @@ import pytest
 
 from jupyter_sessmgr.engines.docker.build import ImageBuilder, built_images, remove_image
 from jupyter_sessmgr.engines.docker.container import INSTALL
-from jupyter_sessmgr.manager.statefolder import StateFolder
+from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 from jupyter_sessmgr.provisioning.kernelspecs import install_kernelspecs
 from tests.plugins.kernels import OFFER
 from tests.plugins.processes import processes_of

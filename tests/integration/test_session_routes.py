@@ -12,7 +12,7 @@ from datetime import datetime
 import psutil
 import pytest
 
-from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.model.errors import EngineUnavailable
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.status import SessionStatus

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from jupyter_sessmgr.manager import bootconfig
+from jupyter_sessmgr.manager.agents import bootconfig
 from jupyter_sessmgr.model.naming import place_name
 from jupyter_sessmgr.model.session import PlaceState
 from jupyter_sessmgr.model.status import SessionStatus

@@ -259,6 +259,6 @@ def test_the_map_of_a_large_folder_has_all_of_its_files(folder):
     begin = text.index(f"`{folder}/`,")
     rows = text[begin : text.index("\n\n", text.index("\n| ", begin))]
     mapped = set(re.findall(r"`([a-z]+/?)`", rows)) - {f"{folder}/"}
-    there = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+    there = {path.stem for path in (PACKAGE / folder).rglob("*.py")} - {"__init__"}
     there |= {f"{path.parent.name}/" for path in (PACKAGE / folder).glob("*/__init__.py")}
     assert mapped == there

@@ -20,9 +20,9 @@ from pathlib import Path
 from jupyter_client.asynchronous import AsyncKernelClient
 
 from jupyter_sessmgr.engines.base import agent_command
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.boot import agent_sources, make_boot
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.agents.boot import agent_sources, make_boot
+from jupyter_sessmgr.manager.agents.link import AgentLink
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.model.naming import new_place_id
 from jupyter_sessmgr.model.ports import KERNEL_CHANNELS, Endpoint
 from tests.plugins.waiting import eventually

@@ -9,7 +9,7 @@ import math
 import time
 import zlib
 
-from jupyter_sessmgr.manager import opening
+from jupyter_sessmgr.manager.installation import opening
 from jupyter_sessmgr.model.usage import Usage
 from jupyter_sessmgr.testing import FAKE_IMAGE, FakeLinks
 from tests.plugins.browser import until

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from jupyter_sessmgr.manager import opening
+from jupyter_sessmgr.manager.installation import opening
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.store.memory import MemoryStore

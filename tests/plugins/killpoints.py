@@ -11,7 +11,7 @@ import signal
 import sys
 
 from jupyter_sessmgr.engines.choose import ENGINES
-from jupyter_sessmgr.manager.agentlink import AgentLink
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.requests import CreateRequest
 from jupyter_sessmgr.store.sqlite import SqliteStore

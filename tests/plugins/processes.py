@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from jupyter_sessmgr.engines.process import ProcessEngine
-from jupyter_sessmgr.manager.boot import agent_sources, make_boot
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.agents.boot import agent_sources, make_boot
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.naming import new_place_id
 from jupyter_sessmgr.model.session import Place, SessionSpec

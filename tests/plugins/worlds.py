@@ -8,12 +8,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from jupyter_sessmgr.manager.boot import agent_sources
+from jupyter_sessmgr.manager.agents.boot import agent_sources
 from jupyter_sessmgr.manager.bus import EventBus
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.loop.reconciler import SessionReconciler
 from jupyter_sessmgr.manager.parts import Memory, Parts
 from jupyter_sessmgr.manager.queue.order import MostRunning
-from jupyter_sessmgr.manager.reconciler import SessionReconciler
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.events import StatusChanged
 from jupyter_sessmgr.model.status import Goal
 from jupyter_sessmgr.store.memory import MemoryStore

@@ -18,7 +18,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from jupyter_sessmgr.engines.docker.container import INSTALL
-from jupyter_sessmgr.manager.statefolder import INSTALL_FILE
+from jupyter_sessmgr.manager.installation.statefolder import INSTALL_FILE
 from tests.plugins.routes import METHODS, is_probe, our_paths
 from tests.plugins.waiting import eventually
 

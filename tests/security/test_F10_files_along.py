@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.bytesonly import dial
+from jupyter_sessmgr.manager.agents.bytesonly import dial
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.model.errors import AgentError
 from tests.plugins.agents import a_liar
 from tests.plugins.waiting import eventually

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_sessmgr.manager.bytesonly import BytesOnly, Closer
-from jupyter_sessmgr.manager.landing import Landing
+from jupyter_sessmgr.manager.agents.bytesonly import BytesOnly, Closer
+from jupyter_sessmgr.manager.agents.landing import Landing
 from jupyter_sessmgr.model.errors import NotRunning
 from tests.plugins.agents import an_agent
 from tests.plugins.managers import managed, run_code, running

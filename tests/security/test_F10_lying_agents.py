@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jupyter_sessmgr.manager import agentwords
-from jupyter_sessmgr.manager.agentlink import AgentLink, KernelState
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.agents import words as agentwords
+from jupyter_sessmgr.manager.agents.link import AgentLink, KernelState
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable
 from jupyter_sessmgr.model.usage import Usage
 from tests.plugins.agents import a_liar

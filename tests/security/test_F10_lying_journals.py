@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_sessmgr.manager import journal as journals
-from jupyter_sessmgr.manager import journalwords as words
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.agentstream import DATA, END, head
-from jupyter_sessmgr.manager.agentwords import Junk
-from jupyter_sessmgr.manager.journal import OutputJournal
+from jupyter_sessmgr.manager.agents.link import AgentLink
+from jupyter_sessmgr.manager.agents.stream import DATA, END, head
+from jupyter_sessmgr.manager.agents.words import Junk
+from jupyter_sessmgr.manager.recording import journal as journals
+from jupyter_sessmgr.manager.recording import words
+from jupyter_sessmgr.manager.recording.journal import OutputJournal
 from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, InvalidRequest
 from tests.plugins.agents import a_liar
 from tests.security.test_F10_lying_agents import GOOD, PLACE, SECRETS, as_line, spoiled

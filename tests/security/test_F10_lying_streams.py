@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_sessmgr.manager import agentwords
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.agentstream import (
+from jupyter_sessmgr.manager.agents import words as agentwords
+from jupyter_sessmgr.manager.agents.link import AgentLink
+from jupyter_sessmgr.manager.agents.stream import (
     BUFFER,
     DATA,
     END,
@@ -23,7 +23,7 @@ from jupyter_sessmgr.manager.agentstream import (
     WORDS,
     head,
 )
-from jupyter_sessmgr.manager.files import read_list
+from jupyter_sessmgr.manager.inside.files import read_list
 from jupyter_sessmgr.model.errors import AgentError, NoSuchFile, NotRunning, SessmgrError
 from tests.plugins.agents import a_liar
 from tests.security.test_F10_lying_agents import (

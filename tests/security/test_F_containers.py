@@ -16,8 +16,8 @@ import pytest
 
 from jupyter_sessmgr.engines.docker.container import INSTALL, PLACE, PURPOSE, SERVICES, SIGNATURE
 from jupyter_sessmgr.engines.docker.networks import bridge_name, network_name
-from jupyter_sessmgr.manager.agentlink import AgentLink
-from jupyter_sessmgr.manager.boot import make_boot
+from jupyter_sessmgr.manager.agents.boot import make_boot
+from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.naming import new_place_id, place_name
 from jupyter_sessmgr.model.ports import ServicePort

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from jupyter_sessmgr.manager.activity import Activity
-from jupyter_sessmgr.manager.clock import ServerClock
-from jupyter_sessmgr.manager.presence import ELSEWHERE, SAY_AGAIN
+from jupyter_sessmgr.manager.use.activity import Activity
+from jupyter_sessmgr.manager.use.clock import ServerClock
+from jupyter_sessmgr.manager.use.presence import ELSEWHERE, SAY_AGAIN
 from jupyter_sessmgr.model.session import SessionSpec
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.model.usage import Usage

@@ -15,9 +15,9 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from jupyter_sessmgr.engines.base import Capabilities
 from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.admission.folders import home_mount, named_mounts, notebook_mount
 from jupyter_sessmgr.manager.admission.groups import Group
-from jupyter_sessmgr.manager.folders import home_mount, named_mounts, notebook_mount
-from jupyter_sessmgr.manager.offers import make_offers
+from jupyter_sessmgr.manager.admission.offers import make_offers
 from jupyter_sessmgr.manager.queue import StartQueue
 from jupyter_sessmgr.manager.queue.order import MostRunning
 from jupyter_sessmgr.model.errors import ImageNotFound, InvalidRequest, LimitExceeded

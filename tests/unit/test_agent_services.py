@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_sessmgr.agent import servicedefs
 from jupyter_sessmgr.agent.refusals import Invalid
-from jupyter_sessmgr.manager.servicedefs import BUILT_IN
+from jupyter_sessmgr.manager.inside.servicedefs import BUILT_IN
 
 VALUES = {
     "ports": [8888, 8889],

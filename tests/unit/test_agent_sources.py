@@ -12,7 +12,7 @@ import pytest
 
 import jupyter_sessmgr.agent
 from jupyter_sessmgr.engines.base import agent_command
-from jupyter_sessmgr.manager.boot import agent_sources, make_boot
+from jupyter_sessmgr.manager.agents.boot import agent_sources, make_boot
 
 FILES = sorted(Path(jupyter_sessmgr.agent.__file__).parent.glob("*.py"))
 #: Modules of the standard library that Python 3.8 does not have, or that 3.13 has no more.

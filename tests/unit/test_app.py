@@ -10,7 +10,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
-from jupyter_sessmgr.manager.opener import Opener
+from jupyter_sessmgr.manager.installation.opener import Opener
 from jupyter_sessmgr.model.errors import SessmgrError, Standby, StoreError, StoreRefused
 from jupyter_sessmgr.model.requests import Health
 from jupyter_sessmgr.provisioning.gateways import kernelspec_manager_class
@@ -77,7 +77,7 @@ async def test_what_could_not_be_opened_is_tried_again_and_told_once(caplog):
 
 @pytest.mark.parametrize("kind", [Standby, StoreError])
 async def test_what_may_pass_by_itself_is_tried_again_by_itself(kind, monkeypatch):
-    monkeypatch.setattr("jupyter_sessmgr.manager.opener.OPEN_AGAIN", 0.01)
+    monkeypatch.setattr("jupyter_sessmgr.manager.installation.opener.OPEN_AGAIN", 0.01)
     sessions, opened = Sessions(kind("Another server begins."), kind("It does.")), []
     sessions.gate.set()
     make(sessions, opened).begin()

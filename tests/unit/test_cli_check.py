@@ -130,7 +130,7 @@ def test_the_state_folder_is_looked_at_and_not_touched(tmp_path):
 
 
 def test_who_holds_the_state_folder_is_told(tmp_path):
-    from jupyter_sessmgr.manager.statefolder import StateFolder
+    from jupyter_sessmgr.manager.installation.statefolder import StateFolder
 
     held = StateFolder(tmp_path / "state")
     held.open(note="http://localhost:8888/")
@@ -144,7 +144,7 @@ def test_who_holds_the_state_folder_is_told(tmp_path):
 
 
 def test_a_missing_secret_is_told(tmp_path):
-    from jupyter_sessmgr.manager.statefolder import MASTER_FILE, StateFolder
+    from jupyter_sessmgr.manager.installation.statefolder import MASTER_FILE, StateFolder
 
     state = StateFolder(tmp_path / "state")
     state.open()

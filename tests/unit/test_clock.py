@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_sessmgr.manager.clock import ServerClock
+from jupyter_sessmgr.manager.use.clock import ServerClock
 
 
 class Monotonic:

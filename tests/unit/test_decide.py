@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jupyter_sessmgr.engines.base import MISSING, Observation
-from jupyter_sessmgr.manager import decide as d
+from jupyter_sessmgr.manager.loop import decide as d
 from jupyter_sessmgr.model.session import KernelExit, Place, PlaceState, SessionSpec
 from jupyter_sessmgr.model.status import Goal, SessionStatus
 from jupyter_sessmgr.testing import _STATELESS, make_session

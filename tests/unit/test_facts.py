@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_sessmgr.manager.facts import FIRST_NOTES, LAST_NOTES, with_history
+from jupyter_sessmgr.manager.loop.facts import FIRST_NOTES, LAST_NOTES, with_history
 from jupyter_sessmgr.manager.parts import Memory
 from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.status import Goal, SessionStatus

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from jupyter_sessmgr.manager.clock import ServerClock
-from jupyter_sessmgr.manager.idle import IdleCuller
+from jupyter_sessmgr.manager.use.clock import ServerClock
+from jupyter_sessmgr.manager.use.idle import IdleCuller
 from jupyter_sessmgr.manager.wishes import Wishes
 from jupyter_sessmgr.model.errors import SessionNotFound
 from jupyter_sessmgr.model.events import SessionExpiring

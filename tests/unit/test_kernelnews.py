@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from jupyter_client.session import Session
 
-from jupyter_sessmgr.manager.kernelnews import KernelNews
+from jupyter_sessmgr.manager.use.kernelnews import KernelNews
 
 KEY = b"k" * 32
 TOPIC = b"kernel.1234.status"

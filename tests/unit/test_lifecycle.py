@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from jupyter_sessmgr.manager.leading import Leading
-from jupyter_sessmgr.manager.offers import OfferBoard
+from jupyter_sessmgr.manager.admission.offers import OfferBoard
+from jupyter_sessmgr.manager.installation.leading import Leading
 from jupyter_sessmgr.model.errors import Standby, StoreError
 from jupyter_sessmgr.store.sqlite import SqliteStore
 from tests.plugins.managers import managed

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_sessmgr.manager.activity import Activity
 from jupyter_sessmgr.manager.bus import EventBus
-from jupyter_sessmgr.manager.meter import Measured, UsageMeter, _percent
+from jupyter_sessmgr.manager.use.activity import Activity
+from jupyter_sessmgr.manager.use.meter import Measured, UsageMeter, _percent
 from jupyter_sessmgr.model.errors import AgentUnavailable
 from jupyter_sessmgr.model.events import StatusChanged
 from jupyter_sessmgr.model.status import SessionStatus

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from jupyter_sessmgr.manager.news import news_of
+from jupyter_sessmgr.manager.installation.news import news_of
 from jupyter_sessmgr.model.events import KernelDied, SessionMoved, StartProgressed, StatusChanged
 from jupyter_sessmgr.model.ports import Endpoint
 from jupyter_sessmgr.model.session import KernelExit, StatusNote

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_sessmgr.manager import notes as notes_module
-from jupyter_sessmgr.manager.notes import Notes
+from jupyter_sessmgr.manager.recording import notes as notes_module
+from jupyter_sessmgr.manager.recording.notes import Notes
 from jupyter_sessmgr.model.errors import AgentUnavailable
 from tests.plugins.waiting import eventually
 

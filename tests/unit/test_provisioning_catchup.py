@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from jupyter_sessmgr.manager.journal import Gap, JournalPage, Lost, Recorded
+from jupyter_sessmgr.manager.recording.journal import Gap, JournalPage, Lost, Recorded
 from jupyter_sessmgr.model.errors import AgentUnavailable, InvalidRequest
 from jupyter_sessmgr.provisioning.channels import catchup
 from jupyter_sessmgr.provisioning.channels.catchup import CatchUp

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from jupyter_client.session import Session
 
-from jupyter_sessmgr.manager.journal import JournalPage, OutputJournal, Recorded
+from jupyter_sessmgr.manager.recording.journal import JournalPage, OutputJournal, Recorded
 from jupyter_sessmgr.provisioning.channels.frames import V1, Asked
 from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import Position

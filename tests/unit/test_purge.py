@@ -17,10 +17,10 @@ from jupyter_sessmgr.cli import purge as command
 from jupyter_sessmgr.cli.main import main
 from jupyter_sessmgr.engines.docker.build import INPUTS_LABEL, NAME_LABEL, _is_own
 from jupyter_sessmgr.engines.process.records import remove_tree
-from jupyter_sessmgr.manager import purging
-from jupyter_sessmgr.manager.belongings import recognise, sort_out
-from jupyter_sessmgr.manager.marks import Mark
-from jupyter_sessmgr.manager.statefolder import INSTALL_FILE, MASTER_FILE, StateFolder
+from jupyter_sessmgr.manager.installation import purging
+from jupyter_sessmgr.manager.installation.belongings import recognise, sort_out
+from jupyter_sessmgr.manager.installation.marks import Mark
+from jupyter_sessmgr.manager.installation.statefolder import INSTALL_FILE, MASTER_FILE, StateFolder
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable, StoreRefused
 from jupyter_sessmgr.store.sqlite import SqliteStore
 from tests.plugins.server import ROOT

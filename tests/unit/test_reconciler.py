@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from jupyter_sessmgr.manager.starting import Starter
+from jupyter_sessmgr.manager.loop.starting import Starter
 from jupyter_sessmgr.model.errors import EngineError
 from jupyter_sessmgr.model.session import Place, PlaceState
 from jupyter_sessmgr.model.status import Goal, SessionStatus

@@ -8,7 +8,7 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 
 MASTER = bytes(range(32))
 ONE = InstallationSecrets(MASTER, "0123456789")

@@ -7,10 +7,10 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from jupyter_sessmgr.agent import listening, servicedefs
-from jupyter_sessmgr.manager.agentwords import AgentService, Junk, read_service, read_survey
-from jupyter_sessmgr.manager.servicedefs import BUILT_IN, TRUSTED, check_definition
-from jupyter_sessmgr.manager.services import SessionServices
-from jupyter_sessmgr.manager.servicestates import is_trusted
+from jupyter_sessmgr.manager.agents.words import AgentService, Junk, read_service, read_survey
+from jupyter_sessmgr.manager.inside.servicedefs import BUILT_IN, TRUSTED, check_definition
+from jupyter_sessmgr.manager.inside.services import SessionServices
+from jupyter_sessmgr.manager.inside.servicestates import is_trusted
 
 GOOD = {
     "command": ["run", "--port={ports[0]}", 1],

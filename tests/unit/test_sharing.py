@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from jupyter_sessmgr.manager.sharing import Shared
+from jupyter_sessmgr.manager.recording.sharing import Shared
 from tests.plugins.waiting import eventually
 
 

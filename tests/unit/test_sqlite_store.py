@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.model.errors import StoreError, StoreRefused
 from jupyter_sessmgr.model.status import SessionStatus
 from jupyter_sessmgr.store.dbfile import connect, prepare

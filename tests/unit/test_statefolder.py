@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from jupyter_sessmgr.manager import statefolder
-from jupyter_sessmgr.manager.statefolder import (
+from jupyter_sessmgr.manager.installation import statefolder
+from jupyter_sessmgr.manager.installation.statefolder import (
     INSTALL_FILE,
     LOCK_FILE,
     MASTER_FILE,

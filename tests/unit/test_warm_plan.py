@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_sessmgr.engines.process import ProcessEngine
 from jupyter_sessmgr.manager.admission import AdmissionControl
+from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.pool.keys import can_be_spared, make_key, spare_spec, terms_of
 from jupyter_sessmgr.manager.pool.machine import free_memory
 from jupyter_sessmgr.manager.pool.pauses import FIRST, LONGEST, Pauses
@@ -23,7 +24,6 @@ from jupyter_sessmgr.manager.pool.plan import (
     without_room,
 )
 from jupyter_sessmgr.manager.queue.order import Room
-from jupyter_sessmgr.manager.secrets import InstallationSecrets
 from jupyter_sessmgr.model.mounts import Mount
 from jupyter_sessmgr.model.ports import ServicePort
 from jupyter_sessmgr.model.resources import Resources

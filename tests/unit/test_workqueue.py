@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from jupyter_sessmgr.manager.workqueue import WorkQueue
+from jupyter_sessmgr.manager.loop.workqueue import WorkQueue
 from tests.plugins.waiting import eventually
 
 

@@ -11,7 +11,7 @@ from traitlets.config import Config
 
 from jupyter_sessmgr.cli.check.findings import Finding
 from jupyter_sessmgr.cli.local import state_folder
-from jupyter_sessmgr.manager.statefolder import LOCK_FILE, StateFolder, filesystem_type
+from jupyter_sessmgr.manager.installation.statefolder import LOCK_FILE, StateFolder, filesystem_type
 from jupyter_sessmgr.model.errors import SessmgrError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Capabilities
-from jupyter_sessmgr.manager.folders import (
+from jupyter_sessmgr.manager.admission.folders import (
     INSIDE_HOME,
     home_mount,
     named_mounts,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyter_sessmgr.manager.bootconfig import lease_of, volatile_environ
-from jupyter_sessmgr.manager.claims import make_claim, read_claim
-from jupyter_sessmgr.manager.facts import Facts
+from jupyter_sessmgr.manager.agents.bootconfig import lease_of, volatile_environ
+from jupyter_sessmgr.manager.loop.claims import make_claim, read_claim
+from jupyter_sessmgr.manager.loop.facts import Facts
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.pool.warm import WarmPool
 from jupyter_sessmgr.model.errors import SessmgrError

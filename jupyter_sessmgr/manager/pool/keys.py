@@ -11,7 +11,7 @@ from traitlets.config import Configurable
 
 from jupyter_sessmgr._version import __version__
 from jupyter_sessmgr.engines.base import Engine, Signer
-from jupyter_sessmgr.manager.boot import agent_sources
+from jupyter_sessmgr.manager.agents.boot import agent_sources
 from jupyter_sessmgr.model.codec import to_plain
 from jupyter_sessmgr.model.session import SessionSpec
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from jupyter_sessmgr.manager.agentwords import KernelState
-from jupyter_sessmgr.manager.bootconfig import boot_bytes
-from jupyter_sessmgr.manager.claims import is_unclaimed, read_claim
+from jupyter_sessmgr.manager.agents.bootconfig import boot_bytes
+from jupyter_sessmgr.manager.agents.words import KernelState
+from jupyter_sessmgr.manager.loop.claims import is_unclaimed, read_claim
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.model.errors import (
     AgentError,

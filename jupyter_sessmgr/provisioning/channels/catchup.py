@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from jupyter_sessmgr.manager.journal import JournalPage, Recorded
+from jupyter_sessmgr.manager.recording.journal import JournalPage, Recorded
 from jupyter_sessmgr.model.errors import SessmgrError
 
 #: Live messages, and bytes of them, that are held back. What falls out is read in the journal.

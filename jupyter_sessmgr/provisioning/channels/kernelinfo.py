@@ -10,7 +10,7 @@ import asyncio
 from concurrent.futures import Future
 from typing import Any
 
-from jupyter_sessmgr.manager.journal import KernelNow
+from jupyter_sessmgr.manager.recording.journal import KernelNow
 from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.provisioning.channels.frames import Asked

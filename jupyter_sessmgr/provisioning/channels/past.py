@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.websocket import WebSocketClosedError
 
-from jupyter_sessmgr.manager.journal import JournalPage
+from jupyter_sessmgr.manager.recording.journal import JournalPage
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.provisioning.channels.catchup import CatchUp, is_reply
 from jupyter_sessmgr.provisioning.channels.frames import Asked

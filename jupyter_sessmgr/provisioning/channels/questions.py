@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_sessmgr.manager.journal import Execution, OutputJournal, Question
+from jupyter_sessmgr.manager.recording.journal import Execution, OutputJournal, Question
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.provisioning.channels.frames import read_answered
 from jupyter_sessmgr.provisioning.channels.told import Told

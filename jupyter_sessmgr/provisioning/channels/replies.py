@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from jupyter_sessmgr.manager.journal import JournalPage, Recorded
+from jupyter_sessmgr.manager.recording.journal import JournalPage, Recorded
 from jupyter_sessmgr.provisioning.channels.catchup import is_reply
 
 #: Executions whose end is remembered.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_sessmgr.manager.journal import Recorded
+from jupyter_sessmgr.manager.recording.journal import Recorded
 from jupyter_sessmgr.provisioning.channels.frames import Asked
 from jupyter_sessmgr.provisioning.channels.replies import Replies
 from jupyter_sessmgr.provisioning.channels.writer import Writer

@@ -8,7 +8,7 @@ from typing import Any
 
 from jupyter_client.jsonutil import json_default
 
-from jupyter_sessmgr.manager.journal import Recorded
+from jupyter_sessmgr.manager.recording.journal import Recorded
 from jupyter_sessmgr.provisioning.channels.catchup import is_reply
 from jupyter_sessmgr.provisioning.channels.frames import V1, unpack_buffers, write_message
 

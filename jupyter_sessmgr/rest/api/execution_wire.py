@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, cast
 
-from jupyter_sessmgr.manager.journal import Execution
+from jupyter_sessmgr.manager.recording.journal import Execution
 from jupyter_sessmgr.rest.api.execution_types import ExecutionItem, ExecutionList
 
 

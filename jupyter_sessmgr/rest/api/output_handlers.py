@@ -7,7 +7,7 @@ import asyncio
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from jupyter_sessmgr.manager.journal import JournalPage
+from jupyter_sessmgr.manager.recording.journal import JournalPage
 from jupyter_sessmgr.model.errors import (
     AgentError,
     AgentUnavailable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from jupyter_sessmgr.manager.journal import JournalPage, Recorded
+from jupyter_sessmgr.manager.recording.journal import JournalPage, Recorded
 from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.rest.api.output_types import OutputMessage, OutputPage
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from jupyter_sessmgr.manager.services import ServiceState, SessionServices
+from jupyter_sessmgr.manager.inside.services import ServiceState, SessionServices
 from jupyter_sessmgr.model.errors import (
     AgentError,
     AgentUnavailable,

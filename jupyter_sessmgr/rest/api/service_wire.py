@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_sessmgr.manager.services import ServiceState
+from jupyter_sessmgr.manager.inside.services import ServiceState
 from jupyter_sessmgr.model.errors import InvalidRequest, ServiceError
 from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.ports import Shown

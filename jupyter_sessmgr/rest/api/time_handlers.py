@@ -8,7 +8,7 @@ from http import HTTPStatus
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from jupyter_sessmgr.manager.idle import Deadline
+from jupyter_sessmgr.manager.use.idle import Deadline
 from jupyter_sessmgr.model.errors import (
     EngineUnavailable,
     InvalidRequest,

@@ -7,9 +7,9 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jupyter_sessmgr.manager.agentwords import ServiceOffer
-from jupyter_sessmgr.manager.files import FileInfo, check_path
-from jupyter_sessmgr.manager.services import ServiceState
+from jupyter_sessmgr.manager.agents.words import ServiceOffer
+from jupyter_sessmgr.manager.inside.files import FileInfo, check_path
+from jupyter_sessmgr.manager.inside.services import ServiceState
 from jupyter_sessmgr.model.errors import InvalidRequest
 from jupyter_sessmgr.model.naming import service_path
 from jupyter_sessmgr.model.ports import ServicePort

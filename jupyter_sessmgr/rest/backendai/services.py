@@ -5,7 +5,7 @@ from __future__ import annotations
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from jupyter_sessmgr.manager.services import check_running
+from jupyter_sessmgr.manager.inside.services import check_running
 from jupyter_sessmgr.model.errors import (
     AgentError,
     AgentUnavailable,

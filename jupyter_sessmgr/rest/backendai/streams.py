@@ -15,8 +15,8 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 from tornado.websocket import WebSocketClosedError
 
-from jupyter_sessmgr.manager.agentstream import AgentStream
-from jupyter_sessmgr.manager.services import check_size
+from jupyter_sessmgr.manager.agents.stream import AgentStream
+from jupyter_sessmgr.manager.inside.services import check_size
 from jupyter_sessmgr.model.errors import (
     AgentError,
     AgentUnavailable,

@@ -1,0 +1,1 @@
+"""The way to the agents of places, and what they say, checked."""

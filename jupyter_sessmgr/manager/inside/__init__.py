@@ -1,0 +1,1 @@
+"""What doors reach inside running sessions: files, and apps that serve."""

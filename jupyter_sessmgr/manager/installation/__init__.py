@@ -1,0 +1,1 @@
+"""A state folder, and the servers on it: one that leads, others that follow."""

@@ -1,0 +1,1 @@
+"""What kernels said and were asked, kept beside them."""

@@ -1,0 +1,1 @@
+"""Who uses which session, how much, and for how long still."""
