@@ -15,6 +15,8 @@ from jupyter_sessmgr.model.errors import AgentUnavailable, NotRunning, SessmgrEr
 #: so a note is there with what it is about; and most executions are over by then, which do not have
 #: to share the processors with their notes.
 _GATHERING = 0.01
+#: Seconds between notes that are sent: short executions in a row have theirs sent together.
+_APART = 0.1
 #: Notes of a session that may wait, the next ones are let go; and how many an agent takes at once.
 _MOST, _AT_ONCE = 1024, 64
 #: Seconds after which an agent that cannot be reached is tried again, as long as there are any.
@@ -40,6 +42,12 @@ class _Line:
         self._awaited.append((self._gone + len(self.notes), gone))
         self.hurry.set()
         return gone
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until somebody is in a hurry."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.hurry.wait()
 
     def leave(self, count: int) -> None:
         """Let the first ones go, and tell who waits for that."""
@@ -91,7 +99,7 @@ class Notes:
         Awaited by questions that notes are part of the answer to.
         """
         line = self._lines.get(session_id)
-        if line is not None:
+        if line is not None and line.notes:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SETTLING):
                     await line.last_gone()
@@ -108,9 +116,7 @@ class Notes:
         try:
             while line.notes:
                 if len(line.notes) < _AT_ONCE:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_GATHERING):
-                            await line.hurry.wait()
+                    await line.wait(_GATHERING)
                 some = line.notes[:_AT_ONCE]
                 try:
                     await self._send_some(session_id, some)
@@ -119,6 +125,8 @@ class Notes:
                         "Session %s: %d requests were not noted: %s", session_id, len(some), error
                     )
                 line.leave(len(some))
+                if len(line.notes) < _AT_ONCE:
+                    await line.wait(_APART)
         finally:
             del self._lines[session_id]
             line.leave(len(line.notes))
