@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PORT ?= 8888
 ARGS ?=
 
-.PHONY: help lab test check bench fuzz soak image image-lock docs oldest release clean
+.PHONY: help lab test check bench fuzz soak image image-lock docs oldest version release clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ docs: $(VENV)/.release ## Write the reference pages that are made from the code,
 
 oldest: $(VENV)/.release ## Run tests on the oldest versions that are allowed (ARGS="tests/unit -k name")
 	@scripts/with-engine.sh scripts/oldest.sh "$(VENV)" $(ARGS)
+
+version: $(BIN)/python ## Write the next version into every file that has it, and date its changelog (VERSION=0.2.0)
+	@$(BIN)/python scripts/version.py "$(VERSION)"
 
 release: $(VENV)/.release ## Make sdist, wheel and notes of the last commit in dist, checked; publishes nothing
 	@PATH="$$(scripts/node.sh):$$PATH" $(BIN)/python scripts/release.py

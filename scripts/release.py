@@ -67,8 +67,8 @@ def notes_of(changelog: str, version: str) -> str:
     )
     if section is None or not section["text"].strip():
         raise Refused(
-            f"CHANGELOG.md has no section with something in it for {version}. Give "
-            f'"## Unreleased" that name: "## {version} - YYYY-MM-DD".'
+            f"CHANGELOG.md has no section with something in it for {version}. "
+            f'"make version VERSION={version}" makes one of "## Unreleased".'
         )
     return f"# jupyter-sessmgr {version}\n\n{section['text'].strip()}\n"
 
