@@ -13,7 +13,7 @@ from jupyter_sessmgr.cli.arguments import make_parser
 from jupyter_sessmgr.cli.failures import Exit, exit_code
 from jupyter_sessmgr.model import errors
 from jupyter_sessmgr.model.status import FINAL, Goal, SessionStatus
-from tests.meta.tree import DOCS, PACKAGE, ROOT, page, texts_of
+from tests.meta.tree import DOCS, PACKAGE, ROOT, package_sources, page, texts_of
 
 ERRORS = [
     one
@@ -198,6 +198,24 @@ def test_every_label_is_documented():
 LABEL_FILES = {"images.py", "image.py"}
 #: What looks like a label.
 NOT_LABELS = {"ai.backend.resource.min", "ai.backend.resource.max"}
+
+
+#: Variables that the page names though others read them; and those that it leaves to their makers.
+OF_OTHERS = {"DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "JUPYTER_CONFIG_PATH", "OMP_NUM_THREADS"}
+LEFT_OUT = {"JUPYTER_PATH"}
+
+
+def test_every_environment_variable_is_documented_and_no_other():
+    from jupyter_sessmgr.engines.process.processes import MARKER
+    from jupyter_sessmgr.engines.process.spawn import INHERITED
+    from jupyter_sessmgr.provisioning.launch import SESSION_NAME
+    from jupyter_sessmgr.proxy.hosts import _HUB
+
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in package_sources())
+    read = re.findall(r'\b(?:environ|merged)(?:\.get\(|\[)"([A-Z][A-Z_]+)"', sources)
+    known = {*read, *INHERITED, *_HUB, MARKER, SESSION_NAME} - LEFT_OUT
+    told = re.findall(r"`([A-Z][A-Z_]+)`", page("reference/environment.md"))
+    assert set(told) == known | OF_OTHERS
 
 
 def commands(parser, words=()):

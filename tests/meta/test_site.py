@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.meta.tree import DOCS, ROOT, texts_of
+from tests.meta.tree import DOCS, ROOT, package_sources, page, texts_of
 
 #: What a stranger looks for.
 HOW_TO = [
-    "install", "images", "presets-and-limits", "gpus", "mounts", "services", "remote-docker",
-    "security", "back-up", "upgrade", "debug-a-start", "uninstall",
+    "install", "images", "presets-and-limits", "gpus", "mounts", "services", "jupyterhub",
+    "remote-docker", "security", "back-up", "upgrade", "debug-a-start", "uninstall",
 ]  # fmt: skip
 EXPLANATION = ["durability", "isolation", "threat-model"]
 _LINK = re.compile(r"\]\((?P<url>[a-z]+:[^)\s]*)\)")
@@ -56,6 +58,29 @@ def test_there_is_a_how_to(name):
 @pytest.mark.parametrize("name", EXPLANATION)
 def test_there_is_an_explanation(name):
     assert f"](explanation/{name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
+
+
+@cache
+def said():
+    """Join every text of the package, with "…" where something is filled in."""
+    texts = []
+    for path in package_sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(one, "value", None) for one in node.values]
+                texts.append("".join(one if isinstance(one, str) else "…" for one in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(re.sub("%[ds]", "…", node.value))
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("name", ["debug-a-start", "two-servers"])
+def test_messages_that_are_explained_are_those_that_are_said(name):
+    cells = [line.split("|")[1] for line in page(f"how-to/{name}.md").splitlines() if "|" in line]
+    quoted = [one for cell in cells for one in re.findall('"([^"]+)"', cell)]
+    assert quoted
+    parts = [part.strip() for one in quoted for part in one.split("…")]
+    assert [part for part in parts if part not in said()] == []
 
 
 def test_every_page_can_be_found_from_the_index():
