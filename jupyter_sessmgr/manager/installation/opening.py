@@ -101,6 +101,7 @@ async def open_parts(
         note_loss(await store.open(path, secrets, leads=leads), memory, log)
         beside = await _attend(path, server_id, store, log, undo) if not shared else Others()
         await asyncio.to_thread(agent_sources)
+        await asyncio.to_thread(secrets.agent_certificate, "")  # what makes them is loaded now
         engine = await _note(mark, await choose(secrets, path))
         await open_engine(engine, secrets, path, log)
         undo.pop_all()

@@ -7,19 +7,15 @@ reach its sessions.
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import hashlib
 import hmac
 import os
 
 import zmq
-from cryptography import x509
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.x509.oid import NameOID
 from zmq.utils import z85
 
 from jupyter_sessmgr.store.base import Cipher
@@ -29,10 +25,6 @@ KEY_BYTES = 32
 _SALT = b"jupyter_sessmgr 1"
 _SEALED = "v1:"
 _NONCE_BYTES = 12
-# Wide and fixed: a wrong clock must not cut anybody off, and the same place must get the same
-# bytes. A place's certificate ends with its place, because nobody pins it any more.
-_NOT_BEFORE = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-_NOT_AFTER = dt.datetime(2999, 1, 1, tzinfo=dt.UTC)
 
 
 class InstallationSecrets(Cipher):
@@ -83,29 +75,13 @@ class InstallationSecrets(Cipher):
     def agent_certificate(self, place_id: str) -> tuple[str, str]:
         """Make the TLS certificate of a place's agent, and its private key, both PEM.
 
-        Self-signed Ed25519, the same bytes on every call, so a client can pin it as the only
-        one it trusts.
+        The same bytes on every call. The first call blocks; the manager makes it when it opens.
         """
-        key = Ed25519PrivateKey.from_private_bytes(self.derive("agent certificate", place_id))
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"sessmgr {place_id}"[:64])])
-        serial = int.from_bytes(hashlib.sha256(place_id.encode()).digest()[:16], "big") | 1
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(serial)
-            .not_valid_before(_NOT_BEFORE)
-            .not_valid_after(_NOT_AFTER)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .sign(key, None)
+        from jupyter_sessmgr.manager.installation.certificates import (  # noqa: PLC0415 - as it says
+            make_certificate,
         )
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+        return make_certificate(place_id, self.derive("agent certificate", place_id))
 
     def sign(self, *words: str) -> str:
         """Sign words, for labels: 64 hex digits. The order and the borders of words count."""
