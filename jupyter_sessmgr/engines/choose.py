@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from traitlets.config import Configurable
+from traitlets.config import Config, Configurable
 from traitlets.utils.importstring import import_item
 
 from jupyter_sessmgr.engines.base import Engine, Signer
-from jupyter_sessmgr.model.errors import EngineError
+from jupyter_sessmgr.engines.docker.address import absence, host_of
+from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable
 from jupyter_sessmgr.model.images import is_allowed
 
 #: What the configuration may say instead of an import path.
@@ -73,6 +74,9 @@ async def _judge_docker(
     local = "so sessions run as local processes."
     docker, chosen = None, False
     try:
+        config = parent.config if parent is not None else Config()
+        if nobody := await asyncio.to_thread(absence, host_of(config)):
+            raise EngineUnavailable(nobody)  # sooner than its library could say so
         docker = await _make("docker", parent)
         async with asyncio.timeout(ANSWER_TIMEOUT):
             await docker.open(signer, folder)

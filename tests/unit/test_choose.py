@@ -38,6 +38,15 @@ class NotAnEngine:
     pass
 
 
+@pytest.fixture(autouse=True)
+def socket_file(monkeypatch, tmp_path):
+    """Have a file where the engine's socket would be."""
+    path = tmp_path / "docker.sock"
+    path.touch()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    return path
+
+
 async def choose_as(monkeypatch, folder, docker, wanted="auto", allowed=(FAKE_IMAGE,)):
     monkeypatch.setitem(choose.ENGINES, "docker", f"{HERE}.{docker.__name__}")
     monkeypatch.setitem(sys.modules, HERE, sys.modules[__name__])
@@ -67,6 +76,16 @@ async def test_processes_are_taken_when_docker_does_not_answer(monkeypatch, tmp_
     engine = await choose_as(monkeypatch, tmp_path, Silent)
     assert isinstance(engine, ProcessEngine)
     assert "Nothing listens on the socket" in engine.why
+
+
+async def test_an_engine_without_a_socket_is_not_even_imported(monkeypatch, tmp_path, socket_file):
+    socket_file.unlink()
+    engine = await choose_as(monkeypatch, tmp_path, NotAnEngine)
+    assert isinstance(engine, ProcessEngine)
+    assert f"answers at unix://{socket_file}: there is no such socket" in engine.why
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    engine = await choose_as(monkeypatch, tmp_path, Answers)
+    assert isinstance(engine, Answers)  # who is elsewhere is asked
 
 
 async def test_processes_are_taken_when_the_docker_library_is_broken(monkeypatch, tmp_path):

@@ -11,10 +11,10 @@ from pathlib import Path
 from traitlets.config import Config
 
 from jupyter_sessmgr.cli.check.findings import Finding, Level
+from jupyter_sessmgr.engines.docker.address import host_of, socket_path
 
 #: Seconds to wait for the engine's socket to take a connection.
 CONNECT_TIMEOUT = 3.0
-_DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TOPIC = "container engine"
 
 
@@ -23,15 +23,12 @@ def look_at_containers(config: Config) -> Iterator[Finding]:
     wanted = _configured(config, "ComputeSessionManager", "engine") or "auto"
     if wanted not in {"auto", "docker"}:
         return
-    host = (
-        _configured(config, "DockerEngine", "docker_host")
-        or os.environ.get("DOCKER_HOST")
-        or _DEFAULT_HOST
-    )
-    if not host.startswith("unix://"):
+    host = host_of(config)
+    path = socket_path(host)
+    if path is None:
         yield Finding("ok", _TOPIC, f"at {host}")
         return
-    yield socket_of(Path(host.removeprefix("unix://")), "fail" if wanted == "docker" else "warn")
+    yield socket_of(path, "fail" if wanted == "docker" else "warn")
 
 
 def socket_of(path: Path, level: Level) -> Finding:

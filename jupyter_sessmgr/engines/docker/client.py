@@ -17,12 +17,12 @@ from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env, version_lt
 
+from jupyter_sessmgr.engines.docker.address import DEFAULT_HOST, NO_ANSWER, NO_SOCKET
 from jupyter_sessmgr.engines.docker.breaker import Breaker
 from jupyter_sessmgr.model.errors import EngineError, EngineUnavailable
 
 T = TypeVar("T")
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 #: Threads that call the engine, and how many of them calls that change things may take: an
 #: engine that hangs in a start must still be asked how it is.
 THREADS, SLOW_THREADS = 16, 12
@@ -245,7 +245,7 @@ class DockerClient:
             return Broken(f"The Docker engine failed to {what}: {words}", status, words)
         if isinstance(error, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
             return _TooLate(f"The Docker engine at {self.host} took too long to {what}.")
-        return EngineUnavailable(f"No Docker engine answers at {self.host}: {cause(error)}")
+        return EngineUnavailable(NO_ANSWER.format(host=self.host, cause=cause(error)))
 
     async def settle(self, about: str, timeout: float) -> None:
         """Wait for calls of a place that nobody waits for any more, since they may still act.
@@ -293,7 +293,7 @@ def cause(error: Exception) -> str:
         one = one.__cause__ or (reason if isinstance(reason, BaseException) else one.__context__)
     for root in roots:
         if isinstance(root, FileNotFoundError):
-            return "there is no such socket. Install or start Docker, or set DOCKER_HOST."
+            return NO_SOCKET
         if isinstance(root, PermissionError):
             return (
                 "you may not use its socket. Add yourself to the group docker, log in again, and "
