@@ -103,7 +103,11 @@ def find(name: str, environ: Mapping[str, str]) -> Spec:
             return spec
     if wanted == PYTHON and ipykernel_version(environ.get("HOME", "")):
         return _plain_python()
-    there = ", ".join(sorted(find_all(environ))) or "none"
+    there = ", ".join(sorted(find_all(environ)))
+    if not there:
+        raise NoKernel(
+            "This image has no kernel. Install one into it: for Python, the package ipykernel."
+        )
     raise NoKernel(
         "This image has no kernel named %r; it has: %s. Choose one of these, or install the "
         "kernel into the image." % (name[:80], there[:500])

@@ -211,6 +211,14 @@ def test_a_kernel_that_is_not_there_is_refused_in_words(tmp_path, name, monkeypa
         kernelspecs.find(name, {"HOME": str(tmp_path)})
 
 
+def test_an_image_without_any_kernel_is_told_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(kernelspecs, "_folders", lambda _environ: [])
+    with pytest.raises(kernelspecs.NoKernel, match="the package ipykernel"):
+        kernelspecs.find("python3", {"HOME": str(tmp_path)})
+
+
 def test_python_without_a_kernelspec_is_started_by_its_module(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     spec = kernelspecs.find("python3", {"HOME": str(tmp_path)})
