@@ -40,7 +40,7 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.manager.use.idle import IdleCuller
 from jupyter_sessmgr.manager.use.meter import UsageMeter
 from jupyter_sessmgr.model.errors import InvalidRequest, NameTaken
-from jupyter_sessmgr.provisioning.adopt import adopt_kernels, adopted, detach_kernels
+from jupyter_sessmgr.provisioning.adopt import adopt_kernels, detach_kernels, listed
 from jupyter_sessmgr.provisioning.channels import channels_class
 from jupyter_sessmgr.provisioning.gateways import kernelspec_manager_class
 from jupyter_sessmgr.provisioning.kernelspecs import remote_kernelspecs
@@ -276,7 +276,7 @@ class SessMgrApp(ExtensionApp):
             endings=Endings(),
             runs=self.runs,
             feeds=self.feeds,
-            adopted=partial(adopted, server),
+            listed=partial(listed, server),
             statuses=statuses,
             shown=chooser.explain,
             openapi=openapi,

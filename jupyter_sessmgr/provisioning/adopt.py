@@ -78,13 +78,15 @@ class KernelAdopter:
         for session_id in later:
             self._due.put_nowait(session_id)
 
-    async def adopted(self, session: ComputeSession) -> bool:
-        """See to it that Jupyter knows a running session's kernel; say whether it does.
+    async def listed(self, session: ComputeSession) -> bool:
+        """See to it that Jupyter lists a kernel while it can be used; say whether it does.
 
-        Called by doors before they say that a session can be used. Never fails: a kernel that
+        Called by doors before they say that a session can be used, and that it is gone: a notebook
+        that is opened at once must not be given the kernel that was. Never fails: a kernel that
         cannot be listed is told in the log, and its session can be used by other doors.
         """
-        if session.owner == self._home.owner and session.id not in self._kernels:
+        is_due = (session.status in _LISTED) != (session.id in self._kernels)
+        if session.owner == self._home.owner and is_due:
             task = self._start(self._look_safely(session.id), f"sessmgr-adopt-{session.id}")
             # Whoever leaves meanwhile, or waits too long, leaves no kernel half listed.
             await asyncio.wait({task}, timeout=ADOPT_TIMEOUT)
@@ -246,13 +248,13 @@ async def adopt_kernels(server: Any) -> None:
         await adopter.list_all()
 
 
-async def adopted(server: Any, session: ComputeSession) -> bool:
-    """List a running session's kernel now, if it is the server's owner's; say whether it is listed.
+async def listed(server: Any, session: ComputeSession) -> bool:
+    """Bring Jupyter's list in step with a session of the server's owner; say whether it is listed.
 
     Called by the other doors, through the extension.
     """
     adopter = _adopters.get(id(server))
-    return adopter is not None and await adopter.adopted(session)
+    return adopter is not None and await adopter.listed(session)
 
 
 async def detach_kernels(server: Any) -> None:

@@ -29,4 +29,4 @@ async def attach(rest: Rest, session: ComputeSession) -> tuple[ComputeSession, b
     if session.status in _MADE:
         session = await rest.sessions.resume_for_use(session.id)
     is_running = session.status is SessionStatus.RUNNING
-    return session, is_running and await rest.adopted(session)
+    return session, is_running and await rest.listed(session)

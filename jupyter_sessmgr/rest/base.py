@@ -54,8 +54,8 @@ class Rest:
     runs: Executions
     #: Those who listen to events.
     feeds: Feeds
-    #: Sees to it that Jupyter knows a running session's kernel; says whether it does, never fails.
-    adopted: Callable[[ComputeSession], Awaitable[bool]]
+    #: Has Jupyter list a kernel while it can be used, and no longer; says whether it does.
+    listed: Callable[[ComputeSession], Awaitable[bool]]
     #: Status codes of the Backend.AI dialect that an admin may choose.
     statuses: Mapping[type[SessmgrError], int]
     #: Says how a service's pages are shown to who sends a request: its name, and `trusted`.

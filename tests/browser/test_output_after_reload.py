@@ -85,8 +85,13 @@ class Person(Lab):
         return self.code(number).locator(".jp-InputPrompt")
 
     def save(self):
-        self.page.keyboard.press("Control+s")
-        expect(self.page.locator(UNSAVED)).to_have_count(0)
+        """Save, again if need be: JupyterLab lets one go that comes during another."""
+
+        def saved():
+            self.page.keyboard.press("Control+s")
+            return self.page.locator(UNSAVED).count() == 0
+
+        until(saved, what="the notebook is saved")
 
 
 @pytest.fixture

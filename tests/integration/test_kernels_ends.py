@@ -55,6 +55,26 @@ def test_a_kernel_that_dies_too_often_is_given_up_and_its_session_ends(servers):
     assert kernel_id not in kernel_ids(server)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "sessmgr/session/{}?forced=true"),
+        ("POST", "WindowsHpc/Session/{}/Close?api-version=2012-11-01.4.0"),
+    ],
+)
+def test_a_notebook_that_is_opened_at_once_gets_another_kernel(shared_server, method, path):
+    """Not the one of the session that was just destroyed, whose end Jupyter must hear of first."""
+    wish = {"path": "a.ipynb", "name": "", "type": "notebook", "kernel": {"name": KERNEL}}
+    before = set()
+    for _ in range(4):
+        opened = shared_server.ask("POST", "api/sessions", json=wish).json()["kernel"]["id"]
+        assert opened not in before
+        before.add(opened)
+        ended = shared_server.ask(method, path.format(opened))
+        assert ended.ok, ended.text
+        assert opened not in kernel_ids(shared_server)
+
+
 def test_an_idle_kernel_is_culled_with_its_session(servers):
     cull = {"cull_idle_timeout": 1, "cull_interval": 1, "cull_connected": True}
     server = servers.start(config={"MappingKernelManager": cull, **INTERACTIVE})

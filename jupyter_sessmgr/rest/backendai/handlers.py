@@ -101,7 +101,7 @@ class CreateHandler(BackendAIHandler):
         if done is None:
             return self.sessions.find(session.id, session.owner, name_last=True), wire.TIMEOUT
         if done.status is SessionStatus.RUNNING:
-            await self.rest.adopted(done)
+            await self.rest.listed(done)
         return done, done.status.value
 
 
@@ -195,6 +195,7 @@ class SessionHandler(BackendAIHandler):
         wants_stats = self._wants_stats()
         with self.rest.endings.claim(session) as is_mine:
             ended = await self.sessions.destroy(session.id, forced=forced)
+            await self.rest.listed(ended)
         if not is_mine:
             raise absent(reference)
         if wants_stats:

@@ -248,7 +248,7 @@ class CreateHandler(SessionInfoHandler):
         session = await started(self.sessions, session, CREATE_WAIT) or session
         if session.status.is_final:
             raise StartFailed(session.failure or f"Session {session.name} has ended.")
-        listed = session.status is _S.RUNNING and await self.rest.adopted(session)
+        listed = session.status is _S.RUNNING and await self.rest.listed(session)
         status = HTTPStatus.CREATED if fresh else HTTPStatus.OK
         await self.answer_session(session, listed=listed, expand=False, status=status)
 
@@ -272,5 +272,5 @@ class CloseHandler(AttachApiHandler):
         await self.rest.ready()
         session = self.find(path[-1])
         check_attachable(session, durable=session.spec.durable)
-        await self.sessions.destroy(session.id)
+        await self.rest.listed(await self.sessions.destroy(session.id))
         self.finish(set_content_type="text/plain")
