@@ -20,9 +20,14 @@ _MOST = 256
 #: What is no use of a session: whoever connects asks for it.
 _NO_USE = ("kernel_info_request", "")
 _EXECUTE = "execute_request"
+#: What tells of a question, which is asked elsewhere; its prompt is no longer than this.
+_QUESTION, _MOST_PROMPT = "sessmgr_question", 1000
 #: What is no output: how kernels greet, and what is read as ours, since kernels reply elsewhere.
 _NO_OUTPUT = ("iopub_welcome", "execute_reply")
 _EVER = float("inf")
+#: Facts that are read of a journal, the characters of each, and the latest time that is believed.
+_MOST_FACTS, _LONGEST_FACT, _LATEST = 16, 2**20, 2.0**35
+_FACTS = "SELECT name, value FROM fact WHERE typeof(value) = 'text' AND length(value) <= ? LIMIT ?"
 
 
 class Execution:
@@ -70,24 +75,24 @@ class Following:
         self._journal = journal
         #: What the recorder calls itself when it asks.
         self.session = session
-        self._facts = {
-            name: json.loads(value)
-            for name, value in journal.shelf.read("SELECT name, value FROM fact")
-        }
+        self._facts = _read_facts(journal)
         self._running: OrderedDict[str, Execution] = OrderedDict()
         #: Questions of executions that were not heard to begin yet: servers may hear of them first.
         self._early: dict[str, dict[str, Any]] = {}
         #: What keeps it busy.
         self._busy: set[str] = set()
+        #: What the kernel calls itself, and whether it tells of its questions.
+        self._name, self._tells = "", False
         self._begun = False
-        self._activity: float = self._facts.get("activity", 0.0)
+        self._activity = _number(self._facts.get("activity"), _LATEST)
         #: The number of the last request that was made before the kernel ended; while there is no
         #: other, that is over which still comes.
-        self.over: float = self._facts.get("over", 0)
-        for header, since, count, asks in self._facts.get("executing", ()):
-            one = Execution(header, since, count)
-            one.is_old, one.began, one.asks = True, True, asks
-            self._running[json.loads(header)["msg_id"]] = one
+        self.over = _number(self._facts.get("over"), _EVER)
+        executing = self._facts.get("executing")
+        for told in executing[:_MOST] if isinstance(executing, list) else ():
+            found = _read_execution(told)
+            if found is not None:
+                self._running[found[0]] = found[1]
 
     @property
     def executing(self) -> list[str]:
@@ -101,6 +106,8 @@ class Following:
     def asks(self, request: str, question: dict[str, Any] | None) -> None:
         """Note what an execution asks a person to type, or that it was answered."""
         one = self._running.get(request)
+        if self._tells:
+            return  # who hears of it later knows no better
         if one is not None:
             one.asks = question
             self._keep_executing()
@@ -112,18 +119,19 @@ class Following:
     def describe(self) -> dict[str, Any]:
         """Return what is known of the kernel."""
         busy = bool(self._busy or self._running)
+        info = self._facts.get("kernel_info")
         return {
             "execution_state": ("busy" if busy else "idle") if self._begun else "starting",
             "last_activity": self._activity,
             "executing": self.executing,
-            "kernel_info": self._facts.get("kernel_info"),
+            "kernel_info": info if isinstance(info, dict) else None,
             "last": self._journal.last,
             "problem": self._journal.problem,
         }
 
     def begin(self) -> None:
         """Note that another kernel starts."""
-        self._begun = False
+        self._begun = self._tells = False
         if self.over == _EVER:
             self._journal.commit()
             found = self._journal.shelf.read("SELECT MAX(number) FROM request")
@@ -134,7 +142,7 @@ class Following:
         """Note that the kernel ended; so did what it executed."""
         for one in self._running.values():
             one.error = {"ename": "KernelDied", "evalue": reason[:2000], "traceback": []}
-            self._journal.add(_status(one), time.time())
+            self._journal.add(self._make(one, "status", "idle"), time.time())
         for number in list(self._running):
             self._finish(number, time.time())
         self._busy.clear()
@@ -150,6 +158,7 @@ class Following:
 
     def hear(self, message: Message, at: float) -> None:
         """Take a message of the kernel's iopub channel."""
+        self._name = message.session
         if message.type == "status":
             self._hear_status(message, at)
             return
@@ -162,6 +171,9 @@ class Following:
             one.began, one.count = True, count if type(count) is int else None
         elif one is not None and message.type == "error":
             one.error = message.said
+        elif one is not None and message.type == _QUESTION:
+            one.asks, self._tells = _read_question(message.said.get("asks")), True
+            self._keep_executing()
         self._activity = at
         self._journal.add(message, at)
 
@@ -193,17 +205,29 @@ class Following:
     def _finish_old(self, at: float) -> None:
         """End what began before the recorder did, and has ended, since the kernel was idle."""
         for number in [number for number, one in self._running.items() if one.is_old]:
-            self._journal.add(_status(self._running[number]), at)
+            self._journal.add(self._make(self._running[number], "status", "idle"), at)
             self._finish(number, at)
 
     def _finish(self, number: str, at: float) -> None:
         """Write an execution's reply, which only its asker was sent."""
         one = self._running.pop(number, None)
         if one is not None:
-            parent, began = json.loads(one.header), {"started": heard.date(one.since)}
-            reply = heard.make("execute_reply", parent, one.outcome(), "reply", began)
-            self._journal.add(reply, at)
+            if one.asks is not None:
+                self._journal.add(self._make(one, _QUESTION, "answered"), at)
+            self._journal.add(self._make(one, "execute_reply", "reply"), at)
             self._keep_executing()
+
+    def _make(self, one: Execution, kind: str, number: str) -> Message:
+        """Make what a kernel says of an execution, but to others, or would if it still could."""
+        contents = {
+            "status": {"execution_state": "idle"},
+            "execute_reply": one.outcome(),
+            _QUESTION: {"asks": None},
+        }
+        began = {"started": heard.date(one.since)} if kind == "execute_reply" else {}
+        parent = json.loads(one.header)
+        content = contents[kind]
+        return heard.make(kind, parent, content, number, session=self._name, metadata=began)
 
     def _keep_executing(self) -> None:
         running = [(one.header, one.since, one.count, one.asks) for one in self._running.values()]
@@ -214,7 +238,38 @@ class Following:
         self._facts[name] = self._journal.fresh.facts[name] = value
 
 
-def _status(one: Execution) -> Message:
-    """Make the word that an execution ended, for a kernel that cannot say it any more."""
-    content = {"execution_state": "idle"}
-    return heard.make("status", json.loads(one.header), content, "idle")
+def _read_facts(journal: Journal) -> dict[str, Any]:
+    """Read what an earlier recorder knew; code in the session can write into its file, too."""
+    facts = {}
+    for name, value in journal.shelf.read(_FACTS, _LONGEST_FACT, _MOST_FACTS):
+        try:
+            facts[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            continue
+    return facts
+
+
+def _read_execution(told: Any) -> tuple[str, Execution] | None:
+    """Read what was under way; None when it makes no sense."""
+    try:
+        header, since, count, asks = told
+        request = json.loads(header)["msg_id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not isinstance(request, str) or not 0 < len(request) <= heard.MAX_ID:
+        return None
+    one = Execution(header, _number(since, _LATEST), count if type(count) is int else None)
+    one.is_old, one.began, one.asks = True, True, asks if isinstance(asks, dict) else None
+    return request, one
+
+
+def _number(value: Any, most: float) -> float:
+    """Read a number up to `most`; 0 when it is none."""
+    return value if type(value) in (int, float) and 0 <= value <= most else 0
+
+
+def _read_question(asks: Any) -> dict[str, Any] | None:
+    """Read what a person is asked to type; None: nothing."""
+    if not isinstance(asks, dict) or not isinstance(asks.get("prompt"), str):
+        return None
+    return {"prompt": asks["prompt"][:_MOST_PROMPT], "password": asks.get("password") is True}

@@ -45,6 +45,8 @@ class Message:
         self.parent = _word(above, "msg_id")
         self.parent_type = _word(above, "msg_type")
         self.asker = _word(above, "session")
+        #: Who says it: each kernel has a name of its own.
+        self.session = _word(head, "session")
         _object(metadata)
         #: The content, taken apart.
         self.said = _object(content)
@@ -79,13 +81,18 @@ def make(
     parent: Mapping[str, Any],
     content: Mapping[str, Any],
     number: str,
+    *,
+    session: str,
     metadata: Mapping[str, Any] | None = None,
 ) -> Message:
-    """Make a message that the kernel would have sent; its id follows from its parent's."""
+    """Make a message that the kernel, whose name is `session`, would have sent.
+
+    Its id follows from its parent's.
+    """
     header = {
         "msg_id": "%s-%s" % (parent.get("msg_id", ""), number),
         "msg_type": kind,
-        "session": parent.get("session", ""),
+        "session": session or parent.get("session", ""),
         "username": "sessmgr",
         "date": date(),
         "version": "5.3",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _KINDS = {
     "status": LIFECYCLE,
     "execute_reply": LIFECYCLE,
+    "sessmgr_question": LIFECYCLE,
     "stream": STREAM,
     "display_data": OUTPUT,
     "execute_result": OUTPUT,
@@ -28,12 +29,19 @@ _KINDS = {
     "update_display_data": OUTPUT,
     "clear_output": OUTPUT,
 }
+#: Of these the last one of each request is kept.
+_LATEST = ("status", "sessmgr_question")
 #: Requests that are known to be written down.
 _MOST_KNOWN = 256
 #: Bytes that wait in memory while there is no room on the disk.
 _MOST_WAITING = 4 * 2**20
 #: Bytes of one message that is kept.
 _LONGEST = 24 * 2**20
+#: The number of the last message, whatever else code in the session wrote into the file.
+_HIGHEST = 2**53
+_LAST = (
+    "SELECT MAX(seq) FROM seen WHERE seq < ? UNION ALL SELECT MAX(seq) FROM message WHERE seq < ?"
+)
 #: Seconds between looks for what is too old.
 _TIDY = 30.0
 
@@ -64,7 +72,7 @@ class Journal:
         self._known: OrderedDict[str, None] = OrderedDict()
         self._tidied = time.monotonic()
         self._told_salvage: int | None = None
-        rows = shelf.read("SELECT MAX(seq) FROM seen UNION ALL SELECT MAX(seq) FROM message")
+        rows = shelf.read(_LAST, _HIGHEST, _HIGHEST)
         #: The number of the last message.
         self.last: int = max((row[0] or 0 for row in rows), default=0)
         self._notice_damage()
@@ -84,8 +92,8 @@ class Journal:
             widget, mark, content = self._outputs.show(seq, message, self.fresh)
         elif message.type == "comm_msg":
             mark = self._outputs.update(message)
-        elif message.type == "status":
-            mark = "status " + parent
+        elif message.type in _LATEST:
+            mark = "%s %s" % (message.type, parent)
         buffers = json.dumps(message.buffers) if message.buffers else "[]"
         texts = (message.header, message.metadata, content, buffers)
         self.fresh.add([seq, kind, parent, widget, mark, at, message.size, *texts])

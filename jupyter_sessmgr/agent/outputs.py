@@ -70,7 +70,9 @@ class Outputs:
         data = message.said.get("data")
         state = data.get("state") if isinstance(data, dict) else None
         comm = "%.256s" % message.said.get("comm_id")
-        if not isinstance(state, dict) or message.buffers or "outputs" in state:
+        if isinstance(data, dict) and data.get("method") == "update_states":
+            return "states"  # of all widgets, for a page that asked
+        if not isinstance(state, dict) or message.buffers:
             return ""
         if "msg_id" not in state:
             return ("comm %s %s" % (comm, " ".join(sorted(state))))[:1000]

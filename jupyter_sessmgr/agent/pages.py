@@ -22,10 +22,13 @@ _GAPS = "SELECT * FROM gap WHERE seq >= ? ORDER BY seq DESC LIMIT ?"
 _MOST_GAPS = 100
 
 
-def page(journal: Journal, since: int, most_bytes: int, request: str = "") -> Iterator[bytes]:
+def page(
+    journal: Journal, since: int, most_bytes: int, request: str = "", over: float = 0
+) -> Iterator[bytes]:
     """Yield what came after `since`, or what of it has to do with a request, piece by piece.
 
-    The last line says where the next page begins, what was lost after `since`, and what is wrong.
+    The last line says where the next page begins, what was lost after `since`, what is wrong, and
+    whether the request's kernel is gone: `over` is the number of the last one of those.
     """
     last, count, sent = since, 0, 0
     lines: list[bytes] = [b""]
@@ -34,7 +37,8 @@ def page(journal: Journal, since: int, most_bytes: int, request: str = "") -> It
         for row in _rows(journal, last, request):
             line = _spell(row)
             if sent and sent + len(line) > most_bytes:
-                yield b"".join(lines) + _foot(journal, since, last, count, request)
+                foot = _foot(journal, since, last, count, request, over=over)
+                yield b"".join(lines) + foot
                 return
             lines.append(line)
             last, count, sent = row[0], count + 1, sent + len(line)
@@ -42,7 +46,7 @@ def page(journal: Journal, since: int, most_bytes: int, request: str = "") -> It
                 break
         if lines:
             yield b"".join(lines)
-    yield _foot(journal, since, journal.last, count, request)
+    yield _foot(journal, since, journal.last, count, request, over=over)
 
 
 def position(journal: Journal, message: str) -> int | None:
@@ -55,7 +59,9 @@ def position(journal: Journal, message: str) -> int | None:
     return None
 
 
-def _foot(journal: Journal, since: int, following: int, count: int, request: str) -> bytes:
+def _foot(
+    journal: Journal, since: int, following: int, count: int, request: str, *, over: float
+) -> bytes:
     fresh, shelf = journal.fresh, journal.shelf
     known = shelf.read(
         "SELECT messages, bytes FROM loss WHERE seq > ? AND (parent = ? OR ? = '')",
@@ -68,6 +74,7 @@ def _foot(journal: Journal, since: int, following: int, count: int, request: str
         *(gap for gap in fresh.gaps[-_MOST_GAPS:] if gap[0] >= since),
     ]
     firsts = [row[0] for row in shelf.read("SELECT MIN(seq) FROM message") if row[0]]
+    number = _number(journal, request)
     foot = {
         "first": min([*firsts, *list(fresh.rows)[:1]], default=journal.last + 1),
         "next": following,
@@ -75,7 +82,8 @@ def _foot(journal: Journal, since: int, following: int, count: int, request: str
         "lost": [sum(one[0] for one in losses), sum(one[1] for one in losses)],
         "gaps": sorted(map(list, gaps)),
         "problem": journal.problem,
-        "known": _knows(journal, request),
+        "known": number is not None,
+        "gone": number is not None and number <= over,
     }
     return json.dumps(foot).encode() + b"\n"
 
@@ -105,12 +113,12 @@ def _request(journal: Journal, request: str) -> tuple[str | None, str]:
     return fresh.notes.get(request, (cell, None))[0], fresh.requests.get(request, header)
 
 
-def _knows(journal: Journal, request: str) -> bool:
-    """Tell whether a request was heard of, if only by a note."""
+def _number(journal: Journal, request: str) -> float | None:
+    """Return a request's number; None when it was not heard of, not even by a note."""
+    for (number,) in journal.shelf.read("SELECT number FROM request WHERE id = ?", request):
+        return float(number)
     fresh = journal.fresh
-    if request in fresh.notes or request in fresh.requests:
-        return True
-    return any(journal.shelf.read("SELECT 1 FROM request WHERE id = ?", request))
+    return float("inf") if request in fresh.notes or request in fresh.requests else None
 
 
 def _spell(row: Sequence[Any]) -> bytes:

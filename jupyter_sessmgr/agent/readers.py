@@ -123,7 +123,8 @@ class Readers:
         return pages.page(self._journal, order["since"], order["most"])
 
     def _execution(self, order: Mapping[str, Any]) -> Iterator[bytes]:
-        return pages.page(self._journal, order["since"], order["most"], str(order["id"]))
+        since, most, over = order["since"], order["most"], self._following.over
+        return pages.page(self._journal, since, most, str(order["id"]), over)
 
 
 def _line(words: Any) -> Iterator[bytes]:

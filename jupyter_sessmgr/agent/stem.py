@@ -158,6 +158,7 @@ def grow() -> Needs | None:
     try:
         needs.watch_imports()
         make_room()
+        tell_questions()
         gc.freeze()  # what it does not look at, it does not write to: it stays shared
     finally:
         if collecting:
@@ -189,6 +190,29 @@ def make_room() -> None:
             del context.sndhwm
 
     app.init_iopub = init_iopub
+
+
+def tell_questions() -> None:
+    """Have kernels tell everybody what a person is to type: they ask only who runs the cell."""
+    kernel: Any = getattr(sys.modules.get("ipykernel.kernelbase"), "Kernel", None)
+    plain = getattr(kernel, "_input_request", None)
+    if plain is None:
+        return
+
+    def _input_request(self: Any, prompt: str, *args: Any, password: bool = False) -> Any:
+        __tracebackhide__ = True  # IPython leaves it out of what it shows
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what was printed comes first
+        tell(self, args[-1], {"prompt": str(prompt), "password": bool(password)})
+        try:
+            return plain(self, prompt, *args, password=password)
+        finally:
+            tell(self, args[-1], None)
+
+    def tell(self: Any, parent: Any, asks: Any) -> None:
+        self.session.send(self.iopub_socket, "sessmgr_question", {"asks": asks}, parent=parent)
+
+    kernel._input_request = _input_request  # noqa: SLF001 - where its ways to ask meet
 
 
 def pretend() -> None:

@@ -59,6 +59,12 @@ def wait_for(condition, timeout=20.0):
         time.sleep(0.02)
 
 
+def executions(server, kernel_id):
+    reply = server.ask("GET", f"sessmgr/session/{kernel_id}/executions")
+    assert reply.status_code == 200, reply.text
+    return reply.json()["items"]
+
+
 def interrupt(server, kernel_id):
     assert server.ask("POST", f"api/kernels/{kernel_id}/interrupt").status_code == 204
 
@@ -212,9 +218,7 @@ def test_an_execution_that_nobody_knows(shared_server, kernel_id, v1):
 
 def test_what_was_asked_for_is_known_with_its_cell(shared_server, kernel_id, v1):
     def listed():
-        reply = shared_server.ask("GET", f"sessmgr/session/{kernel_id}/executions")
-        assert reply.status_code == 200, reply.text
-        return {one["cell"]: one for one in reply.json()["items"] if one["cell"]}
+        return {one["cell"]: one for one in executions(shared_server, kernel_id) if one["cell"]}
 
     with Notebook(shared_server, kernel_id, v1=v1) as notebook:
         for cell, code in {"a": "1", "b": "1 / 0", "c": QUIET, "d": "2"}.items():
@@ -260,6 +264,118 @@ def test_what_a_cell_asks_is_asked_again_by_a_page_that_was_loaded_again(
         interrupt(shared_server, kernel_id)
         late.hear(lambda m: is_reply(m, running))
         assert not any(m["channel"] == "stdin" for m in late.heard)
+
+
+#: Asks when there is a file, which is gone then.
+ASKS_LATER = """\
+import os, time
+print("begun", flush=True)
+while not os.path.exists({name!r}): time.sleep(0.02)
+os.remove({name!r})
+print("hello", input("name? "))
+time.sleep(600)"""
+
+
+def is_question(message):
+    return message["channel"] == "stdin"
+
+
+def is_begun(message):
+    return is_stream(message) and "begun" in message["content"]["text"]
+
+
+@pytest.fixture
+def later(shared_server, kernel_id):
+    """Give the code of a cell, and what has it ask and returns when it does."""
+
+    def ask():
+        (shared_server.folder / "root" / kernel_id).touch()
+        wait_for(lambda: any(one["asks"] for one in executions(shared_server, kernel_id)))
+
+    return ASKS_LATER.format(name=kernel_id), ask
+
+
+def answer(page, question):
+    page.send("input_reply", {"value": "you", "status": "ok"}, "stdin", above=question["header"])
+    page.hear(lambda m: is_stream(m) and "hello you" in m["content"]["text"])
+    assert sum(is_question(m) for m in page.heard) == 1
+
+
+def test_what_a_cell_asks_while_nobody_is_there_is_asked_who_comes(
+    shared_server, kernel_id, v1, later
+):
+    code, ask = later
+    with Notebook(shared_server, kernel_id, v1=v1) as notebook:
+        running = notebook.ask(code, allow_stdin=True)
+        notebook.hear(is_begun)
+        position = notebook.position
+    ask()
+    # the same page, which had no connection; a page that was loaded again, twice
+    with Notebook(
+        shared_server, kernel_id, v1=v1, session=notebook.session, replay=[position]
+    ) as same:
+        assert parent(same.hear(is_question)) == running
+        with Notebook(shared_server, kernel_id, v1=v1) as page:
+            page.reattach(running)
+            assert parent(page.hear(is_question)) == running
+            page.reattach(running)
+            question = page.hear(is_question)
+            page.heard.clear()
+            page.heard.append(question)
+            answer(page, question)
+        same.hear(lambda m: is_stream(m) and "hello you" in m["content"]["text"])
+        assert sum(is_question(m) for m in same.heard) == 1
+    with Notebook(shared_server, kernel_id, v1=v1, replay=[0]) as late:
+        late.hear(lambda m: is_stream(m) and "hello you" in m["content"]["text"])
+        assert not any(is_question(m) for m in late.heard)
+
+
+def test_what_a_cell_asks_after_its_page_was_loaded_again_is_asked_there(
+    shared_server, kernel_id, v1, later
+):
+    code, ask = later
+    with Notebook(shared_server, kernel_id, v1=v1) as notebook:
+        running = notebook.ask(code, allow_stdin=True)
+        notebook.hear(is_begun)
+    with Notebook(shared_server, kernel_id, v1=v1) as page:
+        page.reattach(running)
+        page.hear(is_begun)
+        ask()
+        question = page.hear(is_question)
+        assert parent(question) == running
+        assert question["content"] == {"prompt": "name? ", "password": False}
+        answer(page, question)
+        assert executions(shared_server, kernel_id)[-1]["asks"] is None
+
+
+WIDGET = """\
+from comm import create_comm
+from IPython.display import display
+create_comm(target_name="jupyter.widget", data={"state": {}})
+view = {"application/vnd.jupyter.widget-view+json": {"model_id": "m"}, "text/plain": "Label()"}
+display(view, raw=True)
+print("beside it")"""
+
+
+def test_a_widget_whose_kernel_is_gone_says_so(shared_server, kernel_id, v1):
+    def comms(page):
+        return [m for m in page.heard if m["header"]["msg_type"] == "comm_open"]
+
+    with Notebook(shared_server, kernel_id, v1=v1) as notebook:
+        said = notebook.ask(WIDGET)
+        assert "Label()" in notebook.finish(said)
+    with Notebook(shared_server, kernel_id, v1=v1) as page:
+        page.reattach(said)
+        assert "Label()" in page.finish(said)
+        assert comms(page)
+    assert shared_server.ask("POST", f"api/kernels/{kernel_id}/restart").status_code == 200
+    with Notebook(shared_server, kernel_id, v1=v1) as page:
+        page.reattach(said)
+        shown = page.finish(said)
+        assert "gone with its kernel" in shown
+        assert "Label()" not in shown
+        assert "beside it" in shown
+        assert not comms(page)
 
 
 def test_a_cell_that_waits_for_its_turn(shared_server, kernel_id, v1):

@@ -220,6 +220,20 @@ def test_of_a_widgets_states_the_last_is_kept(journal):
     assert states == [None, {"style": "wide"}, {"value": 49}]
 
 
+def test_of_what_pages_make_of_a_widgets_output_the_last_is_kept(journal):
+    """They send all of it, again for each line."""
+    for number in range(50):
+        outputs = [{"name": "stdout", "text": "line\n" * number}]
+        data = {"method": "echo_update", "state": {"outputs": outputs}}
+        add(journal, message("comm_msg", {"comm_id": "log", "data": data}, "sync"))
+        data = {"method": "update_states", "states": {"log": {"state": {"outputs": outputs}}}}
+        add(journal, message("comm_msg", {"comm_id": f"control {number}", "data": data}, "ask"))
+    journal.commit()
+    kept = [one["message"]["content"]["data"] for one in read(journal)[1]]
+    assert [one["method"] for one in kept] == ["echo_update", "update_states"]
+    assert kept[0]["state"]["outputs"] == outputs
+
+
 def test_the_oldest_text_goes_first_and_the_reader_is_told(tmp_path):
     journal = opened(tmp_path, MIB)
     picture = message("display_data", {"data": {"image/png": "A" * 50_000}})
@@ -535,6 +549,61 @@ def test_executions_are_listed_with_how_far_they_came(journal):
     ]
 
 
+def question(prompt, parent="a"):
+    asks = None if prompt is None else {"prompt": prompt, "password": False}
+    return message("sessmgr_question", {"asks": asks}, parent)
+
+
+def test_what_a_kernel_tells_of_its_questions_is_known_until_it_is_over(journal):
+    following = follow(journal, *executed("a", 1)[:-1], question("one?"))
+    assert told(journal, following)[0]["asks"] == {"prompt": "one?", "password": False}
+    following.hear(question(None), 0.0)
+    following.hear(question("two?"), 0.0)
+    following.asks("a", None)  # of the first one: notes of servers come later
+    assert told(journal, following)[0]["asks"]["prompt"] == "two?"
+    journal.commit()
+    (kept,) = [one for one in kept_of(journal, "a") if "asks" in one]
+    assert kept["asks"]["prompt"] == "two?"
+    following.end("The kernel was killed.")
+    journal.commit()
+    assert [one for one in kept_of(journal, "a") if "asks" in one] == [{"asks": None}]
+
+
+def test_what_a_kernel_executed_that_is_gone_is_told_as_such(journal):
+    def gone(request):
+        *_, foot = b"".join(pages.page(journal, 0, MIB, request, following.over)).splitlines()
+        return json.loads(foot)["gone"]
+
+    following = follow(journal, *executed("a", 1))
+    assert not gone("a")
+    journal.commit()
+    assert not gone("a")
+    following.end("The kernel was killed.")
+    assert gone("a")
+    following.begin()
+    for one in executed("b", 1):
+        following.hear(one, time.time())
+    assert (gone("a"), gone("b"), gone("nobody")) == (True, False, False)
+
+
+@pytest.mark.parametrize("asks", [5, [], {}, {"prompt": 5}, {"prompt": "x" * 2000}])
+def test_F10_a_question_that_makes_no_sense_is_none_or_cut(journal, asks):
+    made = message("sessmgr_question", {"asks": asks}, "a")
+    following = follow(journal, *executed("a", 1)[:-1], made)
+    assert len(str(told(journal, following)[0]["asks"])) < 1100
+
+
+def kept_of(journal, request):
+    return [one["message"]["content"] for one in read(journal, request=request)[1]]
+
+
+def test_what_the_recorder_says_for_a_kernel_is_in_its_name(journal):
+    following = follow(journal, *executed("a", 1), *executed("b", 2)[:-1])
+    following.end("The kernel was killed.")
+    journal.commit()
+    assert {one["message"]["header"]["session"] for one in read(journal)[1]} == {"kernel"}
+
+
 def test_what_waited_for_a_kernel_that_ended_never_runs(journal):
     following = follow(journal, *executed("a", 1)[:-1])
     journal.note("waited", "cell", None)
@@ -610,3 +679,60 @@ def test_the_newest_executions_are_listed_within_bounds(journal, monkeypatch):
     assert [one["id"] for one in told(journal, following)] == [f"r{n}" for n in range(23, 30)]
     monkeypatch.setattr("jupyter_sessmgr.agent.executions._MOST_BYTES", 3500)
     assert [one["id"] for one in told(journal, following)] == ["r27", "r28", "r29"]
+
+
+TOLD = {
+    "executing": [[json.dumps({"msg_id": "a"}), 5.0, 1, {"prompt": "x", "password": False}]],
+    "activity": 5.0,
+    "over": 3,
+    "kernel_info": {"status": "ok"},
+}
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
+    lambda deeper: st.lists(deeper, max_size=5) | st.dictionaries(st.text(max_size=5), deeper),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(TOLD, JUNK)), st.binary(max_size=9))
+def test_F10_facts_that_code_in_the_session_wrote_stop_no_recorder(tmp_path_factory, facts, raw):
+    folder = tmp_path_factory.mktemp("facts")
+    journal = opened(folder)
+    rows = [*((name, json.dumps(value)) for name, value in facts.items()), ("raw", raw)]
+    journal.shelf.write(
+        lambda base: base.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", rows)
+    )
+    following = Following(journal, "recorder")
+    assert following.describe()["execution_state"] in ("starting", "busy", "idle")
+    following.asks("a", None)
+    following.begin()
+    following.hear(status("busy"), 1.0)
+    following.end("It ended.")
+    assert journal.commit()
+    journal.shelf.close()
+
+
+def test_F10_what_code_in_the_session_wrote_too_much_of_is_not_read(journal):
+    header = json.dumps({"msg_id": "x" * 1000})
+    many = [[json.dumps({"msg_id": f"a{number}"}), 5.0, 1, None] for number in range(1000)]
+    for executing, known in (([[header, 5.0, 1, None]], 0), (many, 256), (["x" * 2**21], 0)):
+        row = ("executing", json.dumps(executing))
+        journal.shelf.write(
+            lambda base, row=row: base.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", row)
+        )
+        assert len(Following(journal, "recorder").executing) == known
+
+
+def test_F10_a_number_that_code_in_the_session_made_up_is_not_gone_on_from(tmp_path):
+    first = opened(tmp_path)
+    add(first, stream("one"))
+    first.commit()
+    first.shelf.write(lambda base: base.execute("INSERT INTO seen VALUES (?, 'x')", (2**63 - 1,)))
+    first.shelf.close()
+    second = opened(tmp_path)
+    assert second.last == 1
+    add(second, stream("two"))
+    assert second.commit()
+    assert second.last == 2
+    second.shelf.close()

@@ -15,6 +15,7 @@ from jupyter_sessmgr.manager.recording.journal import JournalPage, OutputJournal
 from jupyter_sessmgr.provisioning.channels.frames import V1, Asked
 from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import Position
+from jupyter_sessmgr.provisioning.channels.writer import Writer
 from tests.plugins.waiting import eventually
 
 SESSION = Session()
@@ -105,7 +106,8 @@ class Agent:
 @contextmanager
 def past(browser, journal, position=None):
     home = SimpleNamespace(sessions=SimpleNamespace(journal=journal))
-    made = Past(browser, SimpleNamespace(id="session", home=home), position)
+    held = SimpleNamespace(id="session", home=home)
+    made = Past(browser, held, position, Writer(browser))
     made.begin()
     try:
         yield made
@@ -154,6 +156,19 @@ async def test_a_fault_in_the_past_lets_the_present_pass(caplog):
         await eventually(lambda: browser.live)
         assert not one.take("iopub", live())
         await eventually(lambda: "a fault of ours" in caplog.text)
+
+
+async def test_all_is_told_in_the_name_of_the_kernel_that_speaks_now():
+    """JupyterLab drops what it did not get round to when somebody else speaks."""
+    browser, kernel = Browser(), Session()
+    writer = Writer(browser)
+    (recorded,) = Journal("before").messages
+    recorded.message["header"]["session"] = "an earlier one"
+    await writer.replay(recorded)
+    writer.follow(kernel.serialize(kernel.msg("status", {"execution_state": "busy"})))
+    await writer.replay(recorded)
+    said = [json.loads(one)["header"]["session"] for one in browser.sent]
+    assert said == ["an earlier one", kernel.session]
 
 
 HEADER = {"msg_id": "question", "msg_type": "input_request"}

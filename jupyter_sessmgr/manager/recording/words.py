@@ -78,6 +78,8 @@ class JournalPage:
     problem: str = ""
     #: Of one execution: it was asked for, though perhaps nothing was said of it yet.
     known: bool = False
+    #: Of one execution: the kernel that was asked for it is gone.
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class PageFoot:
         self.lost = Lost(_number(lost[0]), _number(lost[1]))
         self.gaps = tuple(map(_gap, gaps))
         self.problem = _words(said.get("problem"))
-        self.known = said.get("known") is True
+        self.known, self.gone = said.get("known") is True, said.get("gone") is True
 
     def page(self, messages: list[Recorded]) -> JournalPage:
         """Put the page together.
@@ -129,6 +131,7 @@ class PageFoot:
             gaps=self.gaps,
             problem=self.problem,
             known=self.known,
+            gone=self.gone,
         )
 
 

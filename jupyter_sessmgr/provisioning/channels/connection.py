@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import struct
+from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
@@ -14,6 +17,7 @@ from jupyter_sessmgr.provisioning.channels.frames import V1, Asked, read_asked
 from jupyter_sessmgr.provisioning.channels.gate import RestartGate
 from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import read_position
+from jupyter_sessmgr.provisioning.channels.told import Told
 from jupyter_sessmgr.provisioning.channels.use import Use, kept_awake
 from jupyter_sessmgr.provisioning.channels.writer import Writer
 from jupyter_sessmgr.provisioning.held import Held, held_of
@@ -21,6 +25,8 @@ from jupyter_sessmgr.provisioning.refused import KernelRefused
 
 #: Requests that are remembered until they are answered.
 MOST_PENDING = 1000
+#: What reading a message can lead to that is none.
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
 
 
 def session_channels(base: type[ZMQChannelsWebsocketConnection]) -> type:
@@ -44,6 +50,8 @@ class _SessionChannels:
 
     #: Whether messages pass however many there are.
     _unlimited = False
+    #: Whether it was told that the kernel says what makes no sense.
+    _told_nonsense = False
 
     async def prepare(self) -> None:
         """See to it that the kernel can answer. Called before the websocket opens."""
@@ -53,10 +61,9 @@ class _SessionChannels:
             self._position = read_position(said) if held is not None else None
             if held is not None:
                 await held.home.sessions.resume_for_use(held.id)
-                await _learn_info(self.kernel_manager, held)  # type: ignore[attr-defined]
         except SessmgrError as error:
             raise KernelRefused(error) from error
-        with kept_awake(held):
+        async with _prepared(self.kernel_manager, held):  # type: ignore[attr-defined]
             await super().prepare()  # type: ignore[misc]
 
     def connect(self) -> Any:
@@ -66,7 +73,7 @@ class _SessionChannels:
         self._writer = Writer(self)
         self._held = held
         self._use = Use(held)
-        self._past = Past(self, held, self._position) if held is not None else None
+        self._past = Past(self, held, self._position, self._writer) if held is not None else None
         #: Shut while the kernel is restarted, by whomever.
         self.gate = RestartGate(self._pass_in)
         if self._position is not None:
@@ -112,17 +119,18 @@ class _SessionChannels:
         """Pass a message on to the browser, noting which executions were answered."""
         channel = getattr(stream, "channel", stream)
         if self._pending and channel == "shell":
-            self._note_reply(outgoing_msg)
+            told = Told(self.session, outgoing_msg)  # type: ignore[attr-defined]
+            self._pending.pop(told.parent, None)
         if channel == "iopub":
             self.gate.hear(outgoing_msg)
         if self._past is None or not self._past.take(stream, outgoing_msg):
-            super().handle_outgoing_message(stream, outgoing_msg)  # type: ignore[misc]
+            self._pass_out(stream, outgoing_msg)
 
     def pass_on(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Pass on a message that was held back; a rate is not judged by what came at once."""
         self._unlimited = True
         try:
-            super().handle_outgoing_message(stream, outgoing_msg)  # type: ignore[misc]
+            self._pass_out(stream, outgoing_msg)
         finally:
             self._unlimited = False
 
@@ -138,6 +146,24 @@ class _SessionChannels:
 
     def _pass_in(self, incoming_msg: Any) -> None:
         super().handle_incoming_message(incoming_msg)  # type: ignore[misc]
+
+    def _pass_out(self, stream: Any, outgoing_msg: list[Any]) -> None:
+        """Have Jupyter pass a message on; what it cannot read is dropped (THREATS F10)."""
+        self._writer.follow(outgoing_msg)
+        try:
+            if self._past is not None and self._past.browser.restate(outgoing_msg):
+                return
+            super().handle_outgoing_message(stream, outgoing_msg)  # type: ignore[misc]
+        except _UNREADABLE as error:
+            log: logging.Logger = self.log  # type: ignore[attr-defined]
+            level = logging.DEBUG if self._told_nonsense else logging.WARNING
+            self._told_nonsense = True
+            log.log(
+                level,
+                "Kernel %s: messages that make no sense are not passed on: %r",
+                self.kernel_id,  # type: ignore[attr-defined]
+                error,
+            )
 
     def _limit_rate(self, channel: Any, msg: Any, msg_list: Any) -> bool:
         limited = super()._limit_rate  # type: ignore[misc]  # jupyter_server's, by its traits
@@ -170,12 +196,6 @@ class _SessionChannels:
         kernelinfo.answer(self._writer, asked, info)
         return True
 
-    def _note_reply(self, parts: list[Any]) -> None:
-        session = self.session  # type: ignore[attr-defined]
-        _, message = session.feed_identities(parts)
-        parent = session.unpack(message[2])
-        self._pending.pop(parent.get("msg_id", ""), None)
-
     def _say_why(self, what_next: str) -> None:
         reason = kernel_end(self.kernel_manager)  # type: ignore[attr-defined]
         if not reason:
@@ -199,13 +219,15 @@ def kernel_end(manager: Any) -> str:
     return held.why_ended() if held is not None else ""
 
 
-async def _learn_info(manager: Any, held: Held) -> None:
-    """Ask the recorder what the kernel is, unless Jupyter knows."""
-    if kernelinfo.has_said(manager):
+@contextlib.asynccontextmanager
+async def _prepared(manager: Any, held: Held | None) -> AsyncIterator[None]:
+    """See to it that Jupyter's question what a kernel is has an answer, also from a busy one."""
+    if held is None:
+        yield
         return
-    now = await kernelinfo.kernel_now(held.home.sessions, held.id)
-    if now is not None:
-        kernelinfo.have_said(manager, now.kernel_info)
+    with kept_awake(held):
+        async with kernelinfo.learning(manager, held.home.sessions, held.id):
+            yield
 
 
 def _leave_to_journal(connection: Any) -> None:

@@ -7,6 +7,8 @@ runs a long cell answers when that ends. What it said to the recorder beside it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -18,6 +20,8 @@ from jupyter_sessmgr.provisioning.channels.writer import Writer
 
 #: Seconds that the recorder has to answer; without it Jupyter asks the kernel.
 ASK_TIMEOUT = 3.0
+#: Seconds until a recorder that did not know, or could not be reached, is asked again.
+ASK_AGAIN = 0.2
 
 
 async def kernel_now(sessions: ComputeSessionManager, session_id: str) -> KernelNow | None:
@@ -32,7 +36,9 @@ async def kernel_now(sessions: ComputeSessionManager, session_id: str) -> Kernel
 def has_said(manager: Any) -> dict[str, Any]:
     """Return what Jupyter knows that a kernel said of itself; empty when it does not know yet."""
     future = getattr(manager, "_kernel_info_future", None)
-    known = future.result() if future is not None and future.done() else {}
+    if future is None or not future.done() or future.cancelled():
+        return {}
+    known = future.result()
     return known if isinstance(known, dict) else {}
 
 
@@ -44,6 +50,38 @@ def have_said(manager: Any, info: dict[str, Any] | None) -> None:
     if future is None or future.done():
         future = manager._kernel_info_future = Future()  # noqa: SLF001 - jupyter_server's own way
     future.set_result(info)
+
+
+@contextlib.asynccontextmanager
+async def learning(
+    manager: Any, sessions: ComputeSessionManager, session_id: str
+) -> AsyncIterator[None]:
+    """Have Jupyter wait for what a kernel is no longer than until its recorder says so.
+
+    The recorder is asked at once, and again as long as the context lasts and nobody has said it:
+    a server that was just started may not have reached it yet.
+    """
+    await _learn_now(manager, sessions, session_id)
+    asking = asyncio.create_task(
+        _learn(manager, sessions, session_id), name=f"sessmgr-info-{session_id}"
+    )
+    try:
+        yield
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+async def _learn(manager: Any, sessions: ComputeSessionManager, session_id: str) -> None:
+    while not has_said(manager):
+        await asyncio.sleep(ASK_AGAIN)
+        await _learn_now(manager, sessions, session_id)
+
+
+async def _learn_now(manager: Any, sessions: ComputeSessionManager, session_id: str) -> None:
+    now = None if has_said(manager) else await kernel_now(sessions, session_id)
+    if now is not None:
+        have_said(manager, now.kernel_info)
 
 
 def answer(writer: Writer, asked: Asked, info: dict[str, Any]) -> None:

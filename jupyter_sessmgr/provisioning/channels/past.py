@@ -13,10 +13,11 @@ from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.provisioning.channels.catchup import CatchUp, is_reply
 from jupyter_sessmgr.provisioning.channels.frames import Asked
 from jupyter_sessmgr.provisioning.channels.position import Position, find
-from jupyter_sessmgr.provisioning.channels.questions import Questions
+from jupyter_sessmgr.provisioning.channels.questions import QUESTION, Questions
 from jupyter_sessmgr.provisioning.channels.replies import Replies
 from jupyter_sessmgr.provisioning.channels.screen import Browser
 from jupyter_sessmgr.provisioning.channels.told import Told
+from jupyter_sessmgr.provisioning.channels.widgets import Widgets
 from jupyter_sessmgr.provisioning.channels.writer import Writer
 from jupyter_sessmgr.provisioning.held import Held
 
@@ -43,18 +44,29 @@ class Past:
         The session of its kernel.
     position : Position, optional
         Where the browser's knowledge ends; None: it wants no more than what happens.
+    writer : Writer
+        Writes to the browser.
     """
 
-    def __init__(self, connection: Any, held: Held, position: Position | None) -> None:
+    def __init__(
+        self, connection: Any, held: Held, position: Position | None, writer: Writer
+    ) -> None:
         self._connection = connection
         self._session_id = held.id
         self._journal = held.home.sessions.journal
         self._position = position
         self._replies = Replies()
-        #: Who sees it.
-        self.browser = Browser(connection, self._replies, self._passed)
         #: What its executions ask a person to type.
-        self.questions = Questions(self._journal, held.id, Writer(connection))
+        self.questions = Questions(self._journal, held.id, writer)
+        #: Who sees it.
+        self.browser = Browser(
+            connection,
+            writer,
+            replies=self._replies,
+            questions=self.questions,
+            widgets=Widgets(returns=position is not None),
+            passed=self._passed,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._catching: list[CatchUp] = []
         self._reattached: dict[str, tuple[CatchUp, asyncio.Task[None]]] = {}
@@ -80,11 +92,11 @@ class Past:
         """Say whether a message of the kernel must not be passed on (now). Never waits."""
         channel = getattr(stream, "channel", stream)
         if channel == "stdin":
-            self.questions.hear(Told(self._connection.session, parts))
-            return False
+            return self.questions.hear(Told(self._connection.session, parts))
         if channel == "shell" and (self._position or self._reattached):
             return self._is_told(parts)
-        if channel != "iopub" or not (self._catching or self._replies.any_expected):
+        awaited = self._catching or self._replies.any_expected or self.questions.any_asked
+        if channel != "iopub" or not awaited:
             return False
         told = Told(self._connection.session, parts)
         self._catching = [one for one in self._catching if not one.is_over]
@@ -92,7 +104,7 @@ class Past:
             one.take(told.msg_id, told.parent, told.size, (stream, parts)) for one in self._catching
         ):
             return True
-        self._note_end(told)
+        self._note(told)
         return False
 
     def reattach(self, asked: Asked) -> None:
@@ -110,6 +122,7 @@ class Past:
             return
         self.browser.clear(asked)
         self._replies.expect(msg_id)
+        self.questions.forget(msg_id)  # the page has let go of it
         for other in self._catching:
             other.forget(msg_id)
         catching = CatchUp(self._read, self.browser, wants=msg_id.__eq__, ends_with=msg_id)
@@ -139,6 +152,8 @@ class Past:
         except SessmgrError as error:
             catching.give_up(error.message)
         else:
+            if page.gone:
+                self.browser.note_gone(asked.msg_id)
             if page.messages or page.known:
                 if not any(map(is_reply, page.messages)):
                     asking = self._start(self.questions.ask_again(asked.header))
@@ -171,12 +186,14 @@ class Past:
         catching.give_up(_NEVER_RAN)
 
     def _passed(self, parts: list[Any]) -> None:
-        if self._replies.any_expected:
-            self._note_end(Told(self._connection.session, parts))
+        if self._replies.any_expected or self.questions.any_asked:
+            self._note(Told(self._connection.session, parts))
 
-    def _note_end(self, told: Told) -> None:
-        """Look for the reply of an execution that ended, if somebody waits for it."""
-        if told.is_end and self._replies.ended(told.parent):
+    def _note(self, told: Told) -> None:
+        """Look for the reply of an execution that ended, and ask what one asks, if need be."""
+        if told.kind == QUESTION:
+            self.questions.tell(told.content, told.above, ask=told.parent in self._reattached)
+        elif told.is_end and self._replies.ended(told.parent):
             self._start(self._bring_reply(told.parent, told.msg_id))
 
     async def _bring_reply(self, parent: str, end_id: str) -> None:

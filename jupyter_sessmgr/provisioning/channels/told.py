@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 #: Where the parts of a message stand, behind its signature.
-_HEADER, _PARENT, _CONTENT = 1, 2, 4
+_HEADER, _PARENT, _METADATA, _CONTENT, _BUFFERS = 1, 2, 3, 4, 5
 
 
 class Told:
@@ -28,8 +28,10 @@ class Told:
         header, parent = self._read(_HEADER), self._read(_PARENT)
         self.msg_id = _word(header, "msg_id")
         self.kind = _word(header, "msg_type")
-        #: Id of the request.
-        self.parent = _word(parent, "msg_id")
+        #: Who says it: each kernel has a name of its own.
+        self.session = _word(header, "session")
+        #: Id of the request, and its whole header.
+        self.parent, self.above = _word(parent, "msg_id"), parent
 
     @property
     def size(self) -> int:
@@ -40,6 +42,16 @@ class Told:
     def content(self) -> dict[str, Any]:
         """What it says."""
         return self._read(_CONTENT)
+
+    def saying(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return the whole message, as it is but for its content."""
+        return {
+            "header": self._read(_HEADER),
+            "parent_header": self.above,
+            "metadata": self._read(_METADATA),
+            "content": content,
+            "buffers": [bytes(one) for one in self._parts[_BUFFERS:]],
+        }
 
     @property
     def is_end(self) -> bool:

@@ -11,6 +11,10 @@ from jupyter_client.jsonutil import json_default
 from jupyter_sessmgr.manager.recording.journal import Recorded
 from jupyter_sessmgr.provisioning.channels.catchup import is_reply
 from jupyter_sessmgr.provisioning.channels.frames import V1, unpack_buffers, write_message
+from jupyter_sessmgr.provisioning.channels.told import Told
+
+#: Parts of a message that have its header, whichever channel it is of.
+_BEGINNING = 4
 
 
 class Writer:
@@ -24,6 +28,18 @@ class Writer:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        #: How the last message began that the browser got from the kernel itself.
+        self._live: list[Any] = []
+        #: What the kernel calls itself; "" as long as it said nothing to this browser.
+        self._kernel = ""
+
+    def follow(self, parts: list[Any]) -> None:
+        """Note a message that the browser gets from the kernel itself.
+
+        All else is sent in the kernel's name: JupyterLab takes another one for another kernel, and
+        drops what it has not got round to.
+        """
+        self._live = parts[:_BEGINNING]
 
     @property
     def is_v1(self) -> bool:
@@ -55,8 +71,9 @@ class Writer:
         It is marked, since its id, which is returned, is no position in the journal.
         """
         message = self._connection.session.msg(kind, content, metadata={"sessmgr": {"made": True}})
-        self.send({**message, "parent_header": parent, "buffers": []}, channel)
-        return str(message["header"]["msg_id"])
+        header = {**message["header"], "session": self._name or message["header"]["session"]}
+        self.send({**message, "header": header, "parent_header": parent, "buffers": []}, channel)
+        return str(header["msg_id"])
 
     async def replay(self, recorded: Recorded) -> None:
         """Send what the journal has, marked so; wait until the browser can take more."""
@@ -66,14 +83,24 @@ class Writer:
             ours["cell"] = recorded.cell
         reply = is_reply(recorded)
         content = message.get("content")
+        header = message["header"]
+        self._kernel = self._name or str(header.get("session", ""))
         copy = {
-            "header": message.get("header"),
+            "header": {**header, "session": self._kernel},
             "parent_header": message.get("parent_header") or {},
             "metadata": {**(message.get("metadata") or {}), "sessmgr": ours},
             "content": content if reply else self._censored(message, content),
             "buffers": unpack_buffers(message.get("buffers")),
         }
         await self.send(copy, "shell" if reply else "iopub")
+
+    @property
+    def _name(self) -> str:
+        """What the kernel calls itself, by the last that was heard of it."""
+        if self._live:
+            live, self._live = self._live, []
+            self._kernel = Told(self._connection.session, live).session or self._kernel
+        return self._kernel
 
     def _pack(self, value: Any) -> bytes:
         """Write JSON as Jupyter does, but for half a character, which it cannot write.
