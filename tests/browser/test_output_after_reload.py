@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 
@@ -89,7 +90,10 @@ class Person(Lab):
 
         def saved():
             self.page.keyboard.press("Control+s")
-            return self.page.locator(UNSAVED).count() == 0
+            with contextlib.suppress(AssertionError):
+                expect(self.page.locator(UNSAVED)).to_have_count(0, timeout=3000)
+                return True
+            return False
 
         until(saved, what="the notebook is saved")
 
