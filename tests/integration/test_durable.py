@@ -6,12 +6,14 @@ import os
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.plugins.kernels import ENGINES, KERNEL
 from tests.plugins.notebooks import Notebook, is_status
+from tests.plugins.processes import agent_pid
 from tests.plugins.server import ROOT
 
 STOPS = [signal.SIGTERM, signal.SIGKILL]
@@ -114,6 +116,29 @@ def test_a_kernel_adopted_in_a_silent_cell_is_busy_answers_and_is_not_culled(ser
     assert server.ask("POST", f"api/kernels/{kernel_id}/interrupt").status_code == 204
     wait_for(lambda: server.info(kernel_id)["status"] == "TERMINATED")  # idle by now, and culled
     assert "idle-timeout" in server.info(kernel_id)["statusInfo"]
+
+
+def test_a_notebook_opens_in_a_silent_cell_though_the_agent_is_reached_late(servers):
+    server = servers.start()
+    kernel_id = open_notebook(server)["kernel"]["id"]
+    with Notebook(server, kernel_id) as notebook:
+        begin(notebook)
+    end(server, signal.SIGKILL)
+    (place,) = (server.state_dir / "places").iterdir()
+    agent = agent_pid(server.state_dir, place.name)
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        servers.again(server)
+        assert kernel(server, kernel_id)["execution_state"] == "busy"
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(Notebook, server, kernel_id)
+            wait_for(lambda: "did not answer" in server.log())  # the first try was in vain
+            os.kill(agent, signal.SIGCONT)
+            with opening.result(40) as notebook:  # before Jupyter gives the kernel up, after 60 s
+                server.ask("POST", f"api/kernels/{kernel_id}/interrupt")
+                assert notebook.run("print(6 * 7)") == "42\n"
+    finally:
+        os.kill(agent, signal.SIGCONT)
 
 
 def test_an_adopted_kernel_that_dies_is_started_again_and_its_cell_says_why(servers):
