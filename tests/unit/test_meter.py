@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jupyter_sessmgr.manager.agents.words import ERRORS
 from jupyter_sessmgr.manager.bus import EventBus
 from jupyter_sessmgr.manager.use.activity import Activity
 from jupyter_sessmgr.manager.use.meter import Measured, UsageMeter, _percent
@@ -21,7 +22,7 @@ from tests.plugins.waiting import eventually
 
 
 class Agents:
-    """The agents of many sessions; every seventh does not answer."""
+    """The agents of many sessions; every seventh does not answer, or refuses what it can."""
 
     def __init__(self, many):
         self.rows = {
@@ -29,6 +30,7 @@ class Agents:
             for number in range(many)
         }
         self.asked = self.now = self.most = 0
+        self.refusal = AgentUnavailable
         self.bus = EventBus(logging.getLogger("meter"))
         self.store = SimpleNamespace(
             sessions=lambda: list(self.rows.values()),
@@ -47,7 +49,7 @@ class Agents:
             await asyncio.sleep(0.002)
             self.now -= 1
             if int(place_id[5:]) % 7 == 0:
-                raise AgentUnavailable("It does not answer.")
+                raise self.refusal("It does not answer.")
             return Usage(cpu_ms=self.asked, mem_bytes=7)
 
         return SimpleNamespace(usage=usage)
@@ -73,6 +75,15 @@ async def test_all_are_asked_a_few_at_a_time():
         assert not any(meter.of(one) for one in agents.silent())
         assert board.stamp(talking[0]).usage.mem_bytes == 7
         await eventually(lambda: meter.of(talking[0].id).cpu_percent is not None)
+
+
+@pytest.mark.parametrize("refusal", ERRORS.values())
+async def test_F10_an_agent_that_refuses_with_whatever_it_likes_ends_no_measuring(refusal):
+    agents = Agents(9)
+    agents.refusal = refusal
+    async with metered(agents, interval=0.01) as (meter, _):
+        await eventually(lambda: agents.asked > 30)
+        assert meter.of(agents.rows["place1"].id)
 
 
 async def test_one_that_ended_is_forgotten_and_one_that_does_not_run_is_not_asked():

@@ -7,6 +7,8 @@ import random
 
 import pytest
 
+from jupyter_sessmgr import testing
+from jupyter_sessmgr.manager.agents.words import ERRORS
 from jupyter_sessmgr.manager.loop.starting import Starter
 from jupyter_sessmgr.model.errors import EngineError
 from jupyter_sessmgr.model.session import Place, PlaceState
@@ -285,3 +287,37 @@ async def test_D5_a_start_that_finds_no_engine_for_long_is_given_up(monkeypatch)
         assert "The engine gave no answer to the start" in w.store.get(one).failure
         w.engine.before.clear()
         await w.becomes(await w.create(), S.RUNNING)
+
+
+@pytest.mark.parametrize("refusal", ERRORS.values())
+async def test_F10_an_agent_that_refuses_with_whatever_it_likes_is_ended(refusal, monkeypatch):
+    async def refuse(_link):
+        raise refusal("No.")
+
+    monkeypatch.setattr(testing._FakeLink, "usage", refuse)
+    async with world() as w:
+        one = await w.create()
+        await w.becomes(one, S.RUNNING)
+        await w.stop(one)
+        await w.becomes(one, S.TERMINATED)
+        assert not w.engine.made
+
+
+async def test_one_place_that_cannot_be_removed_keeps_the_sweep_from_no_other():
+    async with world() as w:
+        for name in ("first", "stuck", "last"):
+            place = Place(id=name, engine_id="fake-engine", state=PlaceState.MADE)
+            await w.store.save_place(place)
+            async for _ in w.engine.start(place, make_session().spec, b""):
+                pass
+        stop = w.engine.stop
+
+        async def refuse(place, grace):
+            if place.id == "stuck":
+                raise EngineError("It is stuck.")
+            await stop(place, grace)
+
+        w.engine.stop = refuse
+        await eventually(lambda: set(w.engine.made) == {"stuck"})
+        w.engine.stop = stop
+        await eventually(lambda: not w.engine.made)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from jupyter_sessmgr.manager.agents.link import AgentLink
 from jupyter_sessmgr.manager.agents.words import KernelState
 from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
-from jupyter_sessmgr.model.errors import AgentError, AgentUnavailable, NotRunning
+from jupyter_sessmgr.model.errors import NotRunning, SessmgrError
 from jupyter_sessmgr.model.ports import Endpoint
 
 #: Seconds between heartbeats; an agent's lease is at least three times as long.
@@ -120,6 +120,6 @@ class AgentLinks:
     async def _ping(self, place_id: str, link: AgentLink) -> None:
         try:
             await link.ping(timeout=PATIENCE)
-        except (AgentUnavailable, AgentError) as error:
+        except SessmgrError as error:  # whatever it refuses a heartbeat with
             self._log.warning("The agent of place %s does not answer: %s", place_id, error)
             await link.close()

@@ -48,6 +48,13 @@ class Reaching:
         return connected or session_id in self._unreached
 
     async def _reach(self, session_id: str) -> None:
+        try:
+            await self._look(session_id)
+        except Exception:
+            self._parts.log.exception("The agent of session %s could not be reached", session_id)
+            self._queue.retry(session_id)
+
+    async def _look(self, session_id: str) -> None:
         """Connect to a session's agent where it is now, or let go of it."""
         session = self._parts.store.get(session_id)
         if session is None or not session.is_live:

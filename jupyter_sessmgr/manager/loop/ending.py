@@ -9,10 +9,9 @@ from dataclasses import replace
 from jupyter_sessmgr.manager.loop.facts import Facts
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.model.errors import (
-    AgentError,
     EngineError,
     EngineUnavailable,
-    NotRunning,
+    SessmgrError,
     StoreError,
 )
 from jupyter_sessmgr.model.session import ComputeSession, Place, PlaceState
@@ -64,7 +63,7 @@ class Ending:
                 link = self._parts.links.get(place.id)
                 usage = await link.usage()
                 tail = await link.logs(LOG_TAIL)
-        except (NotRunning, AgentError, TimeoutError):
+        except (SessmgrError, TimeoutError):  # whatever it refuses with, it is ended
             return replace(session, log_tail=await self._engine_log(place) or session.log_tail)
         cpu_ms = max(session.cpu_ms, usage.cpu_ms)
         usage = replace(usage, cpu_ms=cpu_ms)

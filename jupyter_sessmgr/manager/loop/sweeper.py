@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from jupyter_sessmgr.engines.base import Found
@@ -63,7 +63,7 @@ class Sweeper:
             self._parts.memory.quarantine.clear()
             found = await self._parts.engine.survey()
             for one in found:
-                await self._judge(one)
+                await _alone(self._judge(one), one.name, self._parts)
             await self._remove_left_over({one.place_id for one in found if one.signed})
             for session in self._parts.store.sessions():
                 self._poke(session.id)
@@ -104,6 +104,8 @@ class Sweeper:
                     self._hint(hint)
             except EngineError as error:
                 self._parts.log.debug("The engine's events broke off: %s", error)
+            except Exception:
+                self._parts.log.exception("The engine's events could not be followed")
             # However it ended, what happened meanwhile is unknown (FAULTS D9).
             self._due.set()
             await asyncio.sleep(min(self._interval, 2.0))
@@ -173,7 +175,7 @@ class Sweeper:
             if place.engine_id != self._parts.engine.engine_id or self._is_wanted(place):
                 continue
             if place.id in found:
-                await self._remove(place)
+                await _alone(self._remove(place), f"Place {place.id}", self._parts)
             elif place.state is not PlaceState.DOOMED:
                 await self._parts.store.save_place(
                     replace(place, state=PlaceState.DOOMED, session_id=None)
@@ -206,3 +208,13 @@ async def _notice_move(parts: Parts, place: Place, found: Found) -> None:
         return
     if session.endpoints and found.endpoints and found.endpoints != session.endpoints:
         await parts.links.cut(place.id)
+
+
+async def _alone(work: Awaitable[None], name: str, parts: Parts) -> None:
+    """Do what concerns one place; one that cannot be removed keeps the sweep from no other."""
+    try:
+        await work
+    except (EngineUnavailable, StoreError):
+        raise
+    except SessmgrError as error:
+        parts.log.warning("%s is looked at again by the next sweep: %s", name, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 from jupyter_sessmgr.manager.parts import Parts
@@ -42,8 +42,7 @@ class Removals:
 
     async def finish(self) -> None:
         """Wait for all, for as long as a stopping server may."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
+        await _end(self._tasks)
 
 
 class Stock:
@@ -196,9 +195,17 @@ class Stock:
         boots = tuple(self._boots)
         for task in boots:
             task.cancel()
-        if boots:
-            await asyncio.wait(boots, timeout=STOP_TIMEOUT)
+        await _end(boots)
         for spare in self._ready.values():
             self.remove(spare.place)
         self._ready.clear()
         await self._removals.finish()
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait for tasks; those that take too long end half done, as those of a killed server do."""
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

@@ -13,7 +13,7 @@ from traitlets.config import LoggingConfigurable
 
 from jupyter_sessmgr.manager.parts import Parts
 from jupyter_sessmgr.manager.use.activity import Activity
-from jupyter_sessmgr.model.errors import AgentError, NotRunning
+from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.model.events import Event, StatusChanged
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.model.status import SessionStatus
@@ -98,7 +98,7 @@ class UsageMeter(LoggingConfigurable):
     async def _measure(self, parts: Parts, session: ComputeSession) -> None:
         try:
             usage = await parts.links.get(session.place_id).usage()
-        except (NotRunning, AgentError) as error:
+        except SessmgrError as error:  # an agent may refuse with any, and the others go on
             self.log.debug("What session %s uses is not known now: %s", session.name, error)
             return
         current = parts.store.get(session.id)
