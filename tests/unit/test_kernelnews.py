@@ -56,6 +56,15 @@ def test_the_end_of_what_began_before_does_not_say_that_nothing_else_runs(news):
     assert news.busy is None
 
 
+def test_an_answer_on_the_control_channel_does_not_say_that_no_cell_runs(news):
+    news.take(said("busy", "usage_request"))
+    news.take(said("idle", "usage_request"))
+    assert news.busy is None  # a cell may have begun before it was listened to
+    news.take(own(news, "busy"))
+    news.take(own(news, "idle"))
+    assert news.busy is False
+
+
 def test_two_executions_at_once_are_busy_until_both_ended(news):
     for word in (said("busy", msg_id="a"), said("busy", msg_id="b"), said("idle", msg_id="b")):
         news.take(word)

@@ -19,6 +19,7 @@ _MOST_BYTES = 2**14
 _MOST_PARENTS = 256
 #: Asked for by whoever connects, so no use of a session.
 _NO_USE = frozenset({"kernel_info_request", ""})
+_EXECUTE = "execute_request"
 
 
 class KernelNews:
@@ -34,6 +35,8 @@ class KernelNews:
         self._key = key
         self._own = uuid.uuid4().hex
         self._parents: set[str] = set()
+        #: Whether what it did before it was listened to is known to be over.
+        self._caught_up = False
         #: The topic of its status messages; b"" until one was an answer to ours.
         self.topic = b""
         #: Whether it executes something; None: it did not say yet.
@@ -56,7 +59,7 @@ class KernelNews:
     def answered(self) -> None:
         """Note that it answered the question: it has done all that was asked before."""
         self._parents.clear()
-        self.busy = False
+        self._caught_up, self.busy = True, False
 
     def take(self, frames: Sequence[bytes]) -> bool:
         """Read one message of its iopub channel; returns whether it means use of the session.
@@ -68,17 +71,19 @@ class KernelNews:
             return False
         topics, parent, state = status
         message_id, kind = str(parent.get("msg_id", "")), str(parent.get("msg_type", ""))
-        if parent.get("session") == self._own:
+        own = parent.get("session") == self._own
+        if own:
             self.topic = topics[0] if len(topics) == 1 else b""
         if state == "busy" and len(self._parents) < _MOST_PARENTS:
             self._parents.add(message_id)
         elif state == "idle":
+            # In line behind all else, as our question is; what comes on the control channel is not.
+            in_line = own or (kind == _EXECUTE and message_id in self._parents)
+            self._caught_up = self._caught_up or in_line
             self._parents.discard(message_id)
         elif state == "starting":
             self._parents.clear()
-        if self.busy is None and state == "idle" and parent.get("session") != self._own:
-            return kind not in _NO_USE  # the end of something that began before we listened
-        self.busy = bool(self._parents)
+        self.busy = True if self._parents else False if self._caught_up else None
         return kind not in _NO_USE
 
 
