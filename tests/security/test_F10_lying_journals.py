@@ -309,6 +309,20 @@ async def test_executions_that_make_sense_are_believed(short_folder):
     assert (second.count, second.started, second.asks) == (None, None, None)
 
 
+async def test_a_cell_that_was_noted_a_moment_ago_is_known_to_who_reads_now(short_folder):
+    said = framed(page_of({**RECORDED, "cell": None}, FOOT))
+    async with lying(short_folder, said, {}) as journal:
+        assert (await journal.read("s")).messages[0].cell is None
+        journal.note("s", "p", cell="mine")
+        journal.note("other", "p", cell="not mine")
+        assert (await journal.read("s")).messages[0].cell == "mine"
+        journal.note("s", "p", cell=None)  # it is wanted in no cell any more
+        assert (await journal.read("s")).messages[0].cell is None
+        for number in range(2000):
+            journal.note("s", f"id-{number}", cell="c")
+        assert len(journal._cells) == 1024
+
+
 async def test_notes_are_bounded_and_never_fail(short_folder):
     async with lying(short_folder, b"", {}) as journal:
         for number in range(2000):

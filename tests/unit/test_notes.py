@@ -126,10 +126,14 @@ async def test_a_question_does_not_wait_for_ever(monkeypatch):
     await notes.close()
 
 
-async def test_what_was_not_sent_is_let_go_at_the_end():
+async def test_what_waits_at_the_end_is_sent_and_what_nobody_takes_is_let_go(monkeypatch):
+    monkeypatch.setattr(notes_module, "_GATHERING", 60.0)
+    monkeypatch.setattr(notes_module, "_PAUSES", (60.0,))
     agents = Agents()
     notes = Notes(agents, logging.getLogger("notes"))
     notes.add("a", "note", {"id": "1"})
-    await notes.close()
-    assert agents.calls == []
+    notes.add("unreachable", "note", {"id": "2"})
+    async with asyncio.timeout(10):
+        await notes.close()
+    assert agents.calls == [("a", "journal_notes", [("note", "1")])]
     assert not notes._tasks

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -60,6 +62,8 @@ MOST_PAGE, MOST_MESSAGE = 16 * 2**20, 32 * 2**20
 EXECUTION = 8 * 2**20
 #: Pages of one session that are read at the same time.
 _AT_ONCE = 4
+#: Requests of all sessions whose cell is remembered here.
+_MOST_CELLS = 1024
 #: Seconds that a reader may wait for something new.
 MOST_WAIT = 600.0
 #: Seconds that a page may take to come, once there is something.
@@ -103,6 +107,9 @@ class OutputJournal(LoggingConfigurable):
         self._inside = inside
         self._notes = Notes(inside, self.log)
         self._listings = Shared(self._list_executions)
+        #: The cells of requests that were noted last, by session and id: a reader who waits may
+        #: hear of a request before its note is where the journal is.
+        self._cells: OrderedDict[tuple[str, str], str | None] = OrderedDict()
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def read(
@@ -120,6 +127,7 @@ class OutputJournal(LoggingConfigurable):
         """
         wait = min(max(0.0, wait), MOST_WAIT)
         args = {"since": _checked(since), "most": min(most_bytes, MOST_PAGE)}
+        await self._notes.settle(session_id)
         return await self._page(session_id, "journal", wait, **args, wait=int(wait * 1000))
 
     async def execution(self, session_id: str, msg_id: str, *, since: int = 0) -> JournalPage:
@@ -159,6 +167,9 @@ class OutputJournal(LoggingConfigurable):
         """
         texts = ((msg_id, MOST_ID), (cell or "-", MOST_ID), (path or "-", MOST_PATH))
         if _are_fit(texts):
+            self._cells[session_id, msg_id] = cell or None
+            if len(self._cells) > _MOST_CELLS:
+                self._cells.popitem(last=False)
             words = {"id": msg_id, "cell": cell or None, "path": path or None}
             self._notes.add(session_id, "note", as_args(words))
 
@@ -191,13 +202,24 @@ class OutputJournal(LoggingConfigurable):
             async with asyncio.timeout(timeout + _PAGE_TIMEOUT):
                 first = await stream.reader.read(BUFFER)  # there may be nothing for long
                 async with turns:
-                    return await _read_page(stream, first, since, args["most"] + MOST_MESSAGE)
+                    limit = args["most"] + MOST_MESSAGE
+                    page = await _read_page(stream, first, since, limit)
+                return self._with_cells(session_id, page)
         except TimeoutError:
             raise AgentUnavailable(_SLOW) from None
         except Junk as error:
             raise AgentError(_JUNK.format(error)) from None
         finally:
             stream.transport.abort()
+
+    def _with_cells(self, session_id: str, page: JournalPage) -> JournalPage:
+        """Name the cells that were noted while the page was on its way."""
+        messages = list(page.messages)
+        for number, one in enumerate(messages):
+            cell = self._cells.get((session_id, one.parent)) if one.cell is None else None
+            if cell is not None:
+                messages[number] = replace(one, cell=cell)
+        return replace(page, messages=tuple(messages))
 
 
 async def _read_page(stream: AgentStream, data: bytes, since: int, limit: int) -> JournalPage:

@@ -23,6 +23,8 @@ _MOST, _AT_ONCE = 1024, 64
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 #: Seconds that a question waits for the notes before it.
 _SETTLING = 2.0
+#: Seconds that a stopping server waits for agents to take what it noted last.
+_PARTING = 0.5
 
 
 class _Line:
@@ -105,7 +107,11 @@ class Notes:
                     await line.last_gone()
 
     async def close(self) -> None:
-        """Let go of what is under way."""
+        """Send what waits, within a moment, and let go of the rest."""
+        for line in self._lines.values():
+            line.hurry.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_PARTING)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
