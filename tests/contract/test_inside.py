@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from jupyter_sessmgr.manager.inside.reach import services
+from jupyter_sessmgr.manager.inside import services
 from jupyter_sessmgr.model.errors import (
     InvalidRequest,
     LimitExceeded,
