@@ -12,8 +12,8 @@ version=$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 "$bin/uv" venv --quiet --clear --python "$bin/python" "$own"
 "$bin/uv" pip install --quiet --python "$own/bin/python" --constraint .cache/oldest.txt \
     --requirement pyproject.toml --extra lab --extra test
-# The package itself is the tree: a path file, since nothing is to be built.
-echo "$PWD" >"$("$own/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tree.pth"
+# The package itself is the tree, with what an installation has besides: entry points, configuration.
+SKIP_JUPYTER_BUILDER=1 "$bin/uv" pip install --quiet --python "$own/bin/python" --no-deps --editable .
 
 tests=("$@")
 if [ ${#tests[@]} = 0 ]; then
