@@ -13,6 +13,8 @@ from tests.plugins.faultproxy import FaultProxy
 pytestmark = pytest.mark.docker
 #: How often a second a session is asked for, and for how long.
 RATE, SECONDS = 50, 2.0
+#: Seconds after which a start that hangs is given up.
+START_TIMEOUT = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def shared(proxy, module_servers, reference_image):
         "DockerEngine": {
             "docker_host": proxy.host,
             "create_timeout": 1.0,
-            "start_timeout": 3.0,
+            "start_timeout": START_TIMEOUT,
             "inspect_timeout": 3.0,
         },
         "SessionReconciler": {"sweep_interval": 1.0},
@@ -66,7 +68,7 @@ def test_D4_of_a_slow_engine_the_post_waits_as_long_as_it_was_told(shared, proxy
         started = proxy.count("start")
         made = server.create(name="slow", maxWaitSeconds=1)
         assert (made["status"], made["created"]) == ("TIMEOUT", True)
-        assert proxy.count("start") == started + 1, "it is being started meanwhile"
+        until(lambda: proxy.count("start") > started)  # it is being started meanwhile
         assert server.info("slow")["status"] == "CREATING"
         assert server.execute(calm, "print(1)") == "1\n", "others are not affected"
         again = server.create(name="slow", maxWaitSeconds=1)
@@ -128,8 +130,8 @@ def unavailable(server):
     until(lambda: not server.ask("GET", "sessmgr/api/health").json()["available"])
 
 
-def p99_of_gets(server, session_id):
-    """Ask for a session, so many times a second; return how long all but one of 100 took at most."""
+def gets(server, session_id):
+    """Ask for a session, so many times a second; return how long each took, the longest last."""
     took, next_one = [], time.perf_counter()
     for _ in range(int(RATE * SECONDS)):
         began = time.perf_counter()
@@ -137,21 +139,22 @@ def p99_of_gets(server, session_id):
         took.append(time.perf_counter() - began)
         next_one += 1 / RATE
         time.sleep(max(0.0, next_one - time.perf_counter()))
-    return sorted(took)[int(len(took) * 0.99) - 1]
+    return sorted(took)
 
 
 def test_P7_the_api_does_not_wait_for_the_engine(shared, proxy):
     server, calm = shared
-    alone = p99_of_gets(server, calm)
+    alone = gets(server, calm)
     with ThreadPoolExecutor(2) as pool, trouble(proxy, "start", "hang"):
         before = proxy.count("start")
         started = [pool.submit(server.create, name=f"late-{n}") for n in range(2)]
         while proxy.count("start") < before + 2:
             time.sleep(0.02)
-        during = p99_of_gets(server, calm)
+        during = gets(server, calm)
         assert not any(one.done() for one in started), "the engine had not answered all the while"
-        # A call that hung on the loop would take all of this time.
-        assert during < max(10 * alone, SECONDS / 2)
+        # The 99th of 100; and a call that hung on the loop would hold one up until its deadline.
+        assert during[-2] < max(10 * alone[-2], SECONDS / 2)
+        assert during[-1] < 0.8 * START_TIMEOUT
     for n in range(2):
         made = started[n].result()
         assert made["status"] == "RUNNING", server.info(made["sessionId"])["statusInfo"]

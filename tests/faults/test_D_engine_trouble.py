@@ -35,12 +35,14 @@ pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("reference_image")]
 MODES = ["reset_before", "reset_after", "hang", "http500", "trunc:20"]
 #: What a start asks for, in its order.
 START_VERBS = ["image", "network", "create", "attach", "start", "inspect"]
+#: Deadlines of calls, for tests that have to wait for one; also without any fault a slow machine
+#: may miss them.
+SHORT = {"inspect_timeout": 1.0, "create_timeout": 1.0, "start_timeout": 3.0}
 
 
 @asynccontextmanager
 async def behind(proxy, folder, **traits):
-    """Open an engine behind the proxy, with short deadlines; no fault is left when it closes."""
-    traits = {"inspect_timeout": 1.0, "create_timeout": 1.0, "start_timeout": 3.0, **traits}
+    """Open an engine behind the proxy; no fault is left when it closes."""
     async with an_engine(folder, proxy.host, **traits) as engine:
         try:
             yield engine
@@ -92,7 +94,7 @@ async def test_D2_request_lost_before_create(fault_proxy, docker_api, state_dir)
 async def test_D3_a_container_that_comes_late_is_seen_and_removed(
     fault_proxy, docker_api, state_dir
 ):
-    async with behind(fault_proxy, state_dir) as engine:
+    async with behind(fault_proxy, state_dir, **SHORT) as engine:
         place = a_place(engine)
         fault_proxy.inject("create", "delay:2.5", times=1)
         with pytest.raises(EngineUnavailable):
@@ -112,7 +114,7 @@ async def test_D3_a_container_that_comes_late_is_seen_and_removed(
 async def test_D3_a_container_that_comes_after_its_place_was_removed_is_refused(
     fault_proxy, docker_api, state_dir
 ):
-    async with behind(fault_proxy, state_dir) as engine:
+    async with behind(fault_proxy, state_dir, **SHORT) as engine:
         place = a_place(engine)
         fault_proxy.inject("create", "delay:2.5", times=1)
         with pytest.raises(EngineUnavailable):
@@ -127,13 +129,14 @@ async def test_D3_a_container_that_comes_after_its_place_was_removed_is_refused(
 async def test_D3_a_container_that_comes_late_does_not_disturb_the_next_start(
     fault_proxy, docker_api, state_dir
 ):
-    async with behind(fault_proxy, state_dir) as engine:
+    async with behind(fault_proxy, state_dir, **SHORT) as engine:
         place = a_place(engine)
         fault_proxy.inject("create", "delay:1.2", times=1)
         with pytest.raises(EngineUnavailable):
             await begin(engine, state_dir, place)
         await again(engine, state_dir, place)
-        await asyncio.sleep(0.5)  # the late one has come by now, if it was not refused
+        # the late one has come by now, if it was not refused
+        await asyncio.to_thread(fault_proxy.wait_for_delayed)
         assert await only_place(docker_api, state_dir) == name_of(state_dir, place)
         assert (await engine.look([place]))[place.id].running
 
@@ -154,23 +157,23 @@ async def test_D3_a_network_that_comes_when_nobody_waits_any_more_is_removed(
 
 
 async def test_D5_a_hanging_engine_holds_nobody_up(fault_proxy, state_dir):
-    async with behind(fault_proxy, state_dir) as engine:
+    async with behind(fault_proxy, state_dir, **{**SHORT, "create_timeout": 2.0}) as engine:
         places = [a_place(engine) for _ in range(20)]
-        await begin(engine, state_dir, places[0])
+        await again(engine, state_dir, places[0])
         fault_proxy.inject("create", "hang")
         starts = [asyncio.create_task(begin(engine, state_dir, place)) for place in places[1:]]
         await eventually(lambda: fault_proxy.count("create") > 12)
         # All threads for changes hang, and yet the engine can be asked.
         began = time.monotonic()
         assert (await engine.look(places[:1]))[places[0].id].running
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 1.8
         ended = await asyncio.gather(*starts, return_exceptions=True)
         assert {type(one).__mro__[1] for one in ended} == {EngineUnavailable}
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
 
 
 async def test_D5_an_engine_that_hangs_in_everything_is_left_alone(fault_proxy, state_dir):
-    async with behind(fault_proxy, state_dir, inspect_timeout=0.3) as engine:
+    async with behind(fault_proxy, state_dir, **{**SHORT, "inspect_timeout": 0.3}) as engine:
         fault_proxy.inject("*", "hang")
         for _ in range(5):
             with pytest.raises(EngineUnavailable):
@@ -222,9 +225,9 @@ async def test_D6_a_failure_that_stays_is_said_with_its_reason(fault_proxy, stat
 @pytest.mark.parametrize("mode", ["http500", "trunc:1", "reset_before", "reset_after", "hang"])
 @pytest.mark.parametrize("verb", ["list", "info"])
 async def test_I7_no_full_answer_means_unknown(fault_proxy, state_dir, verb, mode):
-    async with behind(fault_proxy, state_dir, inspect_timeout=0.5) as engine:
+    async with behind(fault_proxy, state_dir, **{**SHORT, "inspect_timeout": 0.5}) as engine:
         place = a_place(engine)
-        await begin(engine, state_dir, place)
+        await again(engine, state_dir, place)
         fault_proxy.inject(verb, mode)
         with pytest.raises(EngineUnavailable):
             await engine.survey()
@@ -367,7 +370,7 @@ async def test_every_fault_of_a_start_ends_in_a_known_state(
     fault_proxy, docker_api, state_dir, verb, mode
 ):
     """Whatever happened: started again it runs, once; stopped it is gone."""
-    async with behind(fault_proxy, state_dir) as engine:
+    async with behind(fault_proxy, state_dir, **SHORT) as engine:
         place = a_place(engine)
         fault_proxy.inject(verb, mode, times=1)
         await again(engine, state_dir, place)
@@ -387,9 +390,9 @@ async def test_every_fault_of_a_start_ends_in_a_known_state(
 async def test_every_fault_of_a_stop_ends_in_a_known_state(
     fault_proxy, docker_api, state_dir, verb, mode
 ):
-    async with behind(fault_proxy, state_dir) as engine:
+    async with behind(fault_proxy, state_dir, **SHORT) as engine:
         place = a_place(engine)
-        await begin(engine, state_dir, place)
+        await again(engine, state_dir, place)
         assert await told(engine, place) is None
         fault_proxy.inject(verb, mode, times=1)
         for _ in range(5):

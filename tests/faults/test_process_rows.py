@@ -167,7 +167,7 @@ async def test_C2_killed_from_outside(state_dir, isolation):
             seen = (await engine.look([place]))[place.id]
             return None if seen.running else seen
 
-        seen = await eventually(ended, timeout=2.0)
+        seen = await eventually(ended)
         assert (seen.exists, seen.exit_code, seen.oom) == (True, -signal.SIGKILL, False)
         assert "killed from outside (SIGKILL)" in seen.reason
         assert set(zombies()) <= set(known)

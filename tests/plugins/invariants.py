@@ -18,18 +18,28 @@ async def at_rest(manager, acknowledged=(), timeout=60):
         await eventually(lambda: _swept(manager), timeout, 0.1, "the engine answers")
         await eventually(lambda: _calm(manager), timeout, what="rest")
     await eventually(lambda: manager.health().available, timeout, what="health")
-    store = manager._parts.store
+    live = manager._parts.store.sessions()
     rows = {one: manager._session(one) for one in acknowledged}  # I1: raises where one is lost
-    live = store.sessions()
-    expected = {one.place_id: True for one in live}
+    await eventually(lambda: _agree(manager), timeout, 0.1, "I2, I3: rows and places agree")
+    assert len({(one.owner, one.name) for one in live}) == len(live), "I6"
+    return rows
+
+
+async def _agree(manager):
+    """Tell whether rows and places agree; a spare may come or go while the engine is asked."""
+    before, there = _wanted(manager), await places(manager)
+    return before == there == _wanted(manager)
+
+
+def _wanted(manager):
+    store = manager._parts.store
+    sessions = {one.place_id: True for one in store.sessions()}
     spares = {
         one.id: True
         for one in store.places()
         if one.session_id is None and one.state is not PlaceState.DOOMED
     }
-    assert await places(manager) == expected | spares, "I2, I3: rows and places differ"
-    assert len({(one.owner, one.name) for one in live}) == len(live), "I6"
-    return rows
+    return sessions | spares
 
 
 async def _swept(manager):
