@@ -63,7 +63,7 @@ async def test_as_pid_1_it_heeds_sigterm_and_ignores_sigint():
         await link.ping()
         inside = [inner(agent), *descendants(inner(agent))]
         os.kill(inside[0], signal.SIGTERM)
-        await agent.gone(timeout=4)
+        await agent.gone(timeout=20)
         assert [pid for pid in inside if alive(pid)] == []
 
 

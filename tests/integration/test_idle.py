@@ -70,11 +70,11 @@ def test_one_that_nobody_used_ends_and_a_durable_one_stays(servers):
 
 
 def test_jupyters_own_culler_lets_go_of_durable_sessions(servers):
-    cull = {"MappingKernelManager": {"cull_idle_timeout": 1, "cull_interval": 1}}
+    cull = {"MappingKernelManager": {"cull_idle_timeout": 4, "cull_interval": 1}}
     server = servers.start(config=cull)
     durable = server.create(durable=True)["sessionId"]
-    interactive = server.create(durable=False)["sessionId"]
     assert "7" in server.execute(durable, "x = 3; x + 4")
+    interactive = server.create(durable=False)["sessionId"]
     server.until_listed(interactive)
     ended(server, interactive)
     deadline = time.monotonic() + 20
@@ -170,12 +170,12 @@ def test_T1_a_wall_clock_that_jumps_ends_nothing_and_makes_no_negative_age(serve
 
 
 def test_P6_a_server_that_was_stopped_takes_nobody_for_idle(servers):
-    config = limits(idle_timeout=3.0, warning_before=0.0)
+    config = limits(idle_timeout=5.0, warning_before=0.0)
     server = servers.start(config=config)
     session = server.create(durable=False)["sessionId"]
     server.execute(session, "1")
     os.kill(server.pid, signal.SIGSTOP)
-    time.sleep(5)
+    time.sleep(6)
     os.kill(server.pid, signal.SIGCONT)
     stays(server, session, 1)
     assert len(server.sessions()) == 1  # and none was made twice

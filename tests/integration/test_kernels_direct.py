@@ -39,23 +39,42 @@ async def started(outside, **kwargs):
             await manager.shutdown_kernel(now=True)
 
 
-async def run(client, code, timeout=30):
-    """Run code; return its reply's status and what it printed or showed."""
+#: Comes before what is to be interrupted when it runs.
+ON = "print('on', flush=True)\n"
+
+
+async def run(client, code, timeout=30, on=None):
+    """Run code; return its reply's status and what it printed or showed.
+
+    `on` is set when it prints for the first time.
+    """
     texts = []
 
     def hook(message):
         content = message["content"]
         texts.append(content.get("text") or content.get("data", {}).get("text/plain", ""))
+        if on is not None and texts[-1]:
+            on.set()
 
-    reply = await client.execute_interactive(code, timeout=timeout, output_hook=hook)
+    # else kernels drop for a moment what comes after an error
+    reply = await client.execute_interactive(
+        code, stop_on_error=False, timeout=timeout, output_hook=hook
+    )
     return reply["content"]["status"], "".join(texts)
+
+
+async def begun(client, code, on=ON):
+    """Have code run; return when it does, with the task that waits for its end."""
+    prints = asyncio.Event()
+    task = asyncio.create_task(run(client, on + code, timeout=60, on=prints))
+    await asyncio.wait_for(prints.wait(), 30)
+    return task
 
 
 async def test_execute_interrupt_restart_shut_down(outside):
     async with started(outside) as (manager, client):
         assert await run(client, "x = 40 + 1; print(x)") == ("ok", "41\n")
-        loop = asyncio.create_task(run(client, "import time\nwhile True: time.sleep(0.01)"))
-        await asyncio.sleep(0.3)
+        loop = await begun(client, "import time\nwhile True: time.sleep(0.01)")
         await manager.interrupt_kernel()
         assert (await loop)[0] == "error"
         assert await run(client, "print(x)") == ("ok", "41\n")
@@ -74,8 +93,7 @@ async def test_blocking_code_and_child_processes_are_interrupted(outside):
     async with started(outside) as (manager, client):
         for code in ("import time; time.sleep(600)", "import os; os.system('sleep 600')"):
             began = time.monotonic()
-            task = asyncio.create_task(run(client, code, timeout=60))
-            await asyncio.sleep(0.5)
+            task = await begun(client, code)
             await manager.interrupt_kernel()
             await task
             assert time.monotonic() - began < 20
@@ -195,13 +213,12 @@ async def test_C4_a_kernel_that_ignores_all_signals_is_killed_in_time(outside):
         code = (
             "import signal, time\n"
             "for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_IGN)\n"
-            "print('on')\n"
+            "print('on', flush=True)\n"
             "while True:\n"
             "    try: time.sleep(1)\n"
             "    except BaseException: pass\n"
         )
-        task = asyncio.create_task(run(client, code, timeout=60))
-        await asyncio.sleep(0.5)
+        task = await begun(client, code, on="")
         began = time.monotonic()
         await manager.shutdown_kernel()
         assert time.monotonic() - began < 15
@@ -360,8 +377,7 @@ async def test_a_kernel_that_wants_messages_is_interrupted_by_a_message(outside,
     sessions = outside.home.sessions
     assert sessions.interrupt_mode(manager.kernel_id) == "message"
     monkeypatch.setattr(type(sessions), "interrupt", None)  # would fail if it were asked
-    task = asyncio.create_task(run(client, "import time; time.sleep(600)", timeout=60))
-    await asyncio.sleep(0.5)
+    task = await begun(client, "import time; time.sleep(600)")
     await manager.interrupt_kernel()
     await task
     client.stop_channels()

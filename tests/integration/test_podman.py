@@ -60,10 +60,11 @@ async def test_a_kernel_runs_is_interrupted_and_ends(podman_host, state_dir):
             reply, written = await run_code(info, "import os; print(os.getuid(), 6 * 7)")
             assert reply["status"] == "ok"
             assert written.split() == [str(engine.capabilities.runs_as[0]), "42"]
-            running = asyncio.create_task(run_code(info, "import time; time.sleep(60)"))
-            await asyncio.sleep(1.0)  # until the cell runs
+            code, on = "print('on', flush=True); import time; time.sleep(60)", asyncio.Event()
+            running = asyncio.create_task(run_code(info, code, on=on))
+            await asyncio.wait_for(on.wait(), 30)
             await link.interrupt()
-            reply, _ = await asyncio.wait_for(running, 15)
+            reply, _ = await asyncio.wait_for(running, 30)
             assert reply["ename"] == "KeyboardInterrupt"
         finally:
             await link.close()

@@ -221,7 +221,8 @@ async def run(client, code, timeout=20):
         elif message["msg_type"] == "error":
             said.append(message["content"]["ename"])
 
-    await client.execute_interactive(code, output_hook=hear, timeout=timeout)
+    # else kernels drop for a moment what comes after an error
+    await client.execute_interactive(code, stop_on_error=False, output_hook=hear, timeout=timeout)
     return "".join(said).strip()
 
 
@@ -299,7 +300,10 @@ async def a_liar(folder, secrets, place_id, speak):
     pem.write_text("".join(secrets.agent_certificate(place_id)))
     context.load_cert_chain(pem)
 
+    talking = {}
+
     async def serve(reader, writer):
+        talking[asyncio.current_task()] = writer.transport
         with contextlib.suppress(OSError, EOFError):
             await speak(reader, writer)
         writer.transport.abort()
@@ -311,3 +315,15 @@ async def a_liar(folder, secrets, place_id, speak):
     finally:
         server.close()
         await server.wait_closed()
+        await hung_up(talking)
+
+
+async def hung_up(talking):
+    """End those who talk, by task and transport: servers of Python < 3.12 do not wait for them."""
+    for transport in talking.values():
+        transport.abort()
+    if talking:
+        _, late = await asyncio.wait(talking, timeout=5)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)

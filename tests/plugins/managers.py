@@ -60,8 +60,11 @@ async def places(manager):
     return {one.place_id: one.running for one in found if one.install_id == mine}
 
 
-async def run_code(connection, code, timeout=30):
-    """Run code in a kernel by its connection info; returns the reply and what it wrote."""
+async def run_code(connection, code, timeout=30, on=None):
+    """Run code in a kernel by its connection info; returns the reply and what it wrote.
+
+    `on` is set when it writes for the first time.
+    """
     client = AsyncKernelClient()
     client.load_connection_info(connection)
     client.start_channels()
@@ -70,10 +73,15 @@ async def run_code(connection, code, timeout=30):
     def collect(message):
         if message["msg_type"] == "stream":
             written.append(message["content"]["text"])
+            if on is not None:
+                on.set()
 
     try:
         await client.wait_for_ready(timeout=timeout)
-        reply = await client.execute_interactive(code, timeout=timeout, output_hook=collect)
+        # else kernels drop for a moment what comes after an error
+        reply = await client.execute_interactive(
+            code, stop_on_error=False, timeout=timeout, output_hook=collect
+        )
         return reply["content"], "".join(written)
     finally:
         client.stop_channels()

@@ -106,8 +106,19 @@ class Notebook:
         return self.output(msg_id)
 
     def run(self, code, timeout=60):
-        """Execute code and return its output."""
-        return self.finish(self.ask(code), timeout)
+        """Execute code and return its output; kernels drop what comes right after an error."""
+        deadline = time.monotonic() + timeout
+        while True:
+            asked = self.ask(code)
+            output = self.finish(asked, deadline - time.monotonic())
+            if self.reply(asked, deadline - time.monotonic())["status"] != "aborted":
+                return output
+
+    def reply(self, msg_id, timeout=60):
+        """Return what a request's reply says, which comes before or after the rest."""
+        known = (message for message in self.heard if is_reply(message, msg_id))
+        found = next(known, None) or self.hear(lambda m: is_reply(m, msg_id), timeout)
+        return found["content"]
 
     def output(self, msg_id):
         """Return what is known of an execution's output."""

@@ -63,7 +63,7 @@ def run_socket(server, reference, prefix="session"):
     """Open a websocket that is to run code."""
     url = f"ws{server.url.removeprefix('http')}sessmgr/stream/{prefix}/{reference}/execute"
     headers = {"Authorization": f"token {server.token}"}
-    with connect(url, additional_headers=headers, max_size=2**24) as socket:
+    with connect(url, additional_headers=headers, max_size=2**24, open_timeout=60) as socket:
         yield socket
 
 

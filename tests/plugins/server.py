@@ -150,9 +150,9 @@ class Client:
     def _channels(self, kernel_id):
         url = f"ws{self.url.removeprefix('http')}api/kernels/{kernel_id}/channels"
         headers = {"Authorization": f"token {self.token}"}
-        return connect(url, additional_headers=headers, max_size=2**24)
+        return connect(url, additional_headers=headers, max_size=2**24, open_timeout=START)
 
-    def until_listed(self, kernel_id, timeout=10):
+    def until_listed(self, kernel_id, timeout=START):
         """Wait until Jupyter knows a session's kernel."""
         deadline = time.monotonic() + timeout
         while self.ask("GET", f"api/kernels/{kernel_id}").status_code != 200:

@@ -38,6 +38,7 @@ def answer(connection):
             asked += connection.recv(65536)
         path = asked.split()[1].decode().strip("/").partition("?")[0]
         if path.startswith("shake"):  # a websocket that is accepted late, or never
+            ended.add("not yet " + path)
             time.sleep(int(path[5:]))
             key = asked.partition(b"Sec-WebSocket-Key: ")[2].split()[0]
             key = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
@@ -163,6 +164,13 @@ def test_B2_a_foreign_page_cannot_embed_a_service(ask, server, site):
     assert ask("tell", cookies=cookies, headers=link).status_code == 302
 
 
+def until_told(ask, word):
+    deadline = time.monotonic() + 20
+    while word not in ask("ended").text:
+        assert time.monotonic() < deadline, word
+        time.sleep(0.05)
+
+
 def test_D3_a_websocket_whose_client_left_is_not_kept(ask, server, session):
     host, port = server.url.split("/")[2].split(":")
     head = (
@@ -176,11 +184,8 @@ def test_D3_a_websocket_whose_client_left_is_not_kept(ask, server, session):
     )
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode())
-        time.sleep(0.5)  # the service was asked, and has not answered
-    deadline = time.monotonic() + 10
-    while "shake1" not in ask("ended").text:
-        assert time.monotonic() < deadline, "the service's side is still open"
-        time.sleep(0.1)
+        until_told(ask, "'not yet shake1'")
+    until_told(ask, "'shake1'")  # the service's side was closed, too
     assert "Traceback" not in server.log()
 
 
