@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jupyter_sessmgr import __version__
 from tests.meta.tree import tracked_names
@@ -172,19 +173,19 @@ def _venv_with(folder, script):
 CONDA = {"docker": "docker-py"}
 
 
-def test_the_conda_recipe_asks_for_what_the_project_asks_for():
-    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
-    asked = re.search(r"\n  run:\n(.*?)\n\n", recipe, re.DOTALL)[1]
-    build = re.search(r"\n  host:\n(.*?)\n  run:", recipe, re.DOTALL)[1]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    python = f"python {project['project']['requires-python']}"
-    assert set(_items(asked)) == {python, *map(_conda, project["project"]["dependencies"])}
-    assert set(_items(build)) == {python, "pip", *map(_conda, project["build-system"]["requires"])}
-    assert f'version: "{__version__}"' in recipe
-
-
-def _items(text):
-    return [line.strip(" -") for line in text.splitlines()]
+def test_the_conda_recipe_says_what_the_project_says():
+    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, asked = told["project"], recipe["requirements"]
+    python = f"python {project['requires-python']}"
+    assert sorted(asked["run"]) == sorted([python, *map(_conda, project["dependencies"])])
+    needed = [python, "pip", *map(_conda, told["build-system"]["requires"])]
+    assert sorted(asked["host"]) == sorted(needed)
+    assert recipe["context"]["version"] == __version__
+    scripts = [f"{name} = {entry}" for name, entry in project["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == scripts
+    assert recipe["about"]["summary"] == project["description"]
+    assert recipe["about"]["license"] == project["license"]
 
 
 def _conda(requirement):
