@@ -13,6 +13,7 @@ from typing import Any
 from jupyter_events import EventLogger
 
 from jupyter_sessmgr.model.events import (
+    EngineHealthChanged,
     Event,
     KernelDied,
     SessionExpiring,
@@ -25,12 +26,14 @@ STATUS = f"{_ROOT}/session_status/v1"
 PROGRESS = f"{_ROOT}/start_progress/v1"
 DIED = f"{_ROOT}/kernel_died/v1"
 EXPIRING = f"{_ROOT}/session_expiring/v1"
+HEALTH = f"{_ROOT}/engine_health/v1"
 
 _FILES = (
     "session_status.v1.yaml",
     "start_progress.v1.yaml",
     "kernel_died.v1.yaml",
     "session_expiring.v1.yaml",
+    "engine_health.v1.yaml",
 )
 
 
@@ -93,6 +96,8 @@ def render(event: Event, *, several: bool = False) -> tuple[str, dict[str, Any]]
         case SessionExpiring():
             data = {"ends_at": event.ends_at, "limit": event.limit}
             schema = EXPIRING
+        case EngineHealthChanged():
+            return HEALTH, {"available": event.available}
         case _:
             return None
     return schema, {"session_id": event.session.id, **data}

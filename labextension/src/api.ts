@@ -37,6 +37,9 @@ export class Refusal extends Error {
 /** HTTP status of a server that does not answer itself. */
 const UNAVAILABLE = 503;
 
+/** Milliseconds in which questions are answered by a server that lives; what it does may last. */
+const PATIENCE = 30_000;
+
 /** What a new session is to be; what is left out is filled from its preset. */
 export interface IWish {
   readonly preset: string;
@@ -138,6 +141,7 @@ export class Api {
     await this.ask('POST', `api/${path(id)}/extend`, { seconds });
   }
 
+  /** Have a session be called otherwise. */
   async rename(id: string, name: string): Promise<void> {
     await this.ask('POST', `${path(id)}/rename`, { name });
   }
@@ -192,7 +196,7 @@ export class Api {
   }
 
   private async request(method: string, url: string, body?: JSONObject): Promise<JSONObject> {
-    const init: RequestInit = { method };
+    const init: RequestInit = method === 'GET' ? { signal: AbortSignal.timeout(PATIENCE) } : { method };
     if (body !== undefined) {
       init.body = JSON.stringify(body);
       init.headers = { 'Content-Type': 'application/json' };

@@ -2,10 +2,12 @@
 
 const PREFIX = 'jupyter-sessmgr';
 
+/** What can be done, by command. */
 export const CommandIDs = {
   create: `${PREFIX}:create`,
   createPreset: `${PREFIX}:create-preset`,
   show: `${PREFIX}:show`,
+  refresh: `${PREFIX}:refresh`,
   openNotebook: `${PREFIX}:open-notebook`,
   openConsole: `${PREFIX}:open-console`,
   openService: `${PREFIX}:open-service`,

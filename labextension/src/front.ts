@@ -27,6 +27,7 @@ export class Front {
     return this._changed;
   }
 
+  /** The page itself; null when there is none. */
   get widget(): Widget | null {
     return this.shell.currentWidget;
   }

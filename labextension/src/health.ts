@@ -21,6 +21,7 @@ export class ServerHealth {
     return this._changed;
   }
 
+  /** What the server said last. */
   get now(): IHealth {
     return this._now;
   }

@@ -22,13 +22,12 @@ import { Token } from '@lumino/coreutils';
 
 import { addActions } from './actions/actions';
 import { Api } from './api';
-import { CommandIDs } from './commands';
 import { addDetails } from './details/details';
 import { Front } from './front';
 import { ServerHealth } from './health';
-import { sessionIcon } from './icons';
 import { addEndNotices } from './notices/ends';
-import { StartNotices } from './notices/starts';
+import { addStartNotices } from './notices/starts';
+import { Versions } from './notices/version';
 import { ReturnNotices } from './output/notices';
 import { patientFetch } from './output/patience';
 import { Positions } from './output/positions';
@@ -36,17 +35,16 @@ import { addReturns } from './output/returns';
 import { addSaves } from './output/saves';
 import { ServerWatch } from './output/server';
 import { survivingSocket } from './output/socket';
-import { SessionsPanel } from './panel/panel';
-import { StartProgress } from './progress';
+import { addPanel } from './panel/add';
 import { addRunning } from './running';
 import { addServices } from './services';
 import { Sessions } from './sessions';
 import { Settings } from './settings';
+import type { StartProgress } from './starting/progress';
 import { addStarting } from './starting/starting';
 import { addStatus } from './status';
-import { ISessionStatus, IStartProgress, SESSION_STATUS, START_PROGRESS } from './tokens';
+import { ENGINE_HEALTH } from './tokens';
 import { KernelUsers } from './users';
-import { Versions } from './version';
 
 /** What the plugins share. */
 interface IShared {
@@ -88,19 +86,8 @@ const shared: JupyterFrontEndPlugin<IShared> = {
     const { events, serverSettings } = app.serviceManager;
     const api = new Api(serverSettings);
     const sessions = new Sessions(api, settings);
-    const progress = new StartProgress();
-    const notices = new StartNotices(api, progress, settings, trans);
-    sessions.loaded.connect(() => notices.look(sessions));
-    events.stream.connect((_, event) => {
-      sessions.heard(event);
-      if (event.schema_id === START_PROGRESS) {
-        progress.progressed(event as unknown as IStartProgress);
-        notices.progressed(event as unknown as IStartProgress);
-      } else if (event.schema_id === SESSION_STATUS) {
-        progress.changed(event as unknown as ISessionStatus);
-        notices.changed(event as unknown as ISessionStatus);
-      }
-    });
+    events.stream.connect((_, event) => sessions.heard(event));
+    const progress = addStartNotices(events, { api, sessions, settings, trans });
     const versions = new Versions(api, trans);
     const begin = async () => {
       if (await versions.compare()) {
@@ -156,28 +143,31 @@ const manage: JupyterFrontEndPlugin<void> = {
     addServices(context, restorer);
     addDetails(context, restorer);
     const starting = { app, api, sessions, settings, trans, launcher, palette, state, files };
-    const cards = addStarting(starting);
+    const choices = addStarting(starting);
     addEndNotices(context);
     void app.started.then(() => health.refresh());
+    app.serviceManager.events.stream.connect((_, event) => {
+      if (event.schema_id === ENGINE_HEALTH) {
+        void health.refresh();
+      }
+    });
     server.changed.connect((_, answer) => {
       if (answer === 'here') {
         void health.refresh();
-        void cards?.renew();
+        void choices.renew();
       }
     });
     if (running !== null) {
       addRunning(running, context);
     }
     if (shell !== null) {
-      addPanel(app, sessions, progress, trans, restorer, palette);
+      addPanel(context, progress, restorer);
     }
     if (bar !== null) {
       addStatus(bar, context, settings);
     }
   }
 };
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const outputs: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-sessmgr:outputs',
@@ -214,7 +204,7 @@ const outputs: JupyterFrontEndPlugin<void> = {
 
 const connectionLost: JupyterFrontEndPlugin<IConnectionLost> = {
   id: 'jupyter-sessmgr:connection-lost',
-  description: "Replaces the dialog about a server that is away by a notice.",
+  description: 'Replaces the dialog about a server that is away by a notice.',
   autoStart: true,
   requires: [IShared],
   provides: IConnectionLost,
@@ -225,24 +215,7 @@ const connectionLost: JupyterFrontEndPlugin<IConnectionLost> = {
   }
 };
 
-function addPanel(
-  app: JupyterFrontEnd,
-  sessions: Sessions,
-  progress: StartProgress,
-  trans: TranslationBundle,
-  restorer: ILayoutRestorer | null,
-  palette: ICommandPalette | null
-): void {
-  const panel = new SessionsPanel(sessions, progress, app.commands, trans);
-  panel.title.icon = sessionIcon;
-  app.shell.add(panel, 'left', { rank: 250, type: 'Remote Sessions' });
-  restorer?.add(panel, panel.id);
-  app.commands.addCommand(CommandIDs.show, {
-    label: trans.__('Show Remote Sessions'),
-    execute: () => app.shell.activateById(panel.id)
-  });
-  palette?.addItem({ command: CommandIDs.show, category: trans.__('Remote Sessions') });
-}
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** A hub has a dialog of its own, which can start the server; it stays. */
 const inHub = PageConfig.getOption('hubPrefix') !== '';

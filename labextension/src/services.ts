@@ -18,6 +18,7 @@ import { IContext, tell } from './actions/context';
 import { CommandIDs } from './commands';
 import type { IAboutSession } from './front';
 import { sessionIcon } from './icons';
+import { hasPages, isPage } from './states';
 import type { IService, ISession } from './tokens';
 
 /**
@@ -93,7 +94,9 @@ export function addServices(context: IContext, restorer: ILayoutRestorer | null)
     label: args => {
       const what = name(args);
       if (what === '') {
-        return trans.__('Open Service of Session…');
+        return args['browser']
+          ? trans.__('Open Service of Session in a New Browser Tab…')
+          : trans.__('Open Service of Session…');
       }
       return args['browser'] ? trans.__('%1 in a New Browser Tab', what) : what;
     },
@@ -107,22 +110,15 @@ export function addServices(context: IContext, restorer: ILayoutRestorer | null)
       }
     }
   });
-  palette?.addItem({ command: CommandIDs.openService, category: trans.__('Remote Sessions') });
+  for (const args of context.hasTabs ? [{}, { browser: true }] : [{}]) {
+    const category = trans.__('Remote Sessions');
+    palette?.addItem({ command: CommandIDs.openService, category, args });
+  }
   void restorer?.restore(tracker, {
     command: CommandIDs.openService,
     args: tab => ({ id: tab.sessionId, name: tab.service.name, restores: true }),
     name: tab => tab.id
   });
-}
-
-/** Whether a session has services that can be opened. */
-export function hasPages(session: ISession): boolean {
-  return session.status === 'RUNNING' && session.services.some(isPage);
-}
-
-/** Whether a browser can show a service. */
-export function isPage(service: IService): boolean {
-  return service.protocol !== 'tcp';
 }
 
 async function open(

@@ -1,13 +1,15 @@
 /** What the page knows of this user's sessions. */
 
 import type { Event } from '@jupyterlab/services';
-import { IDisposable } from '@lumino/disposable';
+import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { Api, Refusal } from './api';
 import type { Settings } from './settings';
-import { ABOUT_SESSIONS, FINAL, ISession } from './tokens';
+import { hasEnded } from './states';
+import { ABOUT_SESSIONS, ISession } from './tokens';
+import { readSubject } from './wire';
 
 /** Milliseconds between two looks, at least, while nobody looks at figures. */
 const UNWATCHED = 60_000;
@@ -24,7 +26,7 @@ const ONE_BY_ONE = 3;
  * Events are hints; the server's answers are the truth. A slow poll is the safety net, and what
  * keeps figures fresh; it rests while the page is hidden.
  */
-export class Sessions implements IDisposable {
+export class Sessions {
   constructor(
     private readonly api: Api,
     private readonly settings: Settings
@@ -38,7 +40,7 @@ export class Sessions implements IDisposable {
       standby: 'when-hidden',
       linger: 0
     });
-    document.addEventListener('visibilitychange', this.shown);
+    document.addEventListener('visibilitychange', () => this.shown());
   }
 
   /** Emitted when anything of the list changed. */
@@ -82,6 +84,7 @@ export class Sessions implements IDisposable {
     return this._ready;
   }
 
+  /** The session of this id, if it lives. */
   find(id: string): ISession | undefined {
     return this.known.get(id);
   }
@@ -93,8 +96,8 @@ export class Sessions implements IDisposable {
 
   /** Note an event. */
   heard(event: Event.Emission): void {
-    const id: unknown = event['session_id'];
-    if (ABOUT_SESSIONS.has(event.schema_id) && typeof id === 'string') {
+    const id = readSubject(event);
+    if (ABOUT_SESSIONS.has(event.schema_id) && id !== '') {
       this.dirty.add(id);
       this.timer ??= window.setTimeout(() => void this.catchUp(), GATHER);
     }
@@ -105,19 +108,10 @@ export class Sessions implements IDisposable {
     this.watchers += 1;
     this.pace();
     void this.poll.refresh();
-    let over = false;
-    return {
-      get isDisposed() {
-        return over;
-      },
-      dispose: () => {
-        if (!over) {
-          over = true;
-          this.watchers -= 1;
-          this.pace();
-        }
-      }
-    };
+    return new DisposableDelegate(() => {
+      this.watchers -= 1;
+      this.pace();
+    });
   }
 
   /** Ask the server now. */
@@ -127,25 +121,12 @@ export class Sessions implements IDisposable {
     await this.poll.tick;
   }
 
-  get isDisposed(): boolean {
-    return this.poll.isDisposed;
-  }
-
-  dispose(): void {
-    if (!this.isDisposed) {
-      document.removeEventListener('visibilitychange', this.shown);
-      this.poll.dispose();
-      window.clearTimeout(this.timer);
-      Signal.clearData(this);
-    }
-  }
-
   /** Look at once when the page is shown again: the poll would wait for its next turn. */
-  private readonly shown = (): void => {
+  private shown(): void {
     if (!document.hidden && this.poll.state.phase !== 'constructed') {
       void this.poll.refresh();
     }
-  };
+  }
 
   private pace(): void {
     const watched = this.settings.now.refreshInterval * 1000;
@@ -230,14 +211,14 @@ export class Sessions implements IDisposable {
       return; // overtaken
     }
     this.noted.set(id, asked);
-    if (session === null || FINAL.has(session.status)) {
+    if (session === null || hasEnded(session)) {
       this.known.delete(id); // it ended, or is another user's
     } else if (this.known.has(id)) {
       this.known.set(id, session);
     } else {
       this.known = new Map([[id, session], ...this.known]);
     }
-    if (session !== null && FINAL.has(session.status) && this._showsEnded) {
+    if (session !== null && hasEnded(session) && this._showsEnded) {
       this._ended = byEnd([session, ...this._ended.filter(one => one.id !== id)]);
     }
   }

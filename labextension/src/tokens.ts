@@ -20,6 +20,9 @@ export const KERNEL_DIED = `${SCHEMAS}/kernel_died/v1`;
 /** A session will be ended for a limit of time. */
 export const SESSION_EXPIRING = `${SCHEMAS}/session_expiring/v1`;
 
+/** The engine stopped answering, or answers again. */
+export const ENGINE_HEALTH = `${SCHEMAS}/engine_health/v1`;
+
 /** Every event that may change what is known of a session. */
 export const ABOUT_SESSIONS: ReadonlySet<string> = new Set([
   START_PROGRESS,
@@ -28,27 +31,27 @@ export const ABOUT_SESSIONS: ReadonlySet<string> = new Set([
   SESSION_EXPIRING
 ]);
 
-/** Data of a `START_PROGRESS` event. */
+/** A `START_PROGRESS` event. */
 export interface IStartProgress {
-  readonly session_id: string;
+  readonly id: string;
   readonly phase: string;
   /** What is being done, for people. */
   readonly info: string;
-  /** Between 0 and 1; absent when unknown. */
-  readonly progress?: number;
+  /** Between 0 and 1; null when unknown. */
+  readonly progress: number | null;
 }
 
-/** Data of a `SESSION_STATUS` event. */
+/** A `SESSION_STATUS` event. */
 export interface ISessionStatus {
-  readonly session_id: string;
+  readonly id: string;
   readonly status: string;
 }
 
-/** Data of a `SESSION_EXPIRING` event. */
+/** A `SESSION_EXPIRING` event. */
 export interface ISessionExpiring {
-  readonly session_id: string;
-  /** Seconds since the epoch. */
-  readonly ends_at: number;
+  readonly id: string;
+  /** Milliseconds since the epoch. */
+  readonly endsAt: number;
   /** Which limit of time ends it. */
   readonly limit: string;
 }
@@ -131,6 +134,12 @@ export interface IHealth {
   /** Seconds for which a session can be kept at a time; 0: not at all. */
   readonly maxExtension: number;
 }
+
+/**
+ * Names of sessions: letters, digits, dots, hyphens, underscores. Browsers take it as an input's
+ * pattern, too, where the hyphen must be escaped.
+ */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._\-]{2,62}[A-Za-z0-9]$/;
 
 /** Statuses of sessions of which nothing is left. */
 export const FINAL: ReadonlySet<string> = new Set(['TERMINATED', 'CANCELLED', 'ERROR']);

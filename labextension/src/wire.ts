@@ -1,12 +1,26 @@
-/** Reads what the server answers. Pure. */
+/** Reads what the server answers, and tells. Pure. */
 
+import type { Event } from '@jupyterlab/services';
 import type { JSONObject } from '@lumino/coreutils';
 
 import { numberOrNull, object, objects, text, textOrNull } from './json';
-import type { IHealth, IHistoryNote, IOffer, IService, ISession } from './tokens';
+import type {
+  IHealth,
+  IHistoryNote,
+  IOffer,
+  IService,
+  ISession,
+  ISessionExpiring,
+  ISessionStatus,
+  IStartProgress
+} from './tokens';
 
 const KIB = 1024;
 
+/** Milliseconds. */
+const SECOND = 1000;
+
+/** Read what is told of one session. */
 export function readSession(body: JSONObject): ISession {
   const usage = object(body['usage']);
   return {
@@ -34,6 +48,7 @@ export function readSession(body: JSONObject): ISession {
   };
 }
 
+/** Read what is told of one service. */
 export function readService(body: JSONObject): IService {
   return {
     name: text(body['name']),
@@ -49,6 +64,7 @@ function readNote(body: JSONObject): IHistoryNote {
   return { status: text(body['status']), at: text(body['at']), info: text(body['info']) };
 }
 
+/** Read one thing that can be started. */
 export function readOffer(body: JSONObject): IOffer {
   return {
     kernelName: text(body['kernelName']),
@@ -58,6 +74,7 @@ export function readOffer(body: JSONObject): IOffer {
   };
 }
 
+/** Read how the whole is. */
 export function readHealth(body: JSONObject): IHealth {
   return {
     engine: text(body['engine']),
@@ -65,4 +82,31 @@ export function readHealth(body: JSONObject): IHealth {
     suspends: body['suspends'] === true,
     maxExtension: numberOrNull(body['maxExtension']) ?? 0
   };
+}
+
+/** Id of the session that an event is about; "" for none. */
+export function readSubject(event: Event.Emission): string {
+  return text(event['session_id']);
+}
+
+/** Read a `START_PROGRESS` event. */
+export function readProgress(event: Event.Emission): IStartProgress {
+  const progress = numberOrNull(event['progress']);
+  return {
+    id: readSubject(event),
+    phase: text(event['phase']),
+    info: text(event['info']),
+    progress: progress === null ? null : Math.min(Math.max(progress, 0), 1)
+  };
+}
+
+/** Read a `SESSION_STATUS` event. */
+export function readStatus(event: Event.Emission): ISessionStatus {
+  return { id: readSubject(event), status: text(event['status']) };
+}
+
+/** Read a `SESSION_EXPIRING` event. */
+export function readExpiring(event: Event.Emission): ISessionExpiring {
+  const endsAt = (numberOrNull(event['ends_at']) ?? 0) * SECOND;
+  return { id: readSubject(event), endsAt, limit: text(event['limit']) };
 }

@@ -4,7 +4,8 @@ import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { Refusal } from './api';
-import { FINAL, ISession } from './tokens';
+import { isEnding, isForIdle, isRunning, isSuspended } from './states';
+import type { ISession } from './tokens';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -15,17 +16,18 @@ const DAY = 24 * HOUR;
 /** How a session is, as one glance can take it. */
 export type Mood = 'running' | 'starting' | 'resting' | 'ended' | 'failed';
 
+/** Say how a session is, at a glance. */
 export function mood(session: ISession): Mood {
   if (session.status === 'ERROR') {
     return 'failed';
   }
-  if (FINAL.has(session.status) || session.status === 'TERMINATING') {
+  if (isEnding(session)) {
     return 'ended';
   }
-  if (session.status === 'SUSPENDED') {
+  if (isSuspended(session)) {
     return 'resting';
   }
-  return session.status === 'RUNNING' ? 'running' : 'starting';
+  return isRunning(session) ? 'running' : 'starting';
 }
 
 /** A session's status in a word. */
@@ -51,7 +53,7 @@ export function reason(session: ISession, trans: TranslationBundle): string {
     const place = trans.__('position %1 in the queue', session.position);
     return session.waitsFor ? `${place}: ${session.waitsFor}` : place;
   }
-  return FINAL.has(session.status) ? endReason(session, trans) : session.info;
+  return isEnding(session) ? endReason(session, trans) : session.info;
 }
 
 /** Why a session ended, and who or what ended it. */
@@ -103,7 +105,7 @@ export function details(session: ISession, trans: TranslationBundle, now: number
 
 /** What it uses; "" while that is not known. */
 export function usage(session: ISession): string {
-  if (session.status !== 'RUNNING' || session.memory === null) {
+  if (!isRunning(session) || session.memory === null) {
     return '';
   }
   const limit = session.memoryLimit > 0 ? ` / ${bytes(session.memoryLimit)}` : '';
@@ -111,6 +113,7 @@ export function usage(session: ISession): string {
   return `${cpu}${bytes(session.memory)}${limit}`;
 }
 
+/** An amount of memory. */
 export function bytes(amount: number): string {
   return amount >= GIB
     ? `${(amount / GIB).toFixed(1)} GiB`
@@ -124,7 +127,7 @@ function untilEnd(session: ISession, trans: TranslationBundle, now: number): str
     return '';
   }
   const many = span(left, trans);
-  return session.endsBy === 'idle' || session.endsBy === 'never-connected'
+  return isForIdle(session.endsBy)
     ? trans.__('ends in %1 if it is not used', many)
     : trans.__('ends in %1', many);
 }

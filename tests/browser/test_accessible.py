@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.plugins.axe import judge
-from tests.plugins.browser import PATIENCE, until
+from tests.plugins.browser import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -83,7 +83,11 @@ def look_at_all(person, theme):
 
 def test_the_list_is_used_by_keyboard(person):
     page = person.page
-    page.get_by_role("searchbox", name="Filter sessions").focus()
+    page.get_by_role("tab", name="File Browser").click()
+    page.keyboard.press("Control+Shift+C")
+    page.keyboard.type("Show Remote Sessions")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("searchbox", name="Filter sessions")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("combobox", name="Order of sessions")).to_be_focused()
     page.keyboard.press("Tab")
@@ -107,4 +111,11 @@ def test_the_list_is_used_by_keyboard(person):
     page.keyboard.press("Escape")
     page.get_by_role("searchbox", name="Filter sessions").fill("sec")
     expect(page.locator(".jp-sessmgr-row", has_text="my-work")).to_have_count(0)
-    until(lambda: len(person.server.sessions()) == 2, what="nothing was stopped")
+    assert len(person.server.sessions()) == 2, "nothing was stopped"
+    page.get_by_role("searchbox", name="Filter sessions").fill("")
+    row(person, "second").focus()
+    page.keyboard.press("Delete")
+    expect(page.get_by_role("dialog")).to_contain_text("Stop second?")
+    page.keyboard.press("Enter")
+    expect(row(person, "second")).to_contain_text("Ended", timeout=PATIENCE)
+    expect(focused).to_have_attribute("aria-label", re.compile("^my-work, Running, durable"))

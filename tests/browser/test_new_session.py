@@ -25,6 +25,7 @@ def person(labs, lab, tmp_path):
         "max_sessions_per_owner": 3,
         "mounts": {"data": {"path": str(tmp_path / "data")}},
         "presets": {"big": {"title": "Big", "resources": {"cpu": "8"}}},
+        "group_limits": {"default": {}, "physics": {"max_cpu": 1.0, "presets": ["python"]}},
     }
     server = labs(config={"AdmissionControl": limits})
     server.create(clientSessionToken="my-work", config={"resources": {"cpu": "2", "mem": "1g"}})
@@ -84,11 +85,48 @@ def refuse_what_cannot_be(form):
     form.refuses("Name", "../../etc", "cannot have “/” in it")
     form.refuses("Name", "abc", "this one has 3")
     form.refuses("Name", "-abcd", "begins and ends")
+    form.refuses("Name", "n" * 65, "this one has 65")
+    form.refuses("Name", "a\u202eb1", "cannot have “U+202E” in it")
+    form.refuses("Environment", "A=1\nB=2\nA=3", "A is there twice")
     form.refuses("Environment", "1A=b", "not of the form NAME=value: 1A=b")
     form.field("Preset").select_option("Big")
     expect(form.field("Processors")).to_have_attribute("aria-invalid", "true")
     assert "Left empty, it would be 8, and there is room for 2" in form.said_of("Processors")
     form.field("Preset").select_option("Python (remote)")
+
+
+def refuse_what_is_no_number(form):
+    """Type half of a number: browsers tell no value of it, nor that it went."""
+    form.field("Processors").press_sequentially("e")
+    expect(form.field("Processors")).to_have_attribute("aria-invalid", "true")
+    assert "This is not a number" in form.said_of("Processors")
+    form.field("Processors").press("Backspace")
+    expect(form.field("Processors")).to_have_attribute("aria-invalid", "false")
+
+
+def choose_among_groups_and_devices(form):
+    """See what another group may have, and what there is of devices."""
+    form.refuses("GPUs", "2", "2 is too much: you can have at most 1.")
+    form.refuses("GPUs", "0.5", "multiple of 1")
+    assert form.said_of("GPUs") == "1 of 2 devices left; the machine has 2"
+    presets = form.field("Preset").locator("option")
+    form.field("Group").select_option("physics")
+    expect(presets).to_have_text(["Python (remote)"])
+    assert form.said_of("Processors").startswith("at most 1; 2 of 4 processors left")
+    form.refuses("Processors", "1.25", "at most 1")
+    form.field("Group").select_option("default")
+    expect(presets).to_have_count(3)
+
+
+def pretend_devices(page):
+    """Let the limits tell of devices, which the engine here has none of."""
+
+    def answer(route):
+        limits = route.fetch().json()
+        spans = {"least": 0, "most": 2, "left": 1, "used": 1, "there": 2}
+        route.fulfill(json={**limits, "devices": {"cuda.device": spans}})
+
+    page.route(re.compile("/sessmgr/api/limits"), answer)
 
 
 def change_kernel(person):
@@ -108,8 +146,11 @@ def change_kernel(person):
 
 def test_a_session_is_made_within_the_limits_that_the_form_shows(person):
     page, server = person.page, person.server
+    pretend_devices(page)
     form = Form(person).open()
     refuse_what_cannot_be(form)
+    refuse_what_is_no_number(form)
+    choose_among_groups_and_devices(form)
     form.field("Processors").fill("2")
     form.field("Memory").fill("1.5")
     form.field("Idle timeout").fill("90")

@@ -40,8 +40,7 @@ def test_a_session_is_seen_used_renamed_and_stopped(person):
     page.keyboard.press("Escape")
     row.focus()
     page.keyboard.press("F2")
-    page.locator(".jp-Dialog input").fill("another-name")
-    person.accept()
+    _rename(person)
     row = _row(person, "another-name")
     expect(row).to_be_visible(timeout=PATIENCE)
 
@@ -66,6 +65,23 @@ def test_a_session_is_seen_used_renamed_and_stopped(person):
     page.reload()
     expect(order).to_have_value("name", timeout=PATIENCE)
     until(lambda: server.sessions() == [], what="the session ended")
+
+
+def _rename(person):
+    """Enter names until one can be had."""
+    dialog = person.page.locator(".jp-Dialog")
+    name, accept = dialog.locator("input"), dialog.locator(".jp-mod-accept")
+    for odd in ("abc", "two words", "<b>bold", "🚀rocket", "n" * 65):
+        name.fill(odd)
+        expect(accept).to_be_disabled()
+    person.server.create(clientSessionToken="taken")
+    name.fill("taken")
+    accept.click()
+    expect(dialog).to_contain_text("You have a session named 'taken' already", timeout=PATIENCE)
+    expect(name).to_have_value("taken")
+    person.server.ask("DELETE", "sessmgr/session/taken")
+    name.fill("another-name")
+    accept.click()
 
 
 def test_a_new_session_is_made_by_the_form(person):
@@ -134,8 +150,36 @@ def test_log_history_and_services_are_tabs_that_come_back(person):
     expect(tab.get_by_role("row", name="Running")).to_be_visible(timeout=PATIENCE)
 
 
-def test_the_palette_asks_which_session_is_meant(person):
+#: What the palette has where a session runs that does not end by itself.
+PALETTE = {
+    "Copy Command to Attach to Session",
+    "Copy URL of Session",
+    "New Remote Session: Python (remote)",
+    "New Remote Session: Python (remote, isolated)",
+    "New Remote Session…",
+    "Open Console on Session",
+    "Open Notebook on Session",
+    "Open Service of Session in a New Browser Tab…",
+    "Open Service of Session…",
+    "Refresh Remote Sessions",
+    "Rename Session…",
+    "Restart Session…",
+    "Show Log and History of Session",
+    "Show Remote Sessions",
+    "Stop All Sessions…",
+    "Stop Session…",
+    "Suspend Session (not supported by the process engine)",
+}
+
+
+def test_the_palette_has_all_and_asks_which_session_is_meant(person):
     page, server = person.page, person.server
+    expect(_row(person, "my-work")).to_contain_text("Running", timeout=PATIENCE)
+    page.keyboard.press("Control+Shift+C")
+    page.locator(".lm-CommandPalette-input").fill("Remote Sessions")
+    entries = page.locator(".lm-CommandPalette-itemLabel")
+    until(lambda: set(entries.all_inner_texts()) >= PALETTE, what="the palette has all")
+    page.keyboard.press("Escape")
     server.create(clientSessionToken="other-work")
     expect(_row(person, "other-work")).to_contain_text("Running", timeout=PATIENCE)
     _run_from_palette(page, "Copy URL of Session")

@@ -19,6 +19,8 @@ SCHEMAS = "https://events.jupyter.org/jupyter_sessmgr"
 ODD = "<img src=x onerror=alert(1)>&amp; ünï \u202e"
 LONG = "n" * 200
 LIST = re.compile(r"/sessmgr/session\?")
+HEALTH = re.compile("/sessmgr/api/health")
+SILENT = "The docker engine does not answer. Start it."
 #: Makes a page believe that it is hidden, or shown again.
 TURN = """hidden => {
   Object.defineProperty(document, 'hidden', { get: () => hidden, configurable: true });
@@ -156,6 +158,13 @@ def test_odd_names_a_lost_login_and_a_lost_server_are_told_in_words(labs, lab):
     person.picture("troubled.png")
     again.click()
     expect(_row(person, "my-work")).to_be_visible(timeout=PATIENCE)
+    expect(trouble).to_have_count(0)
+    health = server.ask("GET", "sessmgr/api/health").json()
+    page.route(HEALTH, lambda route: route.fulfill(json={**health, "reason": SILENT}))
+    _emit(server, "engine_health", available=False)
+    expect(trouble).to_have_text(SILENT, timeout=PATIENCE)
+    page.unroute(HEALTH)
+    _emit(server, "engine_health", available=True)
     expect(trouble).to_have_count(0)
 
 

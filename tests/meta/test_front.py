@@ -28,3 +28,11 @@ def test_all_colours_are_the_theme_s():
 def test_it_is_a_small_download():
     assert STATIC.is_dir(), "build the browser's part first: make check"
     assert 0 < download() <= MOST
+
+
+def test_its_map_is_true():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = text.partition("`labextension/src/`,")[2].split("\n\n")[1]
+    there = list((FRONT / "src").rglob("*.ts*"))
+    folders = {f"{path.parent.name}/" for path in there if path.parent.name != "src"}
+    assert set(re.findall(r"`([a-z]+/?)`", rows)) == {path.stem for path in there} | folders

@@ -3,19 +3,16 @@
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { CommandIDs } from '../commands';
-import { folderOf, openNotebook } from '../opening';
-import { FINAL, ISession } from '../tokens';
+import { hasEnded, isForIdle, isRunning, isSuspended, isUsable } from '../states';
+import type { ISession } from '../tokens';
 import { candidates, chosen } from './choosing';
 import { IAction, IContext, tell } from './context';
 import { copy, keep, rename, restart, stop, stopAll } from './dialogs';
+import { folderOf, hasConsoles, openConsole, openNotebook } from './opening';
 
 type Args = ReadonlyPartialJSONObject;
 
-const runs = (session: ISession) => session.status === 'RUNNING';
-const lives = (session: ISession) => !FINAL.has(session.status);
-const rests = (session: ISession) => session.status === 'SUSPENDED';
-const hasKernel = (session: ISession) => session.kernel !== '' && (runs(session) || rests(session));
-const idles = ({ endsBy }: ISession) => endsBy === 'idle' || endsBy === 'never-connected';
+const lives = (session: ISession) => !hasEnded(session);
 
 /** Add the commands about a session, and the one about all of them. */
 export function addActions(context: IContext): void {
@@ -71,16 +68,14 @@ function openings({ app, files, trans }: IContext): IAction[] {
     {
       id: CommandIDs.openNotebook,
       label: trans.__('Open Notebook on Session'),
-      of: hasKernel,
-      work: session => openNotebook(app, session.id, folderOf(files, {}))
+      of: isUsable,
+      work: ({ id }) => openNotebook(app, { id }, folderOf(files, {}))
     },
     {
       id: CommandIDs.openConsole,
       label: trans.__('Open Console on Session'),
-      of: session => hasKernel(session) && app.commands.hasCommand('console:create'),
-      work: async session => {
-        await app.commands.execute('console:create', { kernelPreference: { id: session.id } });
-      }
+      of: session => isUsable(session) && hasConsoles(app),
+      work: ({ id }) => openConsole(app, { id }, folderOf(files, {}))
     }
   ];
 }
@@ -100,26 +95,26 @@ function changes(context: IContext): IAction[] {
     {
       id: CommandIDs.restart,
       label: trans.__('Restart Session…'),
-      of: runs,
+      of: isRunning,
       work: session => restart(context, session)
     },
     {
       id: CommandIDs.suspend,
       label: trans.__('Suspend Session'),
-      of: runs,
+      of: isRunning,
       unable: still,
       work: session => api.suspend(session.id)
     },
     {
       id: CommandIDs.resume,
       label: trans.__('Resume Session'),
-      of: rests,
+      of: isSuspended,
       work: session => api.resume(session.id)
     },
     {
       id: CommandIDs.keep,
       label: trans.__('Extend Session…'),
-      of: session => idles(session) && health.now.maxExtension > 0,
+      of: ({ endsBy }) => isForIdle(endsBy) && health.now.maxExtension > 0,
       work: session => keep(context, session)
     },
     {
@@ -149,7 +144,7 @@ function copies(context: IContext): IAction[] {
     {
       id: CommandIDs.copyAttach,
       label: trans.__('Copy Command to Attach to Session'),
-      of: hasKernel,
+      of: isUsable,
       work: session => copy(context, `jupyter sessmgr attach ${session.name}`)
     }
   ];

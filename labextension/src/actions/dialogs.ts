@@ -3,7 +3,9 @@
 import { Clipboard, Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
 
 import { contextOf } from '../front';
-import { ISession, STARTING } from '../tokens';
+import { isStarting } from '../states';
+import { ISession, NAME } from '../tokens';
+import { sayError } from '../words';
 import type { IContext } from './context';
 
 const HOUR = 3600;
@@ -14,6 +16,7 @@ const SPANS = [1, 4, 8, 24, 72, 168].map(hours => hours * HOUR);
 /** Names of pages that a sentence can hold. */
 const NAMED = 5;
 
+/** Give a session a fresh kernel, after a question. */
 export async function restart(context: IContext, session: ISession): Promise<void> {
   const { api, trans } = context;
   const answer = await showDialog({
@@ -35,9 +38,10 @@ function kernelInPage({ users }: IContext, { id }: ISession) {
   return kernels.find(kernel => kernel?.id === id);
 }
 
+/** End a session, or its start, after a question that says what is lost. */
 export async function stop(context: IContext, session: ISession): Promise<void> {
   const { api, trans } = context;
-  const starts = STARTING.has(session.status);
+  const starts = isStarting(session);
   const lost = trans.__(
     'Its variables, running programs and services are lost. Files in its home and in mounted ' +
       'folders stay.'
@@ -93,16 +97,27 @@ export async function destroyAll(
   }
 }
 
+/** Ask for another name, until the server takes one. */
 export async function rename({ api, trans }: IContext, session: ISession): Promise<void> {
-  const answer = await InputDialog.getText({
-    title: trans.__('Rename %1', session.name),
-    label: trans.__('4 to 64 letters, digits, dots, hyphens and underscores'),
-    text: session.name,
-    okLabel: trans.__('Rename'),
-    required: true
-  });
-  if (answer.button.accept && answer.value && answer.value !== session.name) {
-    await api.rename(session.id, answer.value);
+  let label = trans.__('4 to 64 letters, digits, dots, hyphens and underscores');
+  for (let text = session.name; ; ) {
+    const { button, value } = await InputDialog.getText({
+      title: trans.__('Rename %1', session.name),
+      label,
+      text,
+      pattern: NAME.source,
+      okLabel: trans.__('Rename'),
+      required: true
+    });
+    if (!button.accept || !value || value === session.name) {
+      return;
+    }
+    try {
+      return await api.rename(session.id, value);
+    } catch (error) {
+      text = value;
+      label = sayError(error, trans);
+    }
   }
 }
 
@@ -139,6 +154,7 @@ export async function keepFor(
   Notification.success(trans.__('%1 is kept until %2.', session.name, time), { autoClose: 5000 });
 }
 
+/** Put words into the clipboard, and show them. */
 export async function copy({ trans }: IContext, words: string): Promise<void> {
   Clipboard.copyToSystem(words);
   Notification.info(trans.__('Copied: %1', words), { autoClose: 3000 });

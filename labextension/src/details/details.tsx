@@ -31,6 +31,7 @@ class DetailsTab extends MainAreaWidget implements IAboutSession {
     trans: TranslationBundle
   ) {
     super({ content: pageOf(source, trans) });
+    this.toolbar.hide();
     this.id = `jupyter-sessmgr-details-${sessionId}`;
     this.title.label = trans.__('Session');
     this.title.icon = sessionIcon;

@@ -3,8 +3,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useEffect, useRef, useState } from 'react';
 
-import { FINAL, IHistoryNote, ISession } from '../tokens';
-import { details, reason, sayError, statusWord } from '../words';
+import { isEnding } from '../states';
+import type { IHistoryNote, ISession } from '../tokens';
+import { details, endReason, sayError, statusWord } from '../words';
 import type { DetailsSource } from './source';
 
 interface IProps {
@@ -12,6 +13,7 @@ interface IProps {
   readonly trans: TranslationBundle;
 }
 
+/** The page, as far as it is known. */
 export function Page({ source, trans }: IProps): JSX.Element {
   const { session, log, error, isReady } = source;
   return (
@@ -42,6 +44,12 @@ function About(props: { session: ISession; trans: TranslationBundle }): JSX.Elem
         <dd>{session.id}</dd>
         <dt>{trans.__('Image')}</dt>
         <dd>{session.image}</dd>
+        {session.kernelDeath !== '' && (
+          <>
+            <dt>{trans.__('Last kernel death')}</dt>
+            <dd>{session.kernelDeath}</dd>
+          </>
+        )}
       </dl>
       <History session={session} trans={trans} />
     </section>
@@ -74,7 +82,7 @@ function History({ session, trans }: { session: ISession; trans: TranslationBund
 
 /** Why a session came to a status; of its end, who or what ended it. */
 function why(note: IHistoryNote, session: ISession, trans: TranslationBundle): string {
-  return FINAL.has(note.status) ? reason(session, trans) : note.info;
+  return isEnding(note) && isEnding(session) ? endReason(session, trans) : note.info;
 }
 
 function time(note: IHistoryNote): string {
@@ -101,7 +109,8 @@ function Log(props: { name: string; log: string; trans: TranslationBundle }): JS
           onChange={event => setFilter(event.target.value)}
         />
         <span role="status">
-          {filter !== '' && trans.__('%1 of %2 lines', lines.length, all.length)}
+          {log === '' && trans.__('It has written nothing.')}
+          {log !== '' && filter !== '' && trans.__('%1 of %2 lines', lines.length, all.length)}
         </span>
         <button className="jp-mod-styled" onClick={() => download(`${name}.log`, log)}>
           {trans.__('Download')}

@@ -6,7 +6,8 @@ import { ISignal, Signal } from '@lumino/signaling';
 
 import type { Api } from '../api';
 import type { Sessions } from '../sessions';
-import { FINAL, ISession } from '../tokens';
+import { hasEnded } from '../states';
+import type { ISession } from '../tokens';
 
 /** Milliseconds between two looks at what is written: while there is news, and at most. */
 const LOOK = 1000;
@@ -36,6 +37,7 @@ export class DetailsSource implements IDisposable {
     document.addEventListener('visibilitychange', this.shown);
   }
 
+  /** Emitted when anything of what is known changed. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -69,8 +71,10 @@ export class DetailsSource implements IDisposable {
     if (known !== undefined && known !== this.session) {
       this.session = known;
       this._changed.emit();
-    } else if (known === undefined && this.session !== null && !FINAL.has(this.session.status)) {
+    } else if (known === undefined && this.session !== null && !hasEnded(this.session)) {
       this.look(); // it ended
+    } else if (this.error !== null && this.sessions.trouble === null) {
+      this.look(); // the server is back
     }
   }
 
@@ -89,7 +93,7 @@ export class DetailsSource implements IDisposable {
   }
 
   private get isOver(): boolean {
-    return this.isReady && (this.session === null || FINAL.has(this.session.status));
+    return this.isReady && (this.session === null || hasEnded(this.session));
   }
 
   private async load(): Promise<void> {

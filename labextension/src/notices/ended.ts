@@ -5,7 +5,8 @@ import type { Widget } from '@lumino/widgets';
 import { IContext, tell } from '../actions/context';
 import { CommandIDs } from '../commands';
 import { contextOf } from '../front';
-import { FINAL, ISession } from '../tokens';
+import { hasEnded } from '../states';
+import type { ISession } from '../tokens';
 import { endReason } from '../words';
 import { say } from './say';
 
@@ -19,30 +20,29 @@ const SETTLE = 1500;
  * next cell. Who shut the kernel down there, or stopped the session in this window, knows.
  */
 export class EndedNotices {
-  constructor(private readonly context: IContext) {
-    context.sessions.changed.connect(() => this.look());
-  }
+  constructor(private readonly context: IContext) {}
 
-  private look(): void {
+  /** Look which sessions are not there any more. */
+  look(): void {
     const { sessions, stopped } = this.context;
-    const now = new Set(sessions.live.map(one => one.id));
-    const gone = [...this.alive].filter(id => !now.has(id) && !stopped.has(id));
-    this.alive = new Set(sessions.live.filter(one => one.startedAt !== null).map(one => one.id));
-    gone.forEach(id => window.setTimeout(() => void this.tell(id), SETTLE));
+    const gone = this.alive.filter(({ id }) => !sessions.find(id) && !stopped.has(id));
+    this.alive = sessions.live.filter(one => one.startedAt !== null);
+    gone.forEach(one => window.setTimeout(() => void this.tell(one), SETTLE));
   }
 
-  private async tell(id: string): Promise<void> {
+  private async tell(session: ISession): Promise<void> {
     const { api, app, trans, users } = this.context;
-    const session = await api.session(id).catch(() => null);
-    if (session === null || !FINAL.has(session.status)) {
-      return; // a list that was older than the session lacked it
+    const { id } = session;
+    const now = await api.session(id).catch(() => undefined);
+    if (now === undefined || (now !== null && !hasEnded(now))) {
+      return; // nobody knows, or a list that was older than the session lacked it
     }
-    const asked = session.stopReason === 'user-requested';
+    const asked = now?.stopReason === 'user-requested';
     const pages = users.of(id).filter(page => !asked || contextOf(page)?.session != null);
     if (pages.length === 0) {
       return;
     }
-    const why = endReason(session, trans);
+    const why = now === null ? trans.__('the server knows it no more') : endReason(now, trans);
     const open = pages.map(page => page.title.label).join(', ');
     say(
       trans.__('%1, which %2 used, has ended: %3. Variables are lost.', session.name, open, why),
@@ -79,5 +79,5 @@ export class EndedNotices {
     }
   }
 
-  private alive = new Set<string>();
+  private alive: readonly ISession[] = [];
 }

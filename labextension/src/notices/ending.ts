@@ -4,7 +4,8 @@ import { Notification } from '@jupyterlab/apputils';
 
 import { IContext, tell } from '../actions/context';
 import { keepFor } from '../actions/dialogs';
-import { FINAL, ISession, ISessionExpiring } from '../tokens';
+import { hasEnded, isForIdle } from '../states';
+import type { ISession, ISessionExpiring } from '../tokens';
 import { say } from './say';
 
 const HOUR = 3600;
@@ -29,26 +30,24 @@ interface INotice {
  * another's.
  */
 export class EndingNotices {
-  constructor(private readonly context: Needs) {
-    context.sessions.changed.connect(() => this.look());
-  }
+  constructor(private readonly context: Needs) {}
 
   /** A session will be ended. */
   async expires(event: ISessionExpiring): Promise<void> {
-    const session = await this.context.api.session(event.session_id).catch(() => null);
-    if (session === null || FINAL.has(session.status)) {
+    const session = await this.context.api.session(event.id).catch(() => null);
+    if (session === null || hasEnded(session)) {
       return;
     }
     this.dismiss(session.id);
-    const actions = isKeepable(event.limit) ? this.actions(session) : [];
-    const endsAt = event.ends_at * 1000;
-    const words = this.words(session, event.limit, endsAt);
+    const actions = isForIdle(event.limit) ? this.actions(session) : [];
+    const { endsAt, limit } = event;
+    const words = this.words(session, limit, endsAt);
     const notice = say(words, 'warning', this.context.trans, actions);
     this.shown.set(session.id, { notice, endsAt });
   }
 
   /** Take back what is not true any more. */
-  private look(): void {
+  look(): void {
     for (const [id, { endsAt }] of this.shown) {
       const end = Date.parse(this.context.sessions.find(id)?.endsAt ?? '');
       if (!(end <= endsAt + MOVED)) {
@@ -98,8 +97,4 @@ export class EndingNotices {
   }
 
   private readonly shown = new Map<string, INotice>();
-}
-
-function isKeepable(limit: string): boolean {
-  return limit === 'idle' || limit === 'never-connected';
 }

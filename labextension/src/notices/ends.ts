@@ -1,17 +1,23 @@
 /** Tells of ends of sessions: of those that come, and of those that came. */
 
 import type { IContext } from '../actions/context';
-import { ISessionExpiring, SESSION_EXPIRING } from '../tokens';
+import { SESSION_EXPIRING } from '../tokens';
+import { readExpiring } from '../wire';
 import { EndedNotices } from './ended';
 import { EndingNotices } from './ending';
 
 /** Begin to tell. */
 export function addEndNotices(context: IContext): void {
+  const { app, sessions } = context;
   const ending = new EndingNotices(context);
-  new EndedNotices(context);
-  context.app.serviceManager.events.stream.connect((_, event) => {
+  const ended = new EndedNotices(context);
+  sessions.changed.connect(() => {
+    ending.look();
+    ended.look();
+  });
+  app.serviceManager.events.stream.connect((_, event) => {
     if (event.schema_id === SESSION_EXPIRING) {
-      void ending.expires(event as unknown as ISessionExpiring);
+      void ending.expires(readExpiring(event));
     }
   });
 }

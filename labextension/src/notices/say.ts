@@ -21,5 +21,8 @@ export function say(
     }
   };
   const shown = words.length > SHOWN ? [...actions, all] : actions;
+  const { manager } = Notification;
+  const same = manager.notifications.filter(one => one.type === type && one.message === words);
+  same.forEach(({ id }) => manager.dismiss(id)); // said anew, not once more
   return Notification.emit(words, type, { autoClose: false, actions: shown });
 }

@@ -2,6 +2,7 @@
 
 import type { ISession } from '../tokens';
 
+/** What a list is sorted by. */
 export type Order = 'newest' | 'name' | 'memory' | 'cpu';
 
 const COMPARE: Record<Order, ((one: ISession, other: ISession) => number) | null> = {

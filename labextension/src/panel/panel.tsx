@@ -3,16 +3,18 @@
 import { ReactWidget, UseSignal } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, MenuSvg, refreshIcon, ToolbarButtonComponent } from '@jupyterlab/ui-components';
-import type { CommandRegistry } from '@lumino/commands';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
 import type { Menu } from '@lumino/widgets';
 import React, { useState } from 'react';
 
+import type { IContext } from '../actions/context';
 import { CommandIDs } from '../commands';
-import type { StartProgress } from '../progress';
-import { hasPages, isPage } from '../services';
+import type { ServerHealth } from '../health';
+import { sessionIcon } from '../icons';
 import type { Sessions } from '../sessions';
+import type { StartProgress } from '../starting/progress';
+import { hasPages, isPage } from '../states';
 import type { ISession } from '../tokens';
 import { sayError } from '../words';
 import { choose, Order, rememberedOrder, rememberOrder } from './choosing';
@@ -43,15 +45,15 @@ const MENU = [
 /** Lists sessions; keeps their figures fresh while it is shown. */
 export class SessionsPanel extends ReactWidget implements IRowActions {
   constructor(
-    private readonly sessions: Sessions,
-    private readonly progress: StartProgress,
-    private readonly commands: CommandRegistry,
-    private readonly trans: TranslationBundle
+    private readonly context: IContext,
+    private readonly progress: StartProgress
   ) {
     super();
+    const { sessions, trans } = context;
     this.id = 'jupyter-sessmgr-panel';
     this.addClass('jp-sessmgr-panel');
     this.title.caption = trans.__('Remote sessions');
+    this.title.icon = sessionIcon;
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Remote sessions'));
     this.usage = new UsageHistory(sessions);
@@ -59,16 +61,16 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
 
   run(command: string, session: ISession): void {
     if (this.isEnabled(command, session)) {
-      void this.commands.execute(command, { id: session.id });
+      void this.context.app.commands.execute(command, { id: session.id });
     }
   }
 
   isEnabled(command: string, session: ISession): boolean {
-    return this.commands.isEnabled(command, { id: session.id });
+    return this.context.app.commands.isEnabled(command, { id: session.id });
   }
 
   menu(session: ISession, at: { x: number; y: number }): void {
-    const menu = new MenuSvg({ commands: this.commands });
+    const menu = new MenuSvg({ commands: this.context.app.commands });
     const args = { id: session.id };
     MENU.forEach(one => {
       menu.addItem(one === null ? { type: 'separator' } : { command: one, args });
@@ -81,25 +83,29 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
   }
 
   protected override render(): JSX.Element {
+    const { app, health, sessions, trans } = this.context;
+    const list = () => (
+      <List
+        sessions={sessions}
+        health={health}
+        usage={this.usage}
+        progress={this.progress}
+        trans={trans}
+        actions={this}
+        run={command => void app.commands.execute(command)}
+      />
+    );
     return (
-      <UseSignal signal={this.sessions.changed}>
-        {() => (
-          <List
-            sessions={this.sessions}
-            usage={this.usage}
-            progress={this.progress}
-            trans={this.trans}
-            actions={this}
-            create={() => void this.commands.execute(CommandIDs.create)}
-          />
-        )}
+      <UseSignal signal={health.changed}>
+        {() => <UseSignal signal={sessions.changed}>{list}</UseSignal>}
       </UseSignal>
     );
   }
 
   protected override onAfterShow(message: Message): void {
     super.onAfterShow(message);
-    this.watching ??= this.sessions.watch();
+    this.watching ??= this.context.sessions.watch();
+    void this.context.health.refresh();
   }
 
   protected override onAfterHide(message: Message): void {
@@ -108,14 +114,17 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
     this.watching = null;
   }
 
-  override dispose(): void {
-    this.watching?.dispose();
-    super.dispose();
+  /** Who comes here by a command goes on by the keyboard. */
+  protected override onActivateRequest(message: Message): void {
+    super.onActivateRequest(message);
+    const filter = this.node.querySelector<HTMLElement>('input[type="search"]');
+    requestAnimationFrame(() => filter?.focus()); // the palette gives the focus back to the page first
   }
 
   private addServices(menu: Menu, session: ISession): void {
-    const submenu = new MenuSvg({ commands: this.commands });
-    submenu.title.label = this.trans.__('Open Service');
+    const { app, trans } = this.context;
+    const submenu = new MenuSvg({ commands: app.commands });
+    submenu.title.label = trans.__('Open Service');
     for (const { name } of session.services.filter(isPage)) {
       const args = { id: session.id, name };
       submenu.addItem({ command: CommandIDs.openService, args });
@@ -130,24 +139,27 @@ export class SessionsPanel extends ReactWidget implements IRowActions {
 
 interface IListProps {
   readonly sessions: Sessions;
+  readonly health: ServerHealth;
   readonly usage: UsageHistory;
   readonly progress: StartProgress;
   readonly trans: TranslationBundle;
   readonly actions: IRowActions;
-  readonly create: () => void;
+  readonly run: (command: string) => void;
 }
 
 function List(props: IListProps): JSX.Element {
-  const { sessions, usage, progress, trans, actions, create } = props;
+  const { sessions, health, usage, progress, trans, actions, run } = props;
   const [filter, setFilter] = useState('');
   const [order, setOrder] = useState<Order>(rememberedOrder);
   const now = Math.floor(Date.now() / TICK) * TICK;
+  const { trouble: error } = sessions;
+  const trouble = error === null ? health.now.reason : sayError(error, trans);
   const row = (session: ISession, seat: ISeat) => (
     <Row
       key={session.id}
       session={session}
       figures={usage.of(session.id)}
-      progress={progress.of(session.id)?.progress}
+      progress={progress.of(session.id)?.progress ?? undefined}
       trans={trans}
       actions={actions}
       now={now}
@@ -161,12 +173,12 @@ function List(props: IListProps): JSX.Element {
           icon={addIcon}
           label={trans.__('New Session…')}
           tooltip={trans.__('Start a session on an image, with limits of your choice')}
-          onClick={create}
+          onClick={() => run(CommandIDs.create)}
         />
         <ToolbarButtonComponent
           icon={refreshIcon}
           tooltip={trans.__('Refresh')}
-          onClick={() => void sessions.refresh()}
+          onClick={() => run(CommandIDs.refresh)}
         />
       </div>
       <div className="jp-sessmgr-bar">
@@ -187,7 +199,7 @@ function List(props: IListProps): JSX.Element {
           trans={trans}
         />
       </div>
-      <Trouble words={sessions.trouble === null ? '' : sayError(sessions.trouble, trans)} />
+      <Trouble words={trouble} />
       <Rows
         label={trans.__('Running sessions')}
         none={nothing(sessions, filter, trans)}

@@ -5,7 +5,8 @@ import { closeIcon, ellipsesIcon, LabIcon, notebookIcon } from '@jupyterlab/ui-c
 import React from 'react';
 
 import { CommandIDs } from '../commands';
-import { ISession, STARTING } from '../tokens';
+import { isStarting } from '../states';
+import type { ISession } from '../tokens';
 import { details, mood, statusWord, usage } from '../words';
 import { Graph } from './graph';
 import type { IFigure } from './usage';
@@ -45,6 +46,7 @@ export const Row = React.memo(function Row(props: IProps): JSX.Element {
   const { session, figures, progress, trans, actions, now, place, of, isStop, choose } = props;
   const word = statusWord(session, trans);
   const second = details(session, trans, now);
+  const mark = session.durable ? [trans.__('durable')] : [];
   return (
     <li
       className="jp-sessmgr-row"
@@ -54,7 +56,7 @@ export const Row = React.memo(function Row(props: IProps): JSX.Element {
       onFocus={() => choose(session.id)}
       aria-posinset={place}
       aria-setsize={of}
-      aria-label={`${session.name}, ${word}. ${second}`}
+      aria-label={`${[session.name, word, ...mark].join(', ')}. ${second}`}
       title={`${session.name}\n${second}`}
       onContextMenu={event => showMenu(event, session, actions)}
       onDoubleClick={() => open(session, actions)}
@@ -71,8 +73,11 @@ export const Row = React.memo(function Row(props: IProps): JSX.Element {
           )}
           <span className="jp-sessmgr-status">{word}</span>
         </div>
-        <div className="jp-sessmgr-second">{second}</div>
-        {STARTING.has(session.status) && (
+        <div className="jp-sessmgr-below">
+          <div className="jp-sessmgr-second">{second}</div>
+          <Graph figures={figures} memoryLimit={session.memoryLimit} label={usage(session)} />
+        </div>
+        {isStarting(session) && (
           <progress
             className="jp-sessmgr-progress"
             aria-label={trans.__('Start of %1', session.name)}
@@ -80,7 +85,6 @@ export const Row = React.memo(function Row(props: IProps): JSX.Element {
           />
         )}
       </div>
-      <Graph figures={figures} memoryLimit={session.memoryLimit} label={usage(session)} />
       <Buttons {...props} />
     </li>
   );

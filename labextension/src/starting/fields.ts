@@ -3,13 +3,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IWish } from '../api';
+import { NAME } from '../tokens';
 import type { ILimits, ISpan } from './limits';
 
 const GIB = 2 ** 30;
 const MINUTE = 60;
 
-/** Letters, digits, dots, hyphens, underscores; as the server has it. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{2,62}[A-Za-z0-9]$/;
 const VARIABLE = /^\s*[A-Za-z_]\w*=/;
 
 /** How what was made is opened. */
@@ -168,7 +167,7 @@ export function readWish(fields: IFields, folder: string | null): IWish {
 }
 
 /** Read lines of `NAME=value`. */
-export function readEnviron(lines: string): Record<string, string> {
+function readEnviron(lines: string): Record<string, string> {
   const pairs = lines
     .split('\n')
     .filter(line => line.trim() !== '')
@@ -180,8 +179,14 @@ export function readEnviron(lines: string): Record<string, string> {
 }
 
 function environTrouble(lines: string, trans: TranslationBundle): string {
-  const bad = lines.split('\n').find(line => line.trim() !== '' && !VARIABLE.test(line));
-  return bad === undefined ? '' : trans.__('This is not of the form NAME=value: %1', bad.slice(0, 60));
+  const said = lines.split('\n').filter(line => line.trim() !== '');
+  const bad = said.find(line => !VARIABLE.test(line));
+  if (bad !== undefined) {
+    return trans.__('This is not of the form NAME=value: %1', [...bad].slice(0, 60).join(''));
+  }
+  const names = said.map(line => line.split('=', 1)[0]?.trim() ?? '');
+  const twice = names.find((name, index) => names.indexOf(name) < index);
+  return twice === undefined ? '' : trans.__('%1 is there twice.', twice);
 }
 
 function nameTrouble(name: string, trans: TranslationBundle): string {
@@ -192,12 +197,18 @@ function nameTrouble(name: string, trans: TranslationBundle): string {
   if (odd !== undefined) {
     return trans.__(
       'A name cannot have “%1” in it: use letters from a to z, digits, dots, hyphens and underscores.',
-      odd === ' ' ? trans.__('a space') : odd
+      odd === ' ' ? trans.__('a space') : visible(odd)
     );
   }
   return name.length < 4 || name.length > 64
     ? trans.__('A name has 4 to 64 characters; this one has %1.', name.length)
     : trans.__('A name begins and ends with a letter or a digit.');
+}
+
+/** A character, or its number where it cannot be seen. */
+function visible(letter: string): string {
+  const code = letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0') ?? '';
+  return /^[\p{L}\p{N}\p{P}\p{S}]$/u.test(letter) ? letter : `U+${code}`;
 }
 
 function numberTrouble(value: string, bounds: IBounds, trans: TranslationBundle): string {
@@ -239,12 +250,13 @@ function amounts(
 
 function leftOf(span: ISpan, unit: number, trans: TranslationBundle, of: string): string {
   const machine = span.there === null ? '' : trans.__('the machine has %1', round(span.there / unit));
-  const most = span.most === null ? '' : trans.__('at most %1', round(span.most / unit));
+  const isTighter = span.most !== null && (span.left === null || span.most < span.left);
+  const most = isTighter ? trans.__('at most %1', round((span.most ?? 0) / unit)) : '';
   const left =
     span.left === null
-      ? most
+      ? ''
       : trans.__('%1 of %2 %3 left', round(span.left / unit), round((span.left + span.used) / unit), of);
-  return [left, machine].filter(words => words !== '').join('; ');
+  return [most, left, machine].filter(words => words !== '').join('; ');
 }
 
 /** An image's name in full. */

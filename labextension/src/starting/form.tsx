@@ -13,7 +13,7 @@ interface IProps {
   readonly model: FormModel;
   readonly trans: TranslationBundle;
   /** Called for the limits of another group. */
-  readonly regroup: (group: string) => void;
+  readonly regroup: (group: string) => Promise<void>;
 }
 
 /** The form, as the body of a dialog. */
@@ -84,9 +84,10 @@ function Kind({ model, trans, regroup }: IProps): JSX.Element {
       {limits.groups.length > 1 && (
         <Select
           label={trans.__('Group')}
-          value={limits.group}
+          value={fields.group}
           options={limits.groups.map(one => [one, one])}
-          choose={regroup}
+          wrong={model.refused === 'group'}
+          choose={group => void regroup(group)}
         />
       )}
       <Select
@@ -131,7 +132,8 @@ function Amount(props: IProps & { name: string; label: string }): JSX.Element {
           placeholder={usual === null ? trans.__('no limit') : String(Math.round(usual * 100) / 100)}
           // Not `value`: what is no number yet would be taken away while it is typed.
           defaultValue={value}
-          onChange={event => set(event.target.validity.badInput ? '?' : event.target.value)}
+          // Not `onChange`, which tells nothing of what is no number, and has no value.
+          onInput={({ currentTarget: { validity, value } }) => set(validity.badInput ? '?' : value)}
         />
       )}
     </Field>

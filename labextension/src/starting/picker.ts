@@ -5,6 +5,7 @@ import type { KernelSpec } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Sessions } from '../sessions';
+import { isUsable } from '../states';
 import type { ISession } from '../tokens';
 import { shortImage, statusWord } from '../words';
 
@@ -58,7 +59,7 @@ export function regroup(
     })
   }));
   const usable = sessions.filter(
-    one => one.kernel !== '' && (running.has(one.id) || ['RUNNING', 'SUSPENDED'].includes(one.status))
+    one => isUsable(one) || (one.kernel !== '' && running.has(one.id))
   );
   const found: Group[] = [
     { label: trans.__('Start Remote Kernel'), options: named },

@@ -2,9 +2,9 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Api } from './api';
-import { say } from './notices/say';
-import { VERSION } from './tokens';
+import type { Api } from '../api';
+import { VERSION } from '../tokens';
+import { say } from './say';
 
 /** Compares both parts; says once what is wrong. */
 export class Versions {

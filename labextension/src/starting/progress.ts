@@ -1,7 +1,7 @@
 /** How far starts are, as the events said last. */
 
-import type { ISessionStatus, IStartProgress } from './tokens';
-import { STARTING } from './tokens';
+import type { ISessionStatus, IStartProgress } from '../tokens';
+import { STARTING } from '../tokens';
 
 /** Most starts that are remembered: whose end was not heard are forgotten by and by. */
 const MOST = 1000;
@@ -10,8 +10,8 @@ const MOST = 1000;
 export class StartProgress {
   /** A session that starts came further. */
   progressed(event: IStartProgress): void {
-    this.latest.delete(event.session_id);
-    this.latest.set(event.session_id, event);
+    this.latest.delete(event.id);
+    this.latest.set(event.id, event);
     const [oldest] = this.latest.keys();
     if (this.latest.size > MOST && oldest !== undefined) {
       this.latest.delete(oldest);
@@ -21,7 +21,7 @@ export class StartProgress {
   /** A session's status became another. */
   changed(event: ISessionStatus): void {
     if (!STARTING.has(event.status)) {
-      this.latest.delete(event.session_id);
+      this.latest.delete(event.id);
     }
   }
 
