@@ -26,6 +26,7 @@ from tests.plugins.agents import (
     descendants,
     kernelspec,
     run,
+    told_of,
     until,
 )
 from tests.plugins.waiting import eventually
@@ -102,7 +103,7 @@ async def test_E6_no_secret_is_in_arguments_environment_or_readable_files():
         ]
         for pid in (agent.process.pid, *descendants(agent.process.pid)):
             for name in ("cmdline", "environ"):
-                text = Path(f"/proc/{pid}/{name}").read_text()
+                text = told_of(pid, name)
                 assert not [secret for secret in secrets if secret in text]
         files = [path for path in agent.folder.rglob("*") if path.is_file()]
         holders = [path for path in files if any(one in content(path) for one in secrets)]

@@ -14,7 +14,7 @@ from jupyter_sessmgr.manager.agents import boot
 from jupyter_sessmgr.manager.agents.boot import agent_sources
 from jupyter_sessmgr.model.errors import InvalidRequest, NotRunning
 from tests.integration.test_kernel_template import FACTS, grown
-from tests.plugins.agents import a_client, an_agent, kernelspec, run, until
+from tests.plugins.agents import a_client, an_agent, held_by, kernelspec, run, until
 
 MINE = {"JPY_SESSION_NAME": "Notes/größer.ipynb", "OF_THIS_KERNEL": "1"}
 #: What a program can find out about its session, besides what it can about its process.
@@ -269,5 +269,5 @@ async def test_a_spare_is_told_of_a_generation_and_restarts_as_it_was_told():
         assert "-1.json" in Path(f"/proc/{second.pid}/cmdline").read_text(), "it was forked"
         async with a_client(agent, agent.kernel(2)) as client:
             assert await run(client, "print(__session__)") == MINE["JPY_SESSION_NAME"]
-        held = {str(one.readlink()) for one in Path(f"/proc/{await grown(agent)}/fd").iterdir()}
+        held = held_by(await grown(agent))
         assert len({one for one in held if one.startswith("socket:")}) == 1

@@ -23,6 +23,7 @@ from tests.plugins.agents import (
     an_agent,
     below,
     descendants,
+    held_by,
     is_recorder,
     kernelspec,
     run,
@@ -369,8 +370,7 @@ async def test_a_template_goes_with_its_agent_and_holds_nothing_of_a_kernel():
         link = await agent.link()
         await until(link, "bound")
         mother = await grown(agent)
-        files = Path(f"/proc/{mother}/fd").iterdir()
-        held = sorted(str(one.readlink()).partition(":")[0] for one in files)
+        held = sorted(one.partition(":")[0] for one in held_by(mother))
         assert held == ["/dev/null"] * 3 + ["socket"]
         assert Path(f"/proc/{mother}/cwd").readlink() == Path("/")
         assert [one.name for one in Path(f"/proc/{mother}/task").iterdir()] == [str(mother)]
@@ -458,8 +458,7 @@ async def test_what_keeps_the_journal_is_forked_from_the_template_too():
         first = recorder(agent)
         assert command(first) == command(await grown(agent))
         assert Path(f"/proc/{first}/cwd").readlink() == Path("/")
-        files = [str(one.readlink()) for one in Path(f"/proc/{first}/fd").iterdir()]
-        assert len([one for one in files if one.startswith("/memfd")]) == 0
+        assert not [one for one in held_by(first) if one.startswith("/memfd")]
         os.kill(first, signal.SIGKILL)
         second = await eventually(lambda: recorder(agent) not in {None, first} and recorder(agent))
         assert "recorder" in command(second), "by its command, at once"

@@ -252,6 +252,22 @@ def comm(pid):
     return ""
 
 
+def told_of(pid, name):
+    """Return what the system tells of a process; "" when it ended meanwhile."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_text()
+    return ""
+
+
+def held_by(pid):
+    """List what a process has open; what it closes meanwhile is left out."""
+    found = []
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(one.readlink()))
+    return found
+
+
 def is_recorder(pid):
     """Tell the process that keeps the journal from others."""
     return comm(pid) == "recorder"

@@ -68,20 +68,32 @@ class Tab:
         self.socket = socket
 
     def run(self, code, timeout=60):
-        """Run code; return what it printed, showed as result, or how it failed."""
+        """Run code; return what it printed, showed as result, or how it failed.
+
+        Kernels drop what comes right after an error: it is asked for again.
+        """
+        deadline = time.monotonic() + timeout
+        status = "aborted"
+        while status == "aborted":
+            text, status = self._run(code, deadline)
+        return text
+
+    def _run(self, code, deadline):
         message = _execute_request(code)
         self.socket.send(json.dumps(message))
-        text = ""
-        deadline = time.monotonic() + timeout
-        while True:
+        text, status, idle = "", None, False
+        while status is None or not idle:  # they come by different ways
             answer = json.loads(self.socket.recv(deadline - time.monotonic()))
             if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
                 continue
             content = answer["content"]
+            if answer["channel"] == "shell":
+                status = content["status"]
+                continue
             text += content.get("text", "") + content.get("data", {}).get("text/plain", "")
             text += "\n".join(content.get("traceback", []))
-            if content.get("execution_state") == "idle":
-                return text
+            idle = idle or content.get("execution_state") == "idle"
+        return text, status
 
 
 class Client:
