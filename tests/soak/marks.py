@@ -1,9 +1,9 @@
 """What flat means: nothing that a server holds may grow with the sessions that ever were. Pure.
 
 A look is taken after each of some cycles, when all sessions have ended. Those from the first half do
-not count: until then threads and connections are made on first use, and the allocator gets from the
-system what it needs at the worst moment; what it has then it keeps, in pieces of some MiB. So memory
-has a coarse mark, and what is in it, Python's objects, a sharp one.
+not count: until then threads and connections are made on first use. Memory
+is what is left when the C library has given back what is free: of that it keeps 30 MiB after a thousand
+sessions.
 """
 
 from __future__ import annotations
