@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jupyter_core.paths import jupyter_runtime_dir
+
 from jupyter_sessmgr.cli.config import load_config
 from jupyter_sessmgr.cli.failures import CommandFailed, Exit
 from jupyter_sessmgr.cli.imagecmd import docker_host
@@ -42,6 +44,8 @@ class Belongings:
     bytes: int
     #: Names of containers and local sessions.
     sessions: list[str]
+    #: Files by which Jupyter's clients connect to their kernels, with these kernels' keys.
+    connections: list[str]
     #: Folders of kernelspecs for tools without a server.
     kernelspecs: list[str]
     #: Images that were built; only when they were asked for.
@@ -50,7 +54,12 @@ class Belongings:
     foreign: list[str]
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.sessions or self.kernelspecs or self.images)
+        return bool(self.files or self.sessions or self.paths or self.images)
+
+    @property
+    def paths(self) -> list[str]:
+        """What lies outside the folder."""
+        return [*self.connections, *self.kernelspecs]
 
 
 def purge(options: argparse.Namespace) -> Exit:
@@ -82,6 +91,8 @@ def purge(options: argparse.Namespace) -> Exit:
     if options.yes and bool(there) and not gone:
         what = "The state folder stays." if removes else "Nothing was removed."
         print_note(f"{what} `--forced` removes what can be found all the same.")
+    elif gone and not failed:
+        print_note("All of that is removed.")
     return Exit.FAILED if failed or (options.yes and bool(there) and not gone) else Exit.OK
 
 
@@ -115,6 +126,12 @@ def _look(
         raise CommandFailed(f"Nothing was removed. {error.message}") from error
 
 
+def connection_files(session_ids: Iterable[str]) -> list[str]:
+    """Find what Jupyter wrote down of these kernels, and keeps while they go on without it."""
+    paths = (Path(jupyter_runtime_dir(), f"kernel-{one}.json") for one in session_ids)
+    return [str(path) for path in paths if path.is_file()]
+
+
 def _belongings(folder: Path, remains: Remains, images: BuiltImages) -> Belongings:
     found = sort_out(folder)
     sizes = [size_of(path) for path in (*found.contents, *found.identity)]
@@ -123,6 +140,7 @@ def _belongings(folder: Path, remains: Remains, images: BuiltImages) -> Belongin
         files=sum(files for files, _ in sizes),
         bytes=sum(size for _, size in sizes),
         sessions=remains.places,
+        connections=connection_files(remains.sessions),
         kernelspecs=installed_kernelspecs(),
         images=images.ours,
         foreign=[*map(str, found.foreign), *(f"image {name}" for name in images.others)],
@@ -135,7 +153,7 @@ def _tell(there: Belongings, *, removes: bool) -> None:
         return
     for name in there.sessions:
         print_line(f"session {name}, with what it has in memory")
-    for name in (*there.kernelspecs, *(f"image {one}" for one in there.images)):
+    for name in (*there.paths, *(f"image {one}" for one in there.images)):
         print_line(name)
     if there.files:
         print_line(
@@ -161,7 +179,7 @@ def _remove_images(host: str, images: Iterable[str]) -> list[str]:
 
 def _remove_all(folder: Path, install_id: str, there: Belongings, host: str) -> list[str]:
     """Remove what there is, the folder's secret last; return what stays, a sentence each."""
-    failed = [*_remove_images(host, there.images), *_remove_paths(map(Path, there.kernelspecs))]
+    failed = [*_remove_images(host, there.images), *_remove_paths(map(Path, there.paths))]
     if not install_id:
         return failed
     found = sort_out(folder)

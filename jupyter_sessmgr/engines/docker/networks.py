@@ -18,6 +18,10 @@ from jupyter_sessmgr.model.session import Network
 
 #: Seconds after which a network that nothing uses is removed.
 IDLE = 300.0
+#: What begins the names of all our interfaces, and all of them in rules: whoever shuts these by
+#: hand does it once, for every installation and network that comes later, too.
+_BRIDGE = "sm"
+ALL_BRIDGES = f"{_BRIDGE}+"
 KINDS: tuple[Network, ...] = ("egress", "isolated")
 _ICC = "com.docker.network.bridge.enable_icc"
 _NOT_FOUND, _FORBIDDEN, _CONFLICT = 404, 403, 409
@@ -30,7 +34,7 @@ def network_name(prefix: str, install_id: str, kind: Network) -> str:
 
 def bridge_name(network: str) -> str:
     """Make the name of a network's interface: known beforehand, for rules; at most 15 letters."""
-    return f"sm{hashlib.sha256(network.encode()).hexdigest()[:11]}"
+    return f"{_BRIDGE}{hashlib.sha256(network.encode()).hexdigest()[:11]}"
 
 
 def make_network(name: str, kind: Network, labels: Mapping[str, str]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from jupyter_sessmgr.engines.docker.facts import (
 from jupyter_sessmgr.engines.docker.firewall import Firewall, advice
 from jupyter_sessmgr.engines.docker.images import Images
 from jupyter_sessmgr.engines.docker.landings import Landings
-from jupyter_sessmgr.engines.docker.networks import Networks, bridge_name, network_name
+from jupyter_sessmgr.engines.docker.networks import ALL_BRIDGES, Networks
 from jupyter_sessmgr.engines.docker.settings import Settings
 from jupyter_sessmgr.model.errors import EngineUnavailable
 
@@ -178,9 +178,7 @@ async def _assemble(
             nearness,
             host=client.host,
             shut=firewall.active,
-            advice=advice(
-                bridge_name(network_name(settings.network_prefix, signer.install_id, "egress"))
-            ),
+            advice=advice(ALL_BRIDGES),
         ),
     )
 

@@ -38,6 +38,8 @@ class Remains:
 
     #: Names of containers and local sessions.
     places: list[str] = field(default_factory=list)
+    #: Ids of all sessions that the database knows; their kernels have the same.
+    sessions: list[str] = field(default_factory=list)
     #: Why more may be left, a sentence each.
     troubles: list[str] = field(default_factory=list)
 
@@ -155,6 +157,7 @@ class Purge:
         try:
             await self.store.open(self.folder.path, secrets, leads=False)
             places = self.store.places()
+            remains.sessions = [session.id for session in self.store.sessions(live=False)]
         except StoreError as error:
             remains.troubles.append(f"The database cannot be read: {error.message}")
             return
