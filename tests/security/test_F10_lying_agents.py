@@ -147,7 +147,8 @@ def talk(lines, ask):
         folder = Path(tempfile.mkdtemp(prefix="sm-"))
         try:
             async with asyncio.timeout(20), a_liar(folder, SECRETS, PLACE, speak) as endpoint:
-                outcome = await attempt(endpoint, ask)
+                # who greets as it should is waited for, also on a slow machine
+                outcome = await attempt(endpoint, ask, 10 if lines[:1] == [GOOD] else 0.3)
         finally:
             shutil.rmtree(folder)
         assert unexpected == []
@@ -157,9 +158,9 @@ def talk(lines, ask):
         return asyncio.run(conversation())
 
 
-async def attempt(endpoint, ask):
+async def attempt(endpoint, ask, timeout):
     try:
-        link = await AgentLink.connect(endpoint, place_id=PLACE, secrets=SECRETS, timeout=0.3)
+        link = await AgentLink.connect(endpoint, place_id=PLACE, secrets=SECRETS, timeout=timeout)
     except AgentUnavailable as error:
         return error
     heard = []
