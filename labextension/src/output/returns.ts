@@ -114,6 +114,10 @@ class NotebookReturns {
     const request = kernel.requestExecute.bind(kernel);
     kernel.requestExecute = (content, disposeOnDone, metadata) => {
       const path = this.panel.context.localPath;
+      if (kernel.status === 'dead') {
+        this.refused(metadata?.['cellId']); // JupyterLab would show it as running for ever
+        throw new Error('Canceled: the kernel is dead'); // by the first word it tells nobody
+      }
       const future = request(content, disposeOnDone, { ...metadata, sessmgr: { path } });
       this.asked(future.msg);
       return future;
@@ -123,6 +127,14 @@ class NotebookReturns {
         this.running.delete((msg.parent_header as KernelMessage.IHeader).msg_id);
       }
     });
+  }
+
+  /** Note that a cell was not executed: its kernel is dead. */
+  private refused(id: unknown): void {
+    const cell = typeof id === 'string' ? this.cells().get(id) : undefined;
+    if (cell !== undefined) {
+      showIdle(cell);
+    }
   }
 
   private asked({ header, metadata }: KernelMessage.IExecuteRequestMsg): void {
