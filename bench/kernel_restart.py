@@ -19,6 +19,8 @@ from pathlib import Path
 
 #: Seconds between two measurements, so that none pays for the one before.
 PAUSE = 0.5
+#: Seconds that what was started rests before it is weighed.
+REST = 3
 BARS = {"restart": 0.3, "fork": 0.25, "memory": 1.6}
 OURS, LOCAL = "bench-ours", "python3"
 
@@ -90,6 +92,13 @@ def weight(pids):
     return sum(int(re.search(r"\bPss:\s+(\d+)", text)[1]) for text in texts)
 
 
+def name_of(pid):
+    """Return a process's name; agent and kernel are both a Python."""
+    from tests.plugins.agents import comm, descendants
+
+    return "agent" if descendants(pid) else comm(pid)
+
+
 def family(pid):
     """List a process and all below it."""
     from tests.plugins.agents import descendants
@@ -107,6 +116,7 @@ async def weigh():
 
     manager, client, _ = await started(LOCAL)
     await run(client, "1")
+    await asyncio.sleep(REST)
     local = weight([manager.provisioner.pid])
     async with an_agent(kernel={}, journal=_journal) as agent:
         link = await agent.link()
@@ -114,10 +124,11 @@ async def weigh():
         assert link.kernel.recorded
         async with a_client(agent) as own:
             await run(own, "1")
-            ours = weight(family(agent.process.pid))
+            await asyncio.sleep(REST)
+            ours = {name_of(pid): weight([pid]) for pid in family(agent.process.pid)}
     client.stop_channels()
     await manager.shutdown_kernel(now=True)
-    return {"local": local, "ours": ours}
+    return {"local": local, "ours": sum(ours.values()), **ours}
 
 
 async def measure(rounds):

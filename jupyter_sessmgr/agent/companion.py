@@ -53,7 +53,8 @@ class Companion:
     ) -> None:
         """Say what is to be run; `settle` brings it.
 
-        The descriptors `handed` become its 3, 4, …, and are closed here.
+        The descriptors `handed` become its 3, 4, …, and are closed here. One that is forked has the
+        template's environment.
         """
         self._let_go()
         self._plan, self._handed = (code, python, environ), handed
@@ -66,7 +67,7 @@ class Companion:
         LaunchFailed, OSError
             when it cannot be run.
         """
-        code, _, environ = self._plan
+        code = self._plan[0]
         if self._birth is not None:
             pid = self._birth.look()
             if pid is None:
@@ -77,7 +78,7 @@ class Companion:
             else:
                 self.spawn()
         elif self._handed:
-            self._birth = self._template.have(code, environ, 2, self._handed)
+            self._birth = self._template.have(code, 2, self._handed)
             if self._birth is None and (late or not self._template.may_come):
                 self.spawn()
 

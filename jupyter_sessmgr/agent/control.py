@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 import stat
-import tempfile
 
 from .refusals import Invalid, Refused
 
@@ -349,6 +348,8 @@ def tls_context(orders: Mapping[str, Any]) -> ssl.SSLContext:
         descriptor = os.memfd_create("sessmgr", getattr(os, "MFD_CLOEXEC", 1))
         path = "/proc/self/fd/%d" % descriptor
     else:
+        import tempfile  # noqa: PLC0415 - it brings much, and is needed on other systems only
+
         descriptor, path = tempfile.mkstemp(dir=orders["runtime_dir"])
     try:
         os.write(descriptor, text)

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 
+from . import thrift
 from .kernel import Kernel
 from .launch import PR_SET_CHILD_SUBREAPER, prctl
 from .procs import kill_descendants
@@ -42,6 +43,7 @@ def run(orders: Mapping[str, Any]) -> int:
     try:
         if orders.get("kernel") or orders.get("bootstrap"):
             kernel.start(orders.get("kernel"))
+        thrift.put_off()
         from .service import serve  # noqa: PLC0415 - asyncio and ssl load while the kernel starts
 
         return serve(orders, kernel, reaper)

@@ -38,17 +38,20 @@ _MODULES = (
     ),
     "collector",
 )
-#: Becomes the recorder. Its text comes by descriptor 3, its orders by 4.
+#: Becomes the recorder. Its text comes by descriptor 3, and is compiled already where it is forked;
+#: its orders come by 4.
 _LAUNCH = """\
 import json, sys, types
 if sys.path[:1] == [""]: del sys.path[0]
-with open(3) as stream: modules = json.load(stream)
+codes = globals().get("COMPILED")
+with open(3) as stream:
+    codes = codes or {name: compile(text, name, "exec") for name, text in json.load(stream)}
 sys.modules["recorder"] = types.ModuleType("recorder")
-for name, text in modules:
-    made = sys.modules["recorder." + name] = types.ModuleType("recorder." + name)
-    made.__package__ = "recorder"
-    setattr(sys.modules["recorder"], name, made)
-    exec(compile(text, "<recorder.%s>" % name, "exec"), made.__dict__)
+for name, code in codes.items():
+    made = sys.modules[name] = types.ModuleType(name)
+    made.__package__, _, short = name.partition(".")
+    setattr(sys.modules["recorder"], short, made)
+    exec(code, made.__dict__)
 made.main()
 """
 _FILE = "journal.sqlite"
@@ -239,7 +242,7 @@ def _program() -> int:
     assert here is not None
     package, loader = __name__.rpartition(".")[0], here.loader
     modules = [
-        (name, loader.get_source("%s.%s" % (package, name)))  # type: ignore[union-attr]
+        ("recorder." + name, loader.get_source("%s.%s" % (package, name)))  # type: ignore[union-attr]
         for name in _MODULES
     ]
     made = os.memfd_create("sessmgr")

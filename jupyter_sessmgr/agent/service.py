@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from itertools import count
 
+from . import thrift
 from .control import Control
 from .extras import Extras
 from .lease import Lease
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _TERM_GRACE = 2.0
 #: The same when the lease is over: nobody waits then.
 _LEASE_GRACE = 10.0
+#: How often memory is given back, in seconds.
+_GIVE_BACK = 60
 #: What the agent exits with, so that the engine's word on its end says why.
 _TOLD, _TERMINATED, _LEASE_OVER = 0, 128 + signal.SIGTERM, 75
 
@@ -88,11 +92,13 @@ class Service:
 
     async def _tick(self) -> None:
         """Count the seconds that the agent really runs."""
-        while True:
+        for seconds in count():
             await asyncio.sleep(1.0)
             self._reaper.reap()  # a signal can be lost
             self._kernel.oom.tick()
             self._kernel.recorder.settle()
+            if seconds % _GIVE_BACK == 0:
+                thrift.give_back()
             if self._lease.tick():
                 sys.stderr.write("no server was heard for too long, the session ends\n")
                 self._leave(_LEASE_GRACE, _LEASE_OVER)

@@ -27,12 +27,15 @@ import time  # noqa: E402 - as above
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Mapping
+    from types import CodeType
+    from typing import Any, Callable, Iterator, Mapping
 
 #: Where the agent is asked and told, as `template` hands it over.
 TRUNK = 4
 #: Where the kernel of a spare is told whose it is; None in others.
 LINE: int | None = globals().get("LINE")
+#: What is changed before a kernel starts, as `amends` says.
+AMENDS: tuple[Callable[[], None], ...] = globals().get("AMENDS", ())
 #: What every kernel imports until its first reply, beside what comes with these.
 _NEEDED = (
     "ipykernel.kernelapp",
@@ -55,8 +58,6 @@ _READ_AT_START = (
     *("GLIBC_", "MALLOC_", "OPENSSL_", "SSL_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_"),
 )
-#: Messages that may wait to be sent.
-_MOST_UNSENT = 50_000
 #: Seconds that the system may take to make the agent the parent of what was forked.
 _ADOPTION = 5.0
 #: Without it pydevd warns on standard error, which other kernels have turned to their clients when
@@ -64,6 +65,8 @@ _ADOPTION = 5.0
 _QUIET = "PYDEVD_DISABLE_FILE_VALIDATION"
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _SIGKILL = 1, 15, 9
 NAME = b"kernel-template"
+#: Code of modules that are not a kernel's, by name.
+COMPILED: dict[str, CodeType] = {}
 
 
 class Needs:
@@ -78,6 +81,8 @@ class Needs:
         #: Names that could not be imported: somebody may install them.
         self._missing: set[str] = set()
         self._plain: Any = os.environ.__class__
+        #: Files of modules, and names that matter in folders, side by side.
+        self._modules = self._related = ""
         #: Files and folders that were seen, and which names in these matter.
         self._paths: list[str] = []
         self._names: set[str] = set()
@@ -121,16 +126,26 @@ class Needs:
         for name in set(self.before) | set(environ):
             if self.before.get(name) != environ.get(name):
                 self.changed[name] = environ.get(name)
+        self._note_modules()
+
+    def _note_modules(self) -> None:
+        """Note what was imported, and from where, in words of its own.
+
+        Who looks at each module, and at its words, writes to the memory that they are in, and no
+        longer shares it. So that is done while all of it is one process's.
+        """
+        files = [getattr(one, "__file__", None) for one in list(sys.modules.values())]
+        self._modules = "\0".join(one for one in files if isinstance(one, str))
+        names = {name.partition(".")[0] for name in sys.modules} | self._missing
+        self._related = "\0".join(names | {"sitecustomize", "usercustomize"})
 
     def look(self) -> None:
-        """Note the files that were imported, and what may come before or beside them."""
-        modules = [getattr(one, "__file__", None) for one in list(sys.modules.values())]
-        paths = (sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), *modules)
+        """Look at the files that were imported, and at what may come before or beside them."""
         folders = (*sys.path, getattr(sys.modules.get("site"), "USER_SITE", None))
-        self._paths = [path for path in paths if isinstance(path, str)]
+        paths = (sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"))
+        self._paths = [path for path in (*paths, *self._modules.split("\0")) if path]
         self._paths += [folder + os.sep for folder in folders if folder]
-        self._names = {name.partition(".")[0] for name in sys.modules} | self._missing
-        self._names |= {"sitecustomize", "usercustomize"}
+        self._names = set(self._related.split("\0"))
         self._files = dict(self._state())
 
     def are_met(self, environ: Mapping[str, str]) -> bool:
@@ -157,8 +172,8 @@ def grow() -> Needs | None:
     gc.disable()  # it finds little in imports, and takes a good part of their time
     try:
         needs.watch_imports()
-        make_room()
-        tell_questions()
+        for amend in AMENDS:
+            amend()
         gc.freeze()  # what it does not look at, it does not write to: it stays shared
     finally:
         if collecting:
@@ -169,50 +184,6 @@ def grow() -> Needs | None:
         _fork_off(trunk, needs)
         trunk.close()
     return needs if os.getpid() == first else None
-
-
-def make_room() -> None:
-    """Let more of what a kernel says wait until it is sent.
-
-    Beyond 1,000 messages it would drop them without a word, as when it says much and its other
-    threads get no processor for a moment.
-    """
-    app = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
-    plain = getattr(app, "init_iopub", None)
-    if app is None or plain is None:
-        return
-
-    def init_iopub(self: Any, context: Any) -> None:
-        context.sndhwm = _MOST_UNSENT  # of the sockets that it makes from here on
-        try:
-            plain(self, context)
-        finally:
-            del context.sndhwm
-
-    app.init_iopub = init_iopub
-
-
-def tell_questions() -> None:
-    """Have kernels tell everybody what a person is to type: they ask only who runs the cell."""
-    kernel: Any = getattr(sys.modules.get("ipykernel.kernelbase"), "Kernel", None)
-    plain = getattr(kernel, "_input_request", None)
-    if plain is None:
-        return
-
-    def _input_request(self: Any, prompt: str, *args: Any, password: bool = False) -> Any:
-        __tracebackhide__ = True  # IPython leaves it out of what it shows
-        if sys.stdout is not None:
-            sys.stdout.flush()  # what was printed comes first
-        tell(self, args[-1], {"prompt": str(prompt), "password": bool(password)})
-        try:
-            return plain(self, prompt, *args, password=password)
-        finally:
-            tell(self, args[-1], None)
-
-    def tell(self: Any, parent: Any, asks: Any) -> None:
-        self.session.send(self.iopub_socket, "sessmgr_question", {"asks": asks}, parent=parent)
-
-    kernel._input_request = _input_request  # noqa: SLF001 - where its ways to ask meet
 
 
 def pretend() -> None:
@@ -259,6 +230,8 @@ def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
     trunk.send(b"%d" % os.getpid())
     while True:
         plan, fds = _receive(trunk)
+        if "code" in plan:
+            _compile(fds[2])
         if _beget(plan, fds, needs):
             break
     # this is the kernel, or whatever was asked for
@@ -270,6 +243,21 @@ def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
     if "code" in plan:
         trunk.close()
         _run(plan["code"], fds[2:])
+
+
+def _compile(texts: int) -> None:
+    """Compile the modules of what is asked for; if it did, it would write to memory that it shares.
+
+    Failing that, it does.
+    """
+    try:
+        with open(texts, encoding="ascii", closefd=False) as stream:
+            for name, text in json.load(stream):
+                if name not in COMPILED:
+                    COMPILED[name] = compile(text, "<%s>" % name, "exec", dont_inherit=True)
+    except Exception:  # noqa: BLE001 - see above
+        COMPILED.clear()
+    os.lseek(texts, 0, os.SEEK_SET)
 
 
 def _receive(trunk: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -306,6 +294,9 @@ def _become(plan: Mapping[str, Any], output: int, needs: Needs) -> None:
     for target in (1, 2):
         os.dup2(output, target)
     os.close(output)
+    os.chdir(plan["folder"])
+    if "code" in plan:
+        return
     os.environ.clear()
     os.environ.update(plan["environ"])
     for name, value in needs.changed.items():
@@ -313,7 +304,6 @@ def _become(plan: Mapping[str, Any], output: int, needs: Needs) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    os.chdir(plan["folder"])
     sys.argv[1:] = plan["arguments"]
     # `random` sees to itself
     if "numpy.random" in sys.modules:
@@ -330,7 +320,7 @@ def _run(code: str, handed: list[int]) -> None:
     for one in {*handed, *moved} - {*range(3, 3 + len(handed))}:
         os.close(one)
     try:
-        exec(code, {"__name__": "__main__"})
+        exec(code, {"__name__": "__main__", "COMPILED": COMPILED})
     except Exception:  # noqa: BLE001 - its last words
         sys.excepthook(*sys.exc_info())
     os._exit(0)

@@ -112,7 +112,7 @@ class Template:
         self._interpreter = argv[:at]
         self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._trunk.setblocking(False)
-        texts, lines = [_source("stem")], []
+        texts, lines = [_source("amends"), _source("stem")], []
         if line is not None:
             texts, lines = ["LINE = 5", *texts, _source("spare")], [os.dup(line)]
         handed = [_file("\0".join(texts)), end.detach(), *lines]
@@ -129,17 +129,15 @@ class Template:
             {"arguments": argv[at + 2 :], "environ": environ, "folder": folder}, (output,)
         )
 
-    def have(
-        self, code: str, environ: Mapping[str, str], output: int, handed: Sequence[int]
-    ) -> Birth | None:
+    def have(self, code: str, output: int, handed: Sequence[int]) -> Birth | None:
         """Ask for a process that runs Python code; None when there is no template.
 
-        What is handed over becomes its descriptors 3, 4, …; who asked closes it.
+        What is handed over becomes its descriptors 3, 4, …; who asked closes it. In 3 are modules
+        for it, as JSON: names and texts.
         """
         if not self.processes:
             return None
-        words = {"code": code, "arguments": [], "environ": environ, "folder": "/"}
-        return self._fork(words, (output, *handed))
+        return self._fork({"code": code, "folder": "/"}, (output, *handed))
 
     def _fork(self, words: Mapping[str, Any], handed: Sequence[int]) -> Birth | None:
         assert self._trunk is not None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import struct
+import sys
 from collections import deque
 
 from .refusals import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from typing import Any, Iterable, Mapping
 
 #: Bytes of one order; the recorder reads no more at once.
@@ -33,7 +34,7 @@ class Trunk:
         #: The bytes of each, and of all.
         self._sizes: deque[int] = deque()
         self._size = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: AbstractEventLoop | None = None
 
     def say(self, order: Mapping[str, Any]) -> None:
         """Send an order, after those that wait."""
@@ -124,7 +125,8 @@ class Trunk:
 
     def _watch(self) -> None:
         """Be told when there is room. Before there is a loop, `flush` is called now and then."""
-        if self._loop is None:
+        asyncio: Any = sys.modules.get("asyncio")  # not imported before the kernel starts
+        if self._loop is None and asyncio is not None:
             try:
                 self._loop = asyncio.get_running_loop()
             except RuntimeError:

@@ -101,6 +101,7 @@ shown = {
     "hooks": [sys.excepthook.__qualname__, sys.displayhook.__class__.__name__],
     "loop": type(asyncio.get_running_loop()).__name__,
     "modules": sorted(sys.modules),
+    "not the user's": get_ipython().kernel._kernel_modules,
 }
 print(json.dumps(shown, default=str))
 """
@@ -134,9 +135,10 @@ async def test_a_kernel_that_was_forked_is_as_one_that_was_started_by_its_comman
                 facts = await run(client, FACTS)
             seen.append(json.loads(facts.replace(f"kernel-{generation}.json", "kernel.json")))
     plain, *others = seen
-    modules = set(plain.pop("modules"))
+    imported = {name: set(plain.pop(name)) for name in ("modules", "not the user's")}
     for facts in others:
-        assert modules - set(facts.pop("modules")) == set()
+        for name, ones in imported.items():
+            assert ones - set(facts.pop(name)) == set(), name
         different = {name: (plain[name], facts[name]) for name in plain}
         assert {one: two for one, two in different.items() if two[0] != two[1]} == {}
 
@@ -440,6 +442,17 @@ async def test_a_kernel_with_a_limit_on_memory_leaves_its_template_when_it_is_ki
             state = await until(link, "exited", generation=2)
         assert state.exit.oom is True
         assert await is_forked(agent, await the_next(agent, 3))
+
+
+async def test_a_template_that_cannot_compile_leaves_it_to_what_it_forks(monkeypatch):
+    sources = json.loads(agent_sources())
+    assert "compile(text, " in sources["stem"]
+    sources["stem"] = sources["stem"].replace("compile(text, ", "compile(None, ")
+    monkeypatch.setattr(boot, "agent_sources", json.dumps(sources).encode)
+    async with an_agent(kernel={}, journal=journal) as agent:
+        state = await until(await agent.link(), "bound")
+        assert state.recorded
+        assert command(recorder(agent)) == command(await grown(agent))
 
 
 def journal(folder):

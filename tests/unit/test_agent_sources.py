@@ -130,3 +130,43 @@ def test_orders_that_make_no_sense_end_the_agent_and_are_not_repeated(tmp_path):
     assert result.returncode == 1
     assert b"KeyError" in result.stderr
     assert b"a secret" not in result.stderr + result.stdout
+
+
+AS_IN_A_PLACE = f"""
+import sys, types
+made = sys.modules["agent"] = types.ModuleType("agent")
+made.__path__ = [{str(FILES[0].parent)!r}]
+import agent.main
+"""
+
+
+def in_a_place(code):
+    """Run code in a Python of its own that has what the agent has when its kernel starts."""
+    run = [sys.executable, "-I", "-c", AS_IN_A_PLACE + code]
+    return subprocess.check_output(run, text=True, timeout=60)
+
+
+def test_a_kernel_starts_before_much_is_imported():
+    code = "print(sorted({'asyncio', 'ssl', 'ctypes', 'inspect', 'logging'} & set(sys.modules)))"
+    assert in_a_place(code) == "[]\n"
+
+
+PUT_OFF = """
+agent.thrift.put_off()
+import asyncio, inspect, signal, ssl
+
+async def main():
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, told.set)
+    signal.raise_signal(signal.SIGUSR1)
+    await asyncio.wait_for(told.wait(), 20)
+
+asyncio.run(main())
+print(type(inspect).__name__, hasattr(inspect, "__path__"), type(inspect).__name__)
+print(inspect.signature(lambda x: 1), type(inspect).__name__, inspect.iscoroutinefunction(main))
+agent.thrift.give_back()
+"""
+
+
+def test_what_asyncio_hardly_needs_is_loaded_when_it_is_used():
+    assert in_a_place(PUT_OFF) == "Later False Later\n(x) module True\n"
