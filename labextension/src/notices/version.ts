@@ -44,8 +44,8 @@ export class Versions {
     } else if (version !== VERSION) {
       say(
         trans.__(
-          'jupyter-sessmgr is %1 in this page and %2 on the server. Reload the page; if that does ' +
-            'not help, install the same version for both.',
+          'jupyter-sessmgr is %1 in this page and %2 on the server. Reload the page, or start the ' +
+            'server again after an upgrade; if neither helps, install the same version for both.',
           VERSION,
           version
         ),
