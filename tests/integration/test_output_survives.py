@@ -113,3 +113,35 @@ def test_a_counter_goes_on_over_the_death_of_its_server(servers):
     assert lines == [*map(str, range(len(lines) - 1)), "end"]
     assert sum(is_status(m, "idle") and parent(m) == running for m in heard) == 1
     assert sum(is_reply(m, running) for m in heard) == 1
+
+
+#: Asks when there is a file "stop", which is gone then.
+ASKS = """\
+import os, time
+print("begun", flush=True)
+while not os.path.exists("stop"): time.sleep(0.02)
+os.rename("stop", "ended")
+print("hello", input("name? "), flush=True)
+"""
+
+
+def test_what_a_cell_asks_while_no_server_runs_is_asked_then(servers):
+    server = servers.start()
+    session_id = a_session(server, "asking")
+    work = Work(server, session_id)
+    with Notebook(server, session_id, v1=True) as notebook:
+        content = {"code": ASKS, "silent": False, "allow_stdin": True}
+        running = notebook.send("execute_request", content, metadata={"cellId": "cell-1"})
+        notebook.hear(lambda m: "begun" in m["content"].get("text", ""))
+    server.kill()
+    work.stop()
+    work.until_ended()
+    second = servers.start(state_dir=server.state_dir)
+    back = {"session": notebook.session, "replay": [notebook.position]}
+    with Notebook(second, session_id, v1=True, **back) as notebook:
+        asks = notebook.hear(lambda m: m["channel"] == "stdin")
+        assert (asks["content"]["prompt"], parent(asks)) == ("name? ", running)
+        answer = {"value": "you", "status": "ok"}
+        notebook.send("input_reply", answer, "stdin", above=asks["header"])
+        assert "hello you" in notebook.finish(running)
+        assert sum(m["channel"] == "stdin" for m in notebook.heard) == 1
