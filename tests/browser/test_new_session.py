@@ -157,6 +157,7 @@ def test_a_session_is_made_within_the_limits_that_the_form_shows(person):
     form.field("Name").fill("by-form")
     form.field("Environment").press_sequentially("GREETING=hello world\nOTHER=1")
     form.node.get_by_label("data (can only be read)").check()
+    form.node.evaluate("node => node.scrollTo(0, 0)")
     person.picture("limits-form.png")
 
     # Somebody was faster: the server's refusal is shown, and nothing is lost.
