@@ -31,8 +31,9 @@ EXAMPLE = ROOT / "examples" / "jupyterhub" / "jupyterhub_config.py"
 #: As scripts/test-needs.sh installs it.
 PROXY = ROOT / ".cache/configurable-http-proxy/node_modules/.bin/configurable-http-proxy"
 PEOPLE = ("ann", "ben")
-#: Their numbers as users of the machine, from here on.
-FIRST_UID = 64301
+#: Their numbers as users of the machine, from here on; other runs of tests have others, since the
+#: folder for temporary files is everybody's.
+FIRST_UID = 60_000 + len(PEOPLE) * (os.getpid() % 2000)
 #: Seconds for the hub, or somebody's server, to answer on a busy machine.
 START = 60
 
@@ -80,9 +81,11 @@ class Hub:
         Traits by section for everybody's server, over those of the example.
     lab : bool
         Give the servers JupyterLab with the browser's part of this tree.
+    python : path
+        What everybody's server runs with; by default this tree, with the tests' own.
     """
 
-    def __init__(self, settings=None, *, lab=False):
+    def __init__(self, settings=None, *, lab=False, python=None):
         self.folder = Path(tempfile.mkdtemp(prefix="sessmgr-hub-"))
         self.folder.chmod(0o755)
         #: Whether each person is a user of the machine.
@@ -92,6 +95,9 @@ class Hub:
         self.token = secrets.token_hex(16)
         self._keeper = self._process = None
         self._enter = []
+        self._python = Path(python or sys.executable)
+        #: What the hub tells its servers to import from.
+        self._path = {} if python else {"PYTHONPATH": str(ROOT)}
         self._write_single_user(settings or {}, lab=lab)
         self._config = self._write_config()
 
@@ -167,6 +173,23 @@ class Hub:
         assert reply.status_code == 200, reply.text
         return browser
 
+    def run(self, name, *command):
+        """Run a program as somebody who is logged in to the machine; return what it said."""
+        uid = self.uid(name)
+        become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+        done = subprocess.run(
+            [*self._enter, *(become if self.has_users else ()), *map(str, command)],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home(name)), "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=START,
+            check=False,
+        )
+        said = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{said}"
+        return said
+
     def log(self):
         """Return what the hub and all servers logged."""
         return (self.folder / "hub.log").read_text(encoding="utf-8", errors="replace")
@@ -216,9 +239,9 @@ class Hub:
         return {
             "PATH": os.pathsep.join(path),
             "HOME": str(self.folder / "hub"),
-            "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
+            **self._path,
         }
 
     def _write_single_user(self, settings, *, lab):
@@ -266,7 +289,7 @@ class Hub:
                 "pid_file": f"{hub}/proxy.pid",
             },
             "Spawner": {
-                "cmd": [sys.executable, "-m", "jupyterhub.singleuser"],
+                "cmd": [str(self._python), "-m", "jupyterhub.singleuser"],
                 "start_timeout": START,
                 "http_timeout": START,
                 "environment": {
@@ -291,7 +314,8 @@ class Hub:
             os.chown(home, uid, uid)
             lines.append(f"{name}:x:{uid}:{uid}::{home}:/bin/bash\n")
         (self.folder / "passwd.more").write_text("".join(lines), encoding="utf-8")
-        seen = dict.fromkeys([ROOT, Path(sys.prefix), Path(sys.base_prefix).resolve()])
+        prefixes = Path(sys.prefix), Path(sys.base_prefix).resolve(), self._python.parents[1]
+        seen = dict.fromkeys([ROOT, *prefixes])
         mounts = "\n".join(_passages(self.folder / "stages", *seen))
         script = _KEEP.format(folder=self.folder, mounts=mounts)
         self._keeper = subprocess.Popen(

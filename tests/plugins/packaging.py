@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from jupyter_sessmgr import __version__
 from tests.meta.tree import tracked_names
 from tests.plugins.clients import cache_folder, locked
 
@@ -179,3 +182,46 @@ def installation(wheel, tmp_path_factory):
     (folder / "home").mkdir()
     path = f"{venv / 'bin'}{os.pathsep}{kept['PATH']}"
     return Installation(venv, {**kept, "HOME": str(folder / "home"), "PATH": path})
+
+
+def later_release(wheel, folder, version):
+    """Make the wheel of another release: this one's content, by another version."""
+    stem = f"jupyter_sessmgr-{__version__}"
+    made = folder / wheel.name.replace(stem, f"jupyter_sessmgr-{version}")
+    told = ("/_version.py", "/METADATA", "/RECORD", "/package.json")
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(told):
+                content = content.replace(__version__.encode(), version.encode())
+            new.writestr(name.replace(stem, f"jupyter_sessmgr-{version}"), content)
+    return made
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """An environment into which wheels are installed; what they need is that of the tests."""
+
+    folder: Path
+
+    @property
+    def python(self):
+        return self.folder / "bin" / "python"
+
+    def install(self, wheel):
+        """Install a wheel as an admin does, over what is there."""
+        pip = [sys.executable, "-m", "pip", f"--python={self.python}", "install", "--quiet"]
+        run([*pip, "--no-deps", "--upgrade", wheel], env=plain_environ())
+
+
+@pytest.fixture
+def deployment(wheel, tmp_path):
+    """Install the wheel beside what it needs, in a moment: nothing is fetched."""
+    made = Deployment(tmp_path / "deployed")
+    run([sys.executable, "-m", "venv", "--without-pip", made.folder])
+    made.install(wheel)
+    place = {"base": str(made.folder), "platbase": str(made.folder)}
+    packages = Path(sysconfig.get_path("purelib", vars=place))
+    # After its own packages; a checkout that is there in place of one does not count.
+    (packages / "needs.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    return made
