@@ -100,8 +100,7 @@ async def open_parts(
         memory = Memory()
         note_loss(await store.open(path, secrets, leads=leads), memory, log)
         beside = await _attend(path, server_id, store, log, undo) if not shared else Others()
-        await asyncio.to_thread(agent_sources)
-        await asyncio.to_thread(secrets.agent_certificate, "")  # what makes them is loaded now
+        await asyncio.to_thread(_load, secrets)
         engine = await _note(mark, await choose(secrets, path))
         await open_engine(engine, secrets, path, log)
         undo.pop_all()
@@ -119,6 +118,12 @@ async def open_parts(
         others=beside,
     )
     return Opening(folder, parts, installation, mark, leads)
+
+
+def _load(secrets: InstallationSecrets) -> None:
+    """Load what every start needs: the agent's files, and what makes certificates."""
+    agent_sources()
+    secrets.agent_certificate("")
 
 
 async def _note(mark: Mark | None, engine: Engine) -> Engine:
