@@ -126,12 +126,6 @@ def _load(secrets: InstallationSecrets) -> None:
     secrets.agent_certificate("")
 
 
-def _warm_up(secrets: InstallationSecrets) -> None:
-    """Read and load what the first place needs, which nobody may wait for on the loop."""
-    agent_sources()
-    secrets.agent_certificate("")
-
-
 async def _note(mark: Mark | None, engine: Engine) -> Engine:
     if mark is not None:
         await asyncio.to_thread(leftovers.note_engine, mark, engine)
