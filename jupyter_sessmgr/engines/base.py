@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -298,5 +299,11 @@ def agent_command(python: str) -> list[str]:
 
     The agent travels by standard input with its secrets, so no image needs to be built for it.
     """
+    return [python, "-I", "-c", _bootstrap()]
+
+
+@cache
+def _bootstrap() -> str:
+    """Read the agent's beginning, once: the rest of it is of this version, after an upgrade too."""
     source = resources.files("jupyter_sessmgr.agent").joinpath("bootstrap.py")
-    return [python, "-I", "-c", source.read_text(encoding="utf-8")]
+    return source.read_text(encoding="utf-8")

@@ -78,6 +78,14 @@ def test_all_modules_travel_but_the_bootstrap():
     assert set(sources) == {path.stem for path in FILES} - {"__init__", "bootstrap"}
 
 
+def test_what_travels_is_of_one_version_though_another_was_installed_meanwhile(monkeypatch):
+    before = [agent_command("python"), agent_sources()]
+    monkeypatch.setattr(
+        "importlib.resources.files", lambda _package: pytest.fail("it was read again")
+    )
+    assert [agent_command("python"), agent_sources()] == before
+
+
 def test_boot_bytes_are_a_line_of_sizes_sources_and_orders():
     boot = make_boot({"place_id": "ä"})
     line, _, rest = boot.partition(b"\n")
