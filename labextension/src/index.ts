@@ -40,6 +40,7 @@ import { addRunning } from './running';
 import { addServices } from './services';
 import { Sessions } from './sessions';
 import { Settings } from './settings';
+import { keepEarlyCells } from './starting/early';
 import type { StartProgress } from './starting/progress';
 import { addStarting } from './starting/starting';
 import { addStatus } from './status';
@@ -198,6 +199,7 @@ const outputs: JupyterFrontEndPlugin<void> = {
     addSaves(app.docRegistry);
     if (notebooks !== null) {
       addReturns(notebooks, { api, contents, server, settings: choices });
+      keepEarlyCells(notebooks);
     }
   }
 };

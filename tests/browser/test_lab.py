@@ -8,7 +8,7 @@ import socket
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import PATIENCE, remote_kernelspecs, until
+from tests.plugins.browser import PATIENCE, remote_kernelspecs, until, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -49,10 +49,33 @@ def test_a_remote_kernel_is_picked_used_shared_and_shut_down(started, lab):
     _until_nothing_is_left(server)
 
 
+def _run_before_the_kernel_is_there(person, server):
+    """Two cells, while the request for the kernel is held up."""
+    held = []
+    person.page.route(
+        lambda url: url.partition("?")[0].endswith("/api/sessions"),
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    write_notebook(server, "early.ipynb", "print(6 * 7)", "print('and', 6 * 7)")
+    person.page.goto(f"{server.url}lab/tree/early.ipynb?token={server.token}")
+    cells = person.notebook.locator(".jp-CodeCell")
+    until(lambda: person.page.wait_for_timeout(50) or held, what="a kernel is asked for")
+    cells.first.locator(".cm-content").click()
+    for number in range(2):
+        person.page.keyboard.press("Shift+Enter")
+        expect(cells.nth(number).locator(".jp-InputPrompt")).to_have_text("[*]:")
+    held.pop(0).continue_()
+    person.page.unroute_all()
+    for number, text in enumerate(("42", "and 42")):
+        output = cells.nth(number).locator(".jp-OutputArea-output")
+        expect(output).to_have_text(text, timeout=PATIENCE)
+        expect(cells.nth(number).locator(".jp-InputPrompt")).to_have_text(f"[{number + 1}]:")
+
+
 def test_an_ended_kernel_says_why(labs, lab):
     server = labs()
     person = lab(server)
-    person.card(_title(server)).click()
+    _run_before_the_kernel_is_there(person, server)
     person.wait_ready()
     person.run("import os; os.kill(os.getpid(), 9)")
     # JupyterLab says that it restarts; the session is the same one.
