@@ -424,6 +424,7 @@ async def test_D10_the_errors_say_what_to_do(tmp_path, state_dir):
     cases = {
         f"unix://{state_dir}/nothing": "Install or start Docker",
         f"unix://{state_dir}/s": "nobody listens",
+        "tcp://no.such.host.invalid:2376": "name cannot be found",
         "ssh://someone@engine.example": "ssh -L",
     }
     for host, words in cases.items():

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import random
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -299,6 +300,8 @@ def cause(error: Exception) -> str:
                 "you may not use its socket. Add yourself to the group docker, log in again, and "
                 "restart the server."
             )
+        if isinstance(root, socket.gaierror):
+            return "its host's name cannot be found. Check DOCKER_HOST."
         if isinstance(root, ConnectionRefusedError):
             return "nobody listens there. Start Docker, or set DOCKER_HOST."
     return f"the connection broke off ({type(roots[-1]).__name__})."
