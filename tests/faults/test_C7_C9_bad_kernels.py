@@ -101,8 +101,8 @@ async def test_C9_a_kernel_that_ends_at_every_start_is_given_up(tmp_path):
         assert "The kernel died 4 times in a row; at last:" in ended.failure
         assert (len(died), len(restarted), ended.generation) == (4, 3, 4)
         pauses = [back - gone for gone, back in zip(died, restarted, strict=False)]
-        assert pauses[1] >= FIRST_PAUSE
-        assert pauses[2] >= 2 * FIRST_PAUSE
+        assert pauses[1] >= 0.9 * FIRST_PAUSE  # deaths are told a little after they are noted
+        assert pauses[2] >= 0.9 * 2 * FIRST_PAUSE
         await at_rest(manager, [session.id])
 
 
