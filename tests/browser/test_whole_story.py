@@ -54,11 +54,15 @@ def row(person):
     return person.page.locator(".jp-sessmgr-row", has_text="story")
 
 
-def test_a_session_is_made_watched_used_restarted_survives_and_is_stopped(person, row, servers):
+def test_a_session_is_made_watched_used_restarted_survives_and_is_stopped(
+    person, row, servers, engine
+):
     make_by_form(person, row)
     see_use_move(person, row)
     open_tensorboard(person, row)
     restart(person, row)
+    if engine == "docker":  # which can
+        suspend_and_resume(person, row)
     see_output_return(person, servers)
     person.picture("output-returned.png")
     stop(person, row)
@@ -122,6 +126,17 @@ def restart(person, row):
     expect(row).to_contain_text("Running", timeout=PATIENCE)
     person.wait_ready()
     expect(person.run("print('much' in globals())")).to_have_text("False", timeout=PATIENCE)
+
+
+def suspend_and_resume(person, row):
+    person.run("before = 6")
+    row.click(button="right")
+    person.page.get_by_role("menuitem", name="Suspend Session").click()
+    expect(row).to_contain_text("Suspended", timeout=PATIENCE)
+    row.click(button="right")
+    person.page.get_by_role("menuitem", name="Resume Session").click()
+    expect(row).to_contain_text("Running", timeout=PATIENCE)
+    expect(person.run("print(before * 7)")).to_have_text("42", timeout=PATIENCE)
 
 
 def see_output_return(person, servers):
