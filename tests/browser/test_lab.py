@@ -19,6 +19,19 @@ plt.figure(figsize=(7, 2.6))
 plt.plot(x, np.sin(x) * np.exp(-x / 8));"""
 
 
+#: As in the tutorial.
+TRAIN = """\
+import math
+from tensorboardX import SummaryWriter
+
+with SummaryWriter("logs/first") as writer:
+    for step in range(200):
+        writer.add_scalar("loss", math.exp(-step / 50), step)
+
+%load_ext tensorboard
+%tensorboard --logdir logs"""
+
+
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
 def started(request, labs):
     """Give a server with JupyterLab on each engine."""
@@ -43,10 +56,25 @@ def test_a_remote_kernel_is_picked_used_shared_and_shut_down(started, lab):
     _interrupt_a_loop(person)
     _use_it_from_a_second_notebook(person)
     _restart(person)
+    if engine == "docker":  # whose image has TensorBoard
+        _watch_a_training(person)
 
     assert [one["status"] for one in server.sessions()] == ["RUNNING"]
     person.choose("Kernel", r"^Shut Down Kernel")
     _until_nothing_is_left(server)
+
+
+def _watch_a_training(person):
+    page = person.page
+    output = person.run(TRAIN)
+    board = page.frame_locator(".jp-OutputArea-output iframe")
+    expect(board.locator("scalar-card").first).to_be_visible(timeout=PATIENCE)
+    usual = page.viewport_size
+    page.set_viewport_size({"width": 1200, "height": 900})
+    output.first.evaluate("one => one.closest('.jp-Cell').scrollIntoView()")
+    expect(board.get_by_text("199").first).to_be_visible(timeout=PATIENCE)  # the last step
+    person.picture("tensorboard.png")
+    page.set_viewport_size(usual)
 
 
 def _run_before_the_kernel_is_there(person, server):
