@@ -251,7 +251,7 @@ def test_notebook_7_makes_sessions_by_the_form_too(labs, page):
     expect(page.locator(".jp-DirListing-content")).to_be_visible(timeout=PATIENCE)
     page.keyboard.press("Control+Shift+C")
     page.locator(".lm-CommandPalette-input").fill("New Remote Session")
-    page.locator(".lm-CommandPalette-item", has_text="New Remote Session").click()
+    page.locator(".lm-CommandPalette-item", has_text="New Remote Session…").click()
     form = page.locator(".jp-sessmgr-form")
     form.get_by_label(re.compile("^Name")).fill("from-notebook")
     with page.context.expect_page() as opened:
