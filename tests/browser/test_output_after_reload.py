@@ -144,7 +144,9 @@ def test_a_page_that_is_loaded_again_in_the_middle_of_a_cell(person):
         said = lines(one.output(1))
         assert said == list(range(len(said)))
         until(lambda one=one: one.notices() == [BACK], what="it is said once")
-    other.open_file("copy.ipynb", "notebooks")
+    # JupyterLab starts another kernel for a cell that is run before it has found the one there is.
+    with other.page.expect_websocket(lambda one: kernel["id"] in one.url, timeout=PATIENCE):
+        other.open_file("copy.ipynb", "notebooks")
     other.run_cell(0)
     expect(other.prompt(0)).to_have_text("[4]:")
     expect(other.prompt(1)).to_have_text("[ ]:")
