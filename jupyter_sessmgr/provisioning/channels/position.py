@@ -63,8 +63,7 @@ async def find(position: Position, look_up: Callable[[str], Awaitable[int | None
     deadline = asyncio.get_running_loop().time() + _PATIENCE
     while True:
         found = [await look_up(one) for one in position.message_ids]
-        known = [position.seq, *(seq for seq in found if seq is not None)]
-        is_late = asyncio.get_running_loop().time() > deadline
-        if is_late or not found or any(seq is not None for seq in found):
-            return max(known)
+        known = [seq for seq in found if seq is not None]
+        if known or not found or asyncio.get_running_loop().time() > deadline:
+            return max([position.seq, *known])
         await asyncio.sleep(_PAUSE)

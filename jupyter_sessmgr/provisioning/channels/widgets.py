@@ -19,6 +19,8 @@ _VIEW = "application/vnd.jupyter.widget-view+json"
 _OPEN, _TALK = "comm_open", "comm_msg"
 _COMMS = frozenset({_OPEN, _TALK, "comm_close"})
 _STATES = "update_states"
+#: Parts of a message up to its header, and up to its content, behind a topic.
+_HEAD, _CONTENT = 4, 7
 #: Widgets that are remembered to have been brought.
 _MOST = 10_000
 _GONE = "The widget that was here is gone with its kernel. Run the cell again."
@@ -59,7 +61,10 @@ class Widgets:
 
 def may_tell_states(parts: list[Any]) -> bool:
     """Tell, quickly, whether a live message may tell of all widgets."""
-    return any(b'"comm_msg"' in part for part in parts[:4]) and b"update_states" in b"".join(parts)
+    header, whole = parts[:_HEAD], parts[:_CONTENT]  # not its buffers, which can be large
+    return any(b'"comm_msg"' in one for one in header) and any(
+        b"update_states" in one for one in whole
+    )
 
 
 def tells_states(content: Mapping[str, Any]) -> bool:
