@@ -41,6 +41,7 @@ import { addServices } from './services';
 import { Sessions } from './sessions';
 import { Settings } from './settings';
 import { keepEarlyCells } from './starting/early';
+import { startOnce } from './starting/once';
 import type { StartProgress } from './starting/progress';
 import { addStarting } from './starting/starting';
 import { addStatus } from './status';
@@ -200,6 +201,7 @@ const outputs: JupyterFrontEndPlugin<void> = {
     if (notebooks !== null) {
       addReturns(notebooks, { api, contents, server, settings: choices });
       keepEarlyCells(notebooks);
+      startOnce(notebooks, app.serviceManager.sessions);
     }
   }
 };

@@ -53,6 +53,18 @@ new MutationObserver(changes => {
 """
 
 
+#: Lists of what runs come late.
+SLOW_LISTS = """
+const ask = window.fetch;
+window.fetch = async (asked, init) => {
+  if (/api\\/sessions\\?/.test(asked.url ?? asked)) {
+    await new Promise(resolve => setTimeout(resolve, 2000));
+  }
+  return ask(asked, init);
+};
+"""
+
+
 class Person(Lab):
     """Works on notebooks that are files."""
 
@@ -144,7 +156,7 @@ def test_a_page_that_is_loaded_again_in_the_middle_of_a_cell(person):
         said = lines(one.output(1))
         assert said == list(range(len(said)))
         until(lambda one=one: one.notices() == [BACK], what="it is said once")
-    # JupyterLab starts another kernel for a cell that is run before it has found the one there is.
+    # Keys that are pressed sooner are lost on this page.
     with other.page.expect_websocket(lambda one: kernel["id"] in one.url, timeout=PATIENCE):
         other.open_file("copy.ipynb", "notebooks")
     other.run_cell(0)
@@ -152,6 +164,25 @@ def test_a_page_that_is_loaded_again_in_the_middle_of_a_cell(person):
     expect(other.prompt(1)).to_have_text("[ ]:")
     assert other.output(1).count() == 0
     assert other.notices() == []
+
+
+def test_a_cell_that_is_run_before_the_page_found_its_kernel_goes_to_that(person):
+    server, page = person.server, person.page
+    person.write("a.ipynb", "kept = globals().get('kept', 0) + 1; print(kept)")
+    person.open_file("a.ipynb")
+    person.wait_ready()
+    person.run_cell(0)
+    expect(person.output(0)).to_have_text("1")
+    person.save()
+    other = Person(page.context.new_page(), server)
+    other.page.add_init_script(SLOW_LISTS)
+    asked = []
+    other.page.on("request", lambda one: asked.append((one.method, one.url)))
+    other.open_file("a.ipynb").run_cell(0)
+    expect(other.output(0)).to_have_text("2")
+    expect(other.prompt(0)).to_have_text("[2]:")
+    assert {method for method, url in asked if "/api/sessions" in url} == {"GET"}
+    assert len(server.sessions()) == 1
 
 
 def test_what_ended_while_nobody_looked(person, servers):

@@ -16,7 +16,7 @@ async def at_rest(manager, acknowledged=(), timeout=60):
     """
     for _ in range(2):  # what comes late is noticed by the second
         await eventually(lambda: _swept(manager), timeout, 0.1, "the engine answers")
-        await eventually(lambda: _calm(manager), timeout, what="rest")
+        await eventually(lambda: not _restless(manager), timeout, what=lambda: _restless(manager))
     await eventually(lambda: manager.health().available, timeout, what="health")
     live = manager._parts.store.sessions()
     rows = {one: manager._session(one) for one in acknowledged}  # I1: raises where one is lost
@@ -50,13 +50,11 @@ async def _swept(manager):
     return True
 
 
-def _calm(manager):
-    """Tell whether no row is in between (I4), and none waits for an answer (I7)."""
-    return (
-        manager._reconciler.is_idle
-        and not manager._parts.memory.unknown
-        and all(_settled(one) for one in manager._parts.store.sessions())
-    )
+def _restless(manager):
+    """Name what is in between (I4), or waits for an answer (I7)."""
+    between = [one for one in manager._parts.store.sessions() if not _settled(one)]
+    unknown = manager._parts.memory.unknown
+    return [*between, *unknown.items(), *([] if manager._reconciler.is_idle else ["work"])]
 
 
 def _settled(session):

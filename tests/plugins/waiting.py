@@ -8,7 +8,10 @@ import time
 
 
 async def eventually(condition, timeout=10.0, interval=0.02, what=""):
-    """Return the first truthy answer of `condition` (may be async); fail after `timeout` seconds."""
+    """Return the first truthy answer of `condition` (may be async); fail after `timeout` seconds.
+
+    `what` is what was waited for, in words, or says it when it did not come.
+    """
     deadline = time.monotonic() + timeout
     while True:
         answer = condition()
@@ -17,5 +20,6 @@ async def eventually(condition, timeout=10.0, interval=0.02, what=""):
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what or inspect.getsource(condition)}")
+            words = what() if callable(what) else what or inspect.getsource(condition)
+            raise AssertionError(f"not within {timeout} s: {words}")
         await asyncio.sleep(interval)
