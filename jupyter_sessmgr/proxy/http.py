@@ -11,10 +11,9 @@ from tornado.httputil import HTTPHeaders, HTTPOutputError
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
-from jupyter_sessmgr.model.errors import ServiceTimeout
+from jupyter_sessmgr.model.errors import ServiceError, ServiceTimeout
 from jupyter_sessmgr.proxy.bodies import PassingBody
 from jupyter_sessmgr.proxy.bounds import Traffic
-from jupyter_sessmgr.proxy.handshake import nonsense
 from jupyter_sessmgr.proxy.headers import Pairs, Passage, response_headers
 from jupyter_sessmgr.proxy.target import Target
 from jupyter_sessmgr.proxy.upstream import MAX_HEADERS, Upstream, broken
@@ -220,3 +219,8 @@ def write_head(
 
 def _clean(reason: str) -> str:
     return "".join(sign for sign in reason if sign.isascii() and sign.isprintable())[:100]
+
+
+def nonsense() -> ServiceError:
+    """Make the error for a service that does not keep to the protocol."""
+    return ServiceError("The service broke off, or answered nonsense.")

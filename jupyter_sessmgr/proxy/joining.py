@@ -6,19 +6,22 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
 from jupyter_sessmgr.model.errors import ServiceError
 from jupyter_sessmgr.proxy.bounds import Traffic
-from jupyter_sessmgr.proxy.handshake import Handshake, Reply, Wish, nonsense
 from jupyter_sessmgr.proxy.headers import Passage, response_headers
-from jupyter_sessmgr.proxy.http import Guard, is_final, outcome, write_head
+from jupyter_sessmgr.proxy.http import Guard, is_final, nonsense, outcome, write_head
 from jupyter_sessmgr.proxy.relaying import Relay
 from jupyter_sessmgr.proxy.target import Target
 from jupyter_sessmgr.proxy.upstream import Upstream
+from jupyter_sessmgr.proxy.wish import Wish
+
+if TYPE_CHECKING:
+    from jupyter_sessmgr.proxy.handshake import Handshake, Reply
 
 _SWITCHING = 101
 
@@ -105,6 +108,8 @@ class Junction:
 
     def begin(self, target: Target, path: str, headers: Sequence[tuple[str, str]]) -> None:
         """Ask the service."""
+        from jupyter_sessmgr.proxy.handshake import Handshake  # noqa: PLC0415 - loads h11
+
         handshake = Handshake(self._wish)
         opening = self._open(target, handshake, handshake.ask(path, headers))
         self._asking = asyncio.create_task(opening, name=f"sessmgr-proxy-{target.service}")

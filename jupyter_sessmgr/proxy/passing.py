@@ -24,7 +24,6 @@ from jupyter_sessmgr.proxy.choosing import Chooser
 from jupyter_sessmgr.proxy.credentials import ours
 from jupyter_sessmgr.proxy.failing import Failing
 from jupyter_sessmgr.proxy.handover import Handovers
-from jupyter_sessmgr.proxy.handshake import Wish, read_wish
 from jupyter_sessmgr.proxy.headers import Pairs, Passage, request_headers, without_token
 from jupyter_sessmgr.proxy.http import Exchange, write_head
 from jupyter_sessmgr.proxy.isolation import Isolation, isolation_headers
@@ -32,6 +31,7 @@ from jupyter_sessmgr.proxy.joining import Junction
 from jupyter_sessmgr.proxy.settings import ServiceProxy
 from jupyter_sessmgr.proxy.target import Starts, Target
 from jupyter_sessmgr.proxy.upstream import Upstream
+from jupyter_sessmgr.proxy.wish import Wish, read_wish
 
 #: Key of `Proxy` in the web application's settings.
 SETTINGS_KEY = "sessmgr_proxy"
