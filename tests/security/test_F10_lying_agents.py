@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import shutil
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -129,13 +128,11 @@ def no_complaints():
     assert [record.getMessage() for record in records] == []
 
 
-def talk(lines, ask):
-    """Let a liar say `lines` to a link, and do `ask(link)` meanwhile; return what came of it."""
+def converse(speak, attempt):
+    """Let a liar `speak(reader, writer)` while `attempt(endpoint)` is made; return what came of it."""
 
-    async def speak(reader, writer):
-        await reader.readuntil(b"\n")
-        for line in lines:
-            writer.write(line)
+    async def lies(reader, writer):
+        await speak(reader, writer)
         await writer.drain()
         while await reader.read(65536):
             pass
@@ -144,18 +141,27 @@ def talk(lines, ask):
         unexpected = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: unexpected.append(context))
-        folder = Path(tempfile.mkdtemp(prefix="sm-"))
-        try:
-            async with asyncio.timeout(20), a_liar(folder, SECRETS, PLACE, speak) as endpoint:
-                # who greets as it should is waited for, also on a slow machine
-                outcome = await attempt(endpoint, ask, 10 if lines[:1] == [GOOD] else 0.3)
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(prefix="sm-") as folder:
+            async with asyncio.timeout(20), a_liar(Path(folder), SECRETS, PLACE, lies) as endpoint:
+                outcome = await attempt(endpoint)
         assert unexpected == []
         return outcome
 
     with no_complaints():
         return asyncio.run(conversation())
+
+
+def talk(lines, ask):
+    """Let a liar say `lines` to a link, and do `ask(link)` meanwhile; return what came of it."""
+
+    async def speak(reader, writer):
+        await reader.readuntil(b"\n")
+        for line in lines:
+            writer.write(line)
+
+    # who greets as it should is waited for, also on a slow machine
+    patience = 10 if lines[:1] == [GOOD] else 0.3
+    return converse(speak, lambda endpoint: attempt(endpoint, ask, patience))
 
 
 async def attempt(endpoint, ask, timeout):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -25,13 +22,12 @@ from jupyter_sessmgr.manager.agents.stream import (
 )
 from jupyter_sessmgr.manager.inside.files import read_list
 from jupyter_sessmgr.model.errors import AgentError, NoSuchFile, NotRunning, SessmgrError
-from tests.plugins.agents import a_liar
 from tests.security.test_F10_lying_agents import (
     GOOD,
     PLACE,
     SECRETS,
     as_line,
-    no_complaints,
+    converse,
     spoiled,
     values,
 )
@@ -51,27 +47,10 @@ def stream_with(said, use):
     async def speak(reader, writer):
         first = json.loads(await reader.readuntil(b"\n"))
         writer.write(said if "stream" in first else GOOD)
-        await writer.drain()
-        while await reader.read(65536):
-            pass
 
-    async def conversation():
-        unexpected = []
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: unexpected.append(context))
-        folder = Path(tempfile.mkdtemp(prefix="sm-"))
-        try:
-            async with asyncio.timeout(20), a_liar(folder, SECRETS, PLACE, speak) as endpoint:
-                # what is an answer, or too much for one, is waited for, also on a slow machine
-                ends = b"\n" in said or len(said) > MAX_WORDS
-                outcome = await attempt(endpoint, use, 10 if ends else 0.5)
-        finally:
-            shutil.rmtree(folder)
-        assert unexpected == []
-        return outcome
-
-    with no_complaints():
-        return asyncio.run(conversation())
+    # what is an answer, or too much for one, is waited for, also on a slow machine
+    patience = 10 if b"\n" in said or len(said) > MAX_WORDS else 0.5
+    return converse(speak, lambda endpoint: attempt(endpoint, use, patience))
 
 
 async def attempt(endpoint, use, timeout):
