@@ -31,7 +31,8 @@ function guard(context: ISessionContext, sessions: Session.IManager): void {
 async function takesRunning(context: ISessionContext, sessions: Session.IManager): Promise<boolean> {
   await sessions.refreshRunning().catch(() => null); // a start, which is next, says what is wrong
   const runs = [...sessions.running()].some(one => one.path === context.path);
-  const deadline = Date.now() + (runs ? PATIENCE : 0);
+  const wanted = runs && context.kernelPreference.shouldReuse !== false;
+  const deadline = Date.now() + (wanted ? PATIENCE : 0);
   while (!context.isDisposed && !context.session?.kernel && Date.now() < deadline) {
     await new Promise(resolve => setTimeout(resolve, LOOK));
   }
