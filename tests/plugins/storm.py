@@ -36,6 +36,8 @@ NAMES = [f"storm-{number}" for number in range(8)]
 OWNER = "me"
 #: What clients were told of is looked up, however long ago it ended.
 REMEMBER = Config({"SqliteStore": {"keep_ended_most": 10**6}})
+#: Seconds until all is at rest: on a slow machine a start may take its `boot_timeout`, and then end.
+LATEST = 150
 #: Sessions whose variables are looked at after each kill.
 MOST_ASKED = 3
 
@@ -75,7 +77,7 @@ class Told:
 async def check(manager, told):
     """Check what has to hold, once the manager has come to rest."""
     # One client may have been told of an end before another was told of the beginning.
-    rows = await at_rest(manager, told.created.keys() | told.destroyed)
+    rows = await at_rest(manager, told.created.keys() | told.destroyed, LATEST)
     for session_id, name in told.created.items():
         assert rows[session_id].name == name, "I1"
     for session_id in told.destroyed:
