@@ -1,4 +1,4 @@
-"""A server extension that counts the objects which are left once all garbage is collected."""
+"""A server extension that counts what is left once all garbage is collected, and no row is kept long."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import sys
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
+from jupyter_sessmgr.manager.loop import sweeper
+
+#: Seconds that rows of removed places are kept; with the hour of theirs none would go meanwhile.
+TOMBSTONE = 60.0
+
 
 def _jupyter_server_extension_points():
     return [{"module": "tests.soak.inside"}]
 
 
 def _load_jupyter_server_extension(serverapp):
+    sweeper.TOMBSTONE = TOMBSTONE
     handlers = [(f"{serverapp.base_url}objects", ObjectsHandler)]
     serverapp.web_app.add_handlers(".*$", handlers)
 

@@ -16,8 +16,8 @@ from statistics import median
 WARM_UP, WARM_UP_SECONDS = 0.5, 90.0
 #: So many looks are needed to tell anything.
 FEWEST_LOOKS = 8
-#: What a cycle may cost, as long as the soak lasts. Some ten objects are the row of its place, which
-#: is kept for an hour; what a websocket and its kernel manager are made of is a thousand, and 60 KiB.
+#: What a cycle may cost, for noise: what a websocket and its kernel manager are made of is a thousand
+#: objects, and 60 KiB.
 MOST = {"objects": 30.0, "memory": 2 / 1024}
 #: By how much these may be more in the end than when the first looks counted.
 SLACK = {"descriptors": 3, "threads": 2}
