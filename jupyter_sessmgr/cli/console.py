@@ -28,8 +28,7 @@ def attach(options: argparse.Namespace) -> Exit:
         print_json({"id": row.id, "name": row.name, "connection": _public(info)})
         return Exit.OK
     with connection_file(row.id, info) as path:
-        print_note(f"Attached to {row.name} ({where}); Ctrl-D leaves it running.")
-        run_console(path)
+        run_console(path, f"Attached to {row.name} ({where}); Ctrl-D leaves it running.")
     return Exit.OK
 
 
@@ -59,7 +58,7 @@ def connection_file(session_id: str, info: Mapping[str, Any]) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def run_console(path: Path) -> None:
+def run_console(path: Path, greeting: str) -> None:
     """Run ``jupyter console --existing`` in this process.
 
     Upstream's console does not take the CurveZMQ keys over from the file and cannot interrupt a
@@ -99,4 +98,5 @@ def run_console(path: Path) -> None:
             message = self.kernel_client.session.msg("interrupt_request", {})
             self.kernel_client.control_channel.send(message)
 
+    print_note(greeting)
     SessionConsole.launch_instance(["--existing", str(path)])

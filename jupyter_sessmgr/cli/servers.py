@@ -181,11 +181,15 @@ def _running() -> Iterator[Server]:
     for info in running_servers():
         url = info.get("url")
         if isinstance(url, str) and url:
-            yield Server(url, _token(info), info.get("pid"))
+            yield Server(url, token_for(info), info.get("pid"))
 
 
-def _token(info: Mapping[str, Any]) -> str:
-    return str(info.get("token") or os.environ.get("JUPYTER_TOKEN", ""))
+def token_for(info: Mapping[str, Any]) -> str:
+    """Give the token for a server: the environment's word, or what its info file has.
+
+    The file's is nobody's where people are known by tokens of their own.
+    """
+    return str(os.environ.get("JUPYTER_TOKEN") or info.get("token") or "")
 
 
 def _named(url: str) -> Server:
@@ -216,7 +220,7 @@ def _base_path(path: str) -> str:
 
 
 def _token_of(query: str, base: str) -> str:
-    """Find the token of a named server: in the pasted URL, its info file, the environment."""
+    """Find the token of a named server: in the pasted URL, the environment, its info file."""
     for word in query.split("&"):
         name, _, value = word.partition("=")
         if name == "token" and value:
@@ -224,4 +228,4 @@ def _token_of(query: str, base: str) -> str:
     same: Sequence[Mapping[str, Any]] = [
         info for info in running_servers() if info.get("url") == base
     ]
-    return _token(same[0] if same else {})
+    return token_for(same[0] if same else {})

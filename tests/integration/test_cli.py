@@ -242,6 +242,18 @@ def test_a_terminal_without_the_token_is_told_what_to_do(servers):
     assert stranger.json("list") == []
 
 
+def test_the_environments_token_goes_before_that_of_the_info_file(beside_a_server):
+    terminal, server = beside_a_server, beside_a_server.server
+    (info,) = (server.folder / "run").glob("jpserver-*.json")
+    info.write_text(json.dumps({**json.loads(info.read_text()), "token": "nobody's"}))
+    _out, err = terminal.run("list", code=1)
+    assert "JUPYTER_TOKEN" in err
+    terminal.environ["JUPYTER_TOKEN"] = server.token
+    assert terminal.json("list") == []
+    out, _err = terminal.run("check", "--no-smoke")
+    assert f"✓ server: {server.url} runs sessions on process" in out
+
+
 def test_a_server_that_is_not_there(beside_nobody):
     _out, err = beside_nobody.run("list", "--server", "http://127.0.0.1:9/", code=4)
     assert "No Jupyter server" in err

@@ -92,7 +92,7 @@ async def test_what_an_agent_did_not_take_is_sent_again_and_the_next_after_it(mo
         notes.add("a", "note", {"id": str(number)})
     await sent(notes)
     assert agents.calls[-1][-1] == [("note", "2")]
-    assert "2 requests were not noted" in caplog.text
+    assert "notes of 2 requests are lost" in caplog.text
 
 
 async def test_a_question_finds_what_was_noted_before_it(monkeypatch):

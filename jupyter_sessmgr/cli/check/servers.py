@@ -10,7 +10,14 @@ from urllib.parse import urlsplit
 
 from jupyter_sessmgr.cli.check.findings import Finding
 from jupyter_sessmgr.cli.failures import CommandFailed
-from jupyter_sessmgr.cli.servers import Server, find_server, has_extension, request, running_servers
+from jupyter_sessmgr.cli.servers import (
+    Server,
+    find_server,
+    has_extension,
+    request,
+    running_servers,
+    token_for,
+)
 
 _RELOAD = (
     "Start it again, from this environment; `jupyter server extension list` says what it loads."
@@ -36,7 +43,7 @@ def look_at_servers(url: str | None) -> Iterator[Finding]:
 
 
 def _look_at(info: dict[str, Any]) -> Iterator[Finding]:
-    server = Server(str(info.get("url", "")), str(info.get("token", "")), info.get("pid"))
+    server = Server(str(info.get("url", "")), token_for(info), info.get("pid"))
     if not has_extension(server):
         yield Finding("warn", "server", f"{server.url} runs without this extension", _RELOAD)
         return

@@ -128,7 +128,10 @@ class Notes:
                     await self._send_some(session_id, some)
                 except SessmgrError as error:
                     self._log.info(
-                        "Session %s: %d requests were not noted: %s", session_id, len(some), error
+                        "Session %s: notes of %d requests are lost: %s",
+                        session_id,
+                        len(some),
+                        error,
                     )
                 line.leave(len(some))
                 if len(line.notes) < _AT_ONCE:
