@@ -18,8 +18,9 @@ INFO = {"status": "ok", "protocol_version": "5.3"}
 class Recorder:
     """Answers with the next of these, the last one for ever."""
 
-    def __init__(self, *answers):
+    def __init__(self, *answers, state="busy"):
         self.answers = list(answers)
+        self.execution_state = state
         self.asked = 0
         self.journal = self
 
@@ -28,7 +29,7 @@ class Recorder:
         answer = self.answers.pop(0) if self.answers[1:] else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return KernelNow(execution_state="busy", last_activity=0.0, kernel_info=answer)
+        return KernelNow(self.execution_state, last_activity=0.0, kernel_info=answer)
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +75,14 @@ async def test_a_question_that_was_given_up_is_no_answer():
     manager = SimpleNamespace(_kernel_info_future=given_up)
     async with kernelinfo.learning(manager, Recorder(INFO), "s"):
         assert kernelinfo.has_said(manager) == INFO
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "then"),
+    [("starting", "idle", "idle"), ("starting", "starting", "starting"), ("busy", "idle", "busy")],
+)
+async def test_a_kernel_that_is_ready_is_not_taken_for_one_that_starts(known, said, then):
+    """jupyter_server opens no websocket while it does, and looks only now and then."""
+    manager = SimpleNamespace(execution_state=known)
+    async with kernelinfo.learning(manager, Recorder(INFO, state=said), "s"):
+        assert manager.execution_state == then

@@ -80,8 +80,11 @@ async def _learn(manager: Any, sessions: ComputeSessionManager, session_id: str)
 
 async def _learn_now(manager: Any, sessions: ComputeSessionManager, session_id: str) -> None:
     now = None if has_said(manager) else await kernel_now(sessions, session_id)
-    if now is not None:
-        have_said(manager, now.kernel_info)
+    if now is None:
+        return
+    have_said(manager, now.kernel_info)
+    if now.execution_state == "idle" and manager.execution_state == "starting":
+        manager.execution_state = "idle"  # Jupyter would look for it each 50 ms before it opens
 
 
 def answer(writer: Writer, asked: Asked, info: dict[str, Any]) -> None:
