@@ -29,7 +29,8 @@ class Recorder:
         answer = self.answers.pop(0) if self.answers[1:] else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return KernelNow(self.execution_state, last_activity=0.0, kernel_info=answer)
+        state = self.execution_state
+        return KernelNow(execution_state=state, last_activity=0.0, kernel_info=answer)
 
 
 @pytest.fixture(autouse=True)
