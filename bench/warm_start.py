@@ -132,7 +132,7 @@ class Server:
                 [sys.executable, "-m", "jupyter_server"], stdout=log, stderr=log, cwd=folder
             )
         info = folder / "runtime" / f"jpserver-{self.process.pid}.json"
-        while not info.exists():
+        while not info.exists() or not info.read_text().endswith("}"):
             if self.process.poll() is not None:
                 raise RuntimeError((folder / "server.log").read_text())
             time.sleep(0.05)

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping
 
-    from .stem import Needs
+    from .needs import Needs
 
 #: What clients may ask of a kernel that is to count as unused.
 _HARMLESS = ("kernel_info_request", "connect_request", "usage_request")
@@ -106,6 +106,10 @@ class Spare:
             self._line.close()
             return
         self._kernel = kernel
+        with contextlib.suppress(Exception):  # what fails fails in front of its user, as ever
+            kernel.shell.display_formatter.format(
+                0
+            )  # it makes the rest of itself when it first does
         for name in ("shell_handlers", "control_handlers"):
             self._handlers[name] = getattr(kernel, name)
             watched = Handlers(self._handlers[name])

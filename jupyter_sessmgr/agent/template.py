@@ -28,6 +28,7 @@ try:
 except Exception: pass
 runpy.run_module("ipykernel_launcher", None, "__main__", True)
 """
+_TEXTS = ("amends", "rehearsal", "needs", "stem")
 _PYTHON = re.compile(r"python[0-9.]*$")
 _MODULE = ["-m", "ipykernel_launcher"]
 #: Flags of Python that take a word.
@@ -112,7 +113,7 @@ class Template:
         self._interpreter = argv[:at]
         self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._trunk.setblocking(False)
-        texts, lines = [_source("amends"), _source("stem")], []
+        texts, lines = [_source(name) for name in _TEXTS], []
         if line is not None:
             texts, lines = ["LINE = 5", *texts, _source("spare")], [os.dup(line)]
         handed = [_file("\0".join(texts)), end.detach(), *lines]
