@@ -6,13 +6,13 @@ import os
 import socket
 
 from .launch import CHANNELS, socket_files
+from .listeners import tcp_listeners
 from .procs import descendants, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
-_LISTEN = "0A"
 _ACCEPTS = 0x10000
 
 
@@ -43,22 +43,6 @@ def _accepts(connection: Mapping[str, Any], channel: str) -> bool:
     with socket.socket(family) as probe:
         probe.settimeout(0.05)
         return probe.connect_ex(address) == 0
-
-
-def tcp_listeners(ports: set[int]) -> dict[str, tuple[str, int]]:
-    """Map socket inodes to address and port, for listeners on one of `ports`.
-
-    Addresses are as the system writes them, in hexadecimal digits.
-    """
-    found = {}
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read_text(table).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == _LISTEN:
-                address, _, port = fields[1].rpartition(":")
-                if int(port, 16) in ports:
-                    found[fields[9]] = address, int(port, 16)
-    return found
 
 
 def _unix_listeners() -> set[str]:

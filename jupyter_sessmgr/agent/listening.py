@@ -6,7 +6,8 @@ import os
 import socket
 import struct
 
-from .bound import held_sockets, tcp_listeners
+from .bound import held_sockets
+from .listeners import tcp_listeners
 from .procs import descendants
 
 TYPE_CHECKING = False
