@@ -227,7 +227,7 @@ def _claim_in(boot: bytes) -> str:
     head, newline, rest = boot.partition(b"\n")
     if not newline:
         return ""
-    claim: str = json.loads(rest[json.loads(head)["sources"] :]).get("claim", "")
+    claim: str = json.loads(rest[-json.loads(head)["config"] :]).get("claim", "")
     return claim
 
 

@@ -1,29 +1,39 @@
 """Read the agent and its orders from standard input, and run it.
 
 This text is the ``-c`` argument of the place's Python, so it is public: what is secret follows by
-standard input. There: one line ``{"sources": N, "config": M}``, N bytes of JSON
-``{module: source}``, M bytes of JSON config.
+standard input. There: one line ``{"bytecode": B, "sources": N, "code": C, "config": M}``, N bytes
+of JSON ``{module: source}``, C bytes of the same as code, by `marshal`, for a Python whose
+`bytecode` is B, and M bytes of JSON config.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import marshal
 import sys
 from importlib.machinery import ModuleSpec
 
 TYPE_CHECKING = False  # importing typing would cost milliseconds of every start
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
 PACKAGE = "sessmgr_agent"
 
 
+def bytecode() -> str:
+    """Say which code this Python runs: that of another version may crash it."""
+    return importlib.util.MAGIC_NUMBER.hex() + str(sys.implementation.cache_tag) + sys.abiflags
+
+
 class Finder:
     """Imports the agent's modules from memory, each when it is needed first."""
 
-    def __init__(self, sources: dict[str, str]) -> None:
+    def __init__(self, sources: dict[str, str], codes: dict[str, bytes]) -> None:
         self.sources = sources
+        self.codes = codes
+        self.bytecode = bytecode()
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
         """Tell the import system whether a module is here."""
@@ -39,24 +49,35 @@ class Finder:
         """Return the text of a module."""
         return self.sources.get(name[len(PACKAGE) + 1 :], "")
 
+    def get_marshalled(self, name: str) -> bytes:
+        """Return the code of a module; b"" when it is only there as text."""
+        return self.codes.get(name[len(PACKAGE) + 1 :], b"")
+
+    def get_code(self, name: str) -> CodeType:
+        """Return the code of a module, compiled if it has to be."""
+        made = self.get_marshalled(name)
+        if made:
+            code: CodeType = marshal.loads(made)
+            return code
+        text = self.get_source(name)
+        return compile(text, "<%s>" % name, "exec", dont_inherit=True, optimize=2)
+
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave making the module to the import system."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run a module's source."""
-        code = compile(
-            self.get_source(module.__name__), "<%s>" % module.__name__, "exec", dont_inherit=True
-        )
-        exec(code, module.__dict__)
+        """Run a module's code."""
+        exec(self.get_code(module.__name__), module.__dict__)
 
 
 def boot() -> None:
     """Read everything, then hand over to the agent; ends the process."""
     stream = sys.stdin.buffer
-    sizes = json.loads(stream.readline(256))
-    sources = json.loads(stream.read(sizes["sources"]))
-    config = json.loads(stream.read(sizes["config"]))
-    finder: Any = Finder(sources)
+    head = json.loads(stream.readline(256))
+    sources = json.loads(stream.read(head["sources"]))
+    codes = stream.read(head["code"])
+    config = json.loads(stream.read(head["config"]))
+    finder: Any = Finder(sources, marshal.loads(codes) if head["bytecode"] == bytecode() else {})
     sys.meta_path.insert(0, finder)
     main = __import__(PACKAGE + ".main", fromlist=["run"])
     sys.exit(main.run(config))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 import time
 
-from . import launch
+from . import launch, programs
 from .companion import Companion
 from .refusals import NotHere, Refused
 from .trunk import Trunk
@@ -40,12 +39,13 @@ _MODULES = (
 )
 #: Becomes the recorder. Its text comes by descriptor 3, and is compiled already where it is forked;
 #: its orders come by 4.
-_LAUNCH = """\
-import json, sys, types
+_LAUNCH = (
+    programs.READER
+    + """\
+import sys, types
 if sys.path[:1] == [""]: del sys.path[0]
-codes = globals().get("COMPILED")
-with open(3) as stream:
-    codes = codes or {name: compile(text, name, "exec") for name, text in json.load(stream)}
+with open(3, "rb") as file:
+    codes = globals().get("COMPILED") or dict(read_modules(file))
 sys.modules["recorder"] = types.ModuleType("recorder")
 for name, code in codes.items():
     made = sys.modules[name] = types.ModuleType(name)
@@ -54,6 +54,7 @@ for name, code in codes.items():
     exec(code, made.__dict__)
 made.main()
 """
+)
 _FILE = "journal.sqlite"
 _PYTHON = re.compile(r"python[0-9.]*$")
 #: Seconds that a kernel which listens waits at most for the recorder to hear it.
@@ -237,19 +238,8 @@ def _on_disk(bounds: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _program() -> int:
-    """Put the recorder's text into a file without a name; returns its descriptor."""
-    here = sys.modules[__name__].__spec__
-    assert here is not None
-    package, loader = __name__.rpartition(".")[0], here.loader
-    modules = [
-        ("recorder." + name, loader.get_source("%s.%s" % (package, name)))  # type: ignore[union-attr]
-        for name in _MODULES
-    ]
-    made = os.memfd_create("sessmgr")
-    with open(made, "w", encoding="ascii", closefd=False) as stream:
-        json.dump(modules, stream)
-    os.lseek(made, 0, os.SEEK_SET)
-    return made
+    """Put the recorder into a file without a name; returns its descriptor."""
+    return programs.put(programs.module(name, "recorder." + name) for name in _MODULES)
 
 
 def _nobody_listens() -> None:

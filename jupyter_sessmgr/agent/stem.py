@@ -28,7 +28,7 @@ import time  # noqa: E402 - as above
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType
-    from typing import Any, Callable, Mapping
+    from typing import Any, Callable, Iterable, Mapping
 
     from .needs import Needs  # noqa: TC004 - it stands in the text before this one
 
@@ -38,6 +38,8 @@ TRUNK = 4
 LINE: int | None = globals().get("LINE")
 #: What is changed before a kernel starts, as `amends` says.
 AMENDS: tuple[Callable[[], None], ...] = globals().get("AMENDS", ())
+#: Reads modules that are handed over, as `programs` says.
+READ: Callable[[Any], Iterable[tuple[str, CodeType]]] = globals().get("read_modules", list)
 #: Seconds that the system may take to make the agent the parent of what was forked.
 _ADOPTION = 5.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _SIGKILL = 1, 15, 9
@@ -128,19 +130,18 @@ def _serve(trunk: socket.socket, needs: Needs, agent: int) -> None:
         _run(plan["code"], fds[2:])
 
 
-def _compile(texts: int) -> None:
+def _compile(modules: int) -> None:
     """Compile the modules of what is asked for; if it did, it would write to memory that it shares.
 
     Failing that, it does.
     """
     try:
-        with open(texts, encoding="ascii", closefd=False) as stream:
-            for name, text in json.load(stream):
-                if name not in COMPILED:
-                    COMPILED[name] = compile(text, "<%s>" % name, "exec", dont_inherit=True)
+        with open(modules, "rb", closefd=False) as stream:
+            for name, code in READ(stream):
+                COMPILED.setdefault(name, code)
     except Exception:  # noqa: BLE001 - see above
         COMPILED.clear()
-    os.lseek(texts, 0, os.SEEK_SET)
+    os.lseek(modules, 0, os.SEEK_SET)
 
 
 def _receive(trunk: socket.socket) -> tuple[dict[str, Any], list[int]]:

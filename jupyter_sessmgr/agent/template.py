@@ -8,27 +8,29 @@ import re
 import signal
 import socket
 import struct
-import sys
 import time
 
-from . import procs
+from . import procs, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
-#: What starts a kernel by its command. The texts that make a template come by descriptor 3;
+#: What starts a kernel by its command. The modules that make a template come by descriptor 3;
 #: whatever is wrong with them in this or that Python, the kernel starts.
-_LAUNCH = """\
+_LAUNCH = (
+    programs.READER
+    + """\
 import runpy
 try:
-    with open(3) as texts: texts = texts.read()
-    names = {"__name__": "__main__"}
-    for text in texts.split("\\0"): exec(text, names)
+    names = {"__name__": "__main__", "read_modules": read_modules}
+    with open(3, "rb") as file: codes = [code for _, code in read_modules(file)]
+    for code in codes: exec(code, names)
 except Exception: pass
 runpy.run_module("ipykernel_launcher", None, "__main__", True)
 """
-_TEXTS = ("amends", "rehearsal", "needs", "stem")
+)
+_MODULES = ("amends", "rehearsal", "needs", "stem")
 _PYTHON = re.compile(r"python[0-9.]*$")
 _MODULE = ["-m", "ipykernel_launcher"]
 #: Flags of Python that take a word.
@@ -113,10 +115,11 @@ class Template:
         self._interpreter = argv[:at]
         self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._trunk.setblocking(False)
-        texts, lines = [_source(name) for name in _TEXTS], []
+        modules, lines = [programs.module(name) for name in _MODULES], []
         if line is not None:
-            texts, lines = ["LINE = 5", *texts, _source("spare")], [os.dup(line)]
-        handed = [_file("\0".join(texts)), end.detach(), *lines]
+            first = ("", b"", "LINE = 5")
+            modules, lines = [first, *modules, programs.module("spare")], [os.dup(line)]
+        handed = [programs.put(modules), end.detach(), *lines]
         return [*argv[:at], "-c", _LAUNCH, *argv[at + 2 :]], handed
 
     def ask(
@@ -134,7 +137,7 @@ class Template:
         """Ask for a process that runs Python code; None when there is no template.
 
         What is handed over becomes its descriptors 3, 4, …; who asked closes it. In 3 are modules
-        for it, as JSON: names and texts.
+        for it, as `programs` puts them.
         """
         if not self.processes:
             return None
@@ -193,12 +196,3 @@ def _file(text: str) -> int:
         stream.write(text)
     os.lseek(made, 0, os.SEEK_SET)
     return made
-
-
-def _source(name: str) -> str:
-    """Return the text of one of the agent's modules."""
-    here = sys.modules[__name__].__spec__
-    assert here is not None
-    assert here.loader is not None
-    source: str = here.loader.get_source(__name__.rpartition(".")[0] + "." + name)  # type: ignore[attr-defined]
-    return source

@@ -421,6 +421,7 @@ async def test_a_python_that_cannot_make_a_template_starts_its_kernel(text, monk
     sources = json.loads(agent_sources())
     sources["stem"] = text
     monkeypatch.setattr(boot, "agent_sources", json.dumps(sources).encode)
+    monkeypatch.setattr(boot, "_compile_each", lambda _sources: ())
     async with an_agent(kernel={}) as agent:
         link = await agent.link()
         await until(link, "bound")
@@ -444,10 +445,19 @@ async def test_a_kernel_with_a_limit_on_memory_leaves_its_template_when_it_is_ki
         assert await is_forked(agent, await the_next(agent, 3))
 
 
+async def test_a_python_of_another_version_has_all_that_one_of_this_has(monkeypatch):
+    monkeypatch.setattr(boot, "bytecode", lambda: "another's")
+    async with an_agent(kernel={}, journal=journal) as agent:
+        link = await agent.link()
+        assert (await until(link, "bound")).recorded
+        assert command(recorder(agent)) == command(await grown(agent))
+        assert await is_forked(agent, await the_next(agent, 2))
+
+
 async def test_a_template_that_cannot_compile_leaves_it_to_what_it_forks(monkeypatch):
     sources = json.loads(agent_sources())
-    assert "compile(text, " in sources["stem"]
-    sources["stem"] = sources["stem"].replace("compile(text, ", "compile(None, ")
+    assert "READ(stream)" in sources["stem"]
+    sources["stem"] = sources["stem"].replace("READ(stream)", "READ(None)")
     monkeypatch.setattr(boot, "agent_sources", json.dumps(sources).encode)
     async with an_agent(kernel={}, journal=journal) as agent:
         state = await until(await agent.link(), "bound")

@@ -8,7 +8,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from jupyter_sessmgr.manager.agents.boot import agent_sources
+from jupyter_sessmgr.manager.agents.boot import prepare
 from jupyter_sessmgr.manager.bus import EventBus
 from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.manager.loop.reconciler import SessionReconciler
@@ -35,7 +35,7 @@ class World:
         self.statuses = []
 
     async def boot(self):
-        await asyncio.to_thread(agent_sources)
+        await asyncio.to_thread(prepare)
         await self.store.open(Path("/nowhere"), self.secrets)
         await self.engine.open(self.secrets, Path("/nowhere"))
         await self.start()

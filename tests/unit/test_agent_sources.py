@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import marshal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import jupyter_sessmgr.agent
+from jupyter_sessmgr.agent import programs
+from jupyter_sessmgr.agent.bootstrap import bytecode
 from jupyter_sessmgr.engines.base import agent_command
 from jupyter_sessmgr.manager.agents.boot import agent_sources, make_boot
 
@@ -86,38 +89,70 @@ def test_what_travels_is_of_one_version_though_another_was_installed_meanwhile(m
     assert [agent_command("python"), agent_sources()] == before
 
 
-def test_boot_bytes_are_a_line_of_sizes_sources_and_orders():
+def test_boot_bytes_are_a_line_of_sizes_sources_code_and_orders():
     boot = make_boot({"place_id": "ä"})
     line, _, rest = boot.partition(b"\n")
     sizes = json.loads(line)
-    assert len(rest) == sizes["sources"] + sizes["config"]
-    assert json.loads(rest[sizes["sources"] :]) == {"place_id": "ä"}
+    assert len(line) < 256
+    assert sizes["bytecode"] == bytecode()
+    assert len(rest) == sizes["sources"] + sizes["code"] + sizes["config"]
+    code = marshal.loads(rest[sizes["sources"] :][: sizes["code"]])
+    assert set(code) == set(json.loads(rest[: sizes["sources"]]))
+    assert json.loads(rest[sizes["sources"] + sizes["code"] :]) == {"place_id": "ä"}
 
 
-def boot_with(main, config):
+def boot_with(main, config, *, code=b"", whose=""):
     sources = json.dumps({"main": main}).encode()
     told = json.dumps(config).encode()
-    sizes = json.dumps({"sources": len(sources), "config": len(told)}).encode()
-    return sizes + b"\n" + sources + told
+    sizes = {"sources": len(sources), "code": len(code), "config": len(told)}
+    return json.dumps({"bytecode": whose, **sizes}).encode() + b"\n" + sources + code + told
 
 
-def test_the_bootstrap_runs_what_it_reads_and_needs_no_end_of_input():
-    main = "import sys\ndef run(config):\n    print(config['x'], __name__)\n    return 3\n"
+def says(boot):
+    """Run a bootstrap that reads these bytes, and no end of them; returns what it printed."""
     process = subprocess.Popen(
         agent_command(sys.executable), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    process.stdin.write(boot_with(main, {"x": "ä"}))
-    process.stdin.flush()
-    assert process.wait(timeout=20) == 3
-    assert process.stdout.read().decode().split() == ["ä", "sessmgr_agent.main"]
-    process.stdin.close()
-    process.stdout.close()
+    with process, process.stdin, process.stdout:
+        process.stdin.write(boot)
+        process.stdin.flush()
+        assert process.wait(timeout=20) == 3
+        return process.stdout.read().decode().split()
+
+
+MAIN = "def run(config):\n    print(config['x'], __name__)\n    return 3\n"
+
+
+def test_the_bootstrap_runs_what_it_reads_and_needs_no_end_of_input():
+    assert says(boot_with(MAIN, {"x": "ä"})) == ["ä", "sessmgr_agent.main"]
+
+
+@pytest.mark.parametrize(("whose", "runs"), [(bytecode(), "code"), ("another's", "text")])
+def test_code_is_run_by_the_python_that_it_is_of_and_the_text_by_others(whose, runs):
+    made = compile(MAIN.replace("config['x']", "'code'"), "<main>", "exec")
+    code = marshal.dumps({"main": marshal.dumps(made)})
+    boot = boot_with(MAIN, {"x": "text"}, code=code, whose=whose)
+    assert says(boot)[0] == runs
+
+
+@pytest.mark.parametrize(("whose", "runs"), [(bytecode(), "code"), ("another's", "text")])
+def test_modules_that_are_handed_over_are_run_in_the_same_way(whose, runs):
+    code = marshal.dumps(compile("print('code')", "<one>", "exec"))
+    program = programs.READER + "for name, code in read_modules(sys.stdin.buffer): exec(code)"
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys\n" + program],
+        input=marshal.dumps((whose, [("one", code, "print('text')")]), 2),
+        capture_output=True,
+        check=True,
+        timeout=20,
+    )
+    assert told.stdout.split() == [runs.encode()]
 
 
 def test_input_that_makes_no_sense_ends_the_agent_and_is_not_repeated():
     result = subprocess.run(
         agent_command(sys.executable),
-        input=b'{"sources": 2, "config": 99}\n{}{"token": "a secret"',
+        input=b'{"bytecode": "", "sources": 2, "code": 0, "config": 99}\n{}{"token": "a secret"',
         capture_output=True,
         check=False,
         timeout=20,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import cache
+import marshal
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from importlib import resources
+
+from jupyter_sessmgr.agent.bootstrap import PACKAGE, bytecode
 
 
 def make_boot(config: Mapping[str, object]) -> bytes:
@@ -15,16 +18,18 @@ def make_boot(config: Mapping[str, object]) -> bytes:
     they travel by standard input only and are never logged or stored.
     """
     sources = agent_sources()
+    code = _compiled(sources)
     orders = json.dumps(config, separators=(",", ":")).encode()
-    sizes = json.dumps({"sources": len(sources), "config": len(orders)}).encode()
-    return sizes + b"\n" + sources + orders
+    sizes = {"sources": len(sources), "code": len(code), "config": len(orders)}
+    head = json.dumps({"bytecode": bytecode(), **sizes}).encode()
+    return head + b"\n" + sources + code + orders
 
 
 @cache
 def agent_sources() -> bytes:
     """Read the agent's modules as JSON ``{module: source}``.
 
-    The first call reads files, so the manager makes it while it opens, in a thread.
+    The first call reads files; see `prepare`.
     """
     folder = resources.files("jupyter_sessmgr.agent")
     sources = {
@@ -33,3 +38,24 @@ def agent_sources() -> bytes:
         if entry.name.endswith(".py") and entry.name not in ("__init__.py", "bootstrap.py")
     }
     return json.dumps(sources, separators=(",", ":")).encode()
+
+
+def prepare() -> None:
+    """Read and compile the agent, which takes a moment. The manager does while it opens."""
+    _compiled(agent_sources())
+
+
+@lru_cache(maxsize=1)
+def _compiled(sources: bytes) -> bytes:
+    """Compile the agent for places whose Python runs the same code as this one.
+
+    Compiling takes a place's Python longer than all else that the agent does until it answers.
+    """
+    return marshal.dumps(dict(_compile_each(json.loads(sources))))
+
+
+def _compile_each(sources: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    for name, text in sources.items():
+        called = f"<{PACKAGE}.{name}>"
+        made = compile(text, called, "exec", dont_inherit=True, optimize=2)
+        yield name, marshal.dumps(made)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from jupyter_sessmgr.engines.base import Engine, agent_command
-from jupyter_sessmgr.manager.agents.boot import agent_sources
+from jupyter_sessmgr.manager.agents.boot import prepare
 from jupyter_sessmgr.manager.agents.links import AgentLinks
 from jupyter_sessmgr.manager.bus import EventBus
 from jupyter_sessmgr.manager.installation import leftovers, others
@@ -123,7 +123,7 @@ async def open_parts(
 def _load(secrets: InstallationSecrets) -> None:
     """Load what every start needs: the agent's files, and what makes certificates."""
     agent_command("")
-    agent_sources()
+    prepare()
     secrets.agent_certificate("")
 
 
