@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterable, Tuple
 
-    #: Name, code and text of a module; b"" where there is no code.
+    #: Name, code and text of a module; empty what there is not.
     Module = Tuple[str, bytes, str]
 
 #: Reads such a file: makes `read_modules`, which yields names and code.
@@ -29,12 +29,17 @@ def read_modules(file):
 """
 #: A form of `marshal` that each version reads.
 _FORM = 2
+_THIS = os.path.realpath(sys.executable)
 
 
-def module(name: str, called: str = "") -> Module:
-    """Return one of the agent's modules, under another name if it is to be `called` that."""
+def module(name: str, python: str, called: str = "") -> Module:
+    """Return one of the agent's modules for a Python; `called` is its name there.
+
+    Without its text where that Python is this one, which runs the code.
+    """
     full = __name__.rpartition(".")[0] + "." + name
-    return called or name, _finder().get_marshalled(full), _finder().get_source(full)
+    code, same = _finder().get_marshalled(full), os.path.realpath(python) == _THIS
+    return called or name, code, "" if code and same else _finder().get_source(full)
 
 
 def put(modules: Iterable[Module]) -> int:

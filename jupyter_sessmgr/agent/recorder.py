@@ -192,7 +192,7 @@ class Recorder:
             return
         self._starts.append(time.monotonic())
         self._trunk = Trunk()
-        handed = [_program(), self._trunk.end.detach()]
+        handed = [_program(self._python), self._trunk.end.detach()]
         self._process.prepare(_LAUNCH, self._python, self._environ, handed)
         self._attempt(lambda: self._say(_on_disk(bounds)))
 
@@ -237,9 +237,9 @@ def _on_disk(bounds: Mapping[str, Any]) -> dict[str, Any]:
     return dict(bounds, path=os.path.join(folder, _FILE), max_bytes=size)
 
 
-def _program() -> int:
+def _program(python: str) -> int:
     """Put the recorder into a file without a name; returns its descriptor."""
-    return programs.put(programs.module(name, "recorder." + name) for name in _MODULES)
+    return programs.put(programs.module(name, python, "recorder." + name) for name in _MODULES)
 
 
 def _nobody_listens() -> None:

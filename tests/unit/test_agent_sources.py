@@ -7,6 +7,7 @@ import json
 import marshal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -97,12 +98,12 @@ def test_boot_bytes_are_a_line_of_sizes_sources_code_and_orders():
     assert sizes["bytecode"] == bytecode()
     assert len(rest) == sizes["sources"] + sizes["code"] + sizes["config"]
     code = marshal.loads(rest[sizes["sources"] :][: sizes["code"]])
-    assert set(code) == set(json.loads(rest[: sizes["sources"]]))
+    assert set(code) == set(json.loads(zlib.decompress(rest[: sizes["sources"]])))
     assert json.loads(rest[sizes["sources"] + sizes["code"] :]) == {"place_id": "ä"}
 
 
 def boot_with(main, config, *, code=b"", whose=""):
-    sources = json.dumps({"main": main}).encode()
+    sources = zlib.compress(json.dumps({"main": main}).encode())
     told = json.dumps(config).encode()
     sizes = {"sources": len(sources), "code": len(code), "config": len(told)}
     return json.dumps({"bytecode": whose, **sizes}).encode() + b"\n" + sources + code + told

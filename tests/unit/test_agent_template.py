@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_what_runs_in_the_kernels_python_is_ascii(name):
 @pytest.fixture
 def planted(monkeypatch):
     """Give a template and the other end of what it hears."""
-    monkeypatch.setattr(programs, "_finder", lambda: Finder({}, {}))
+    monkeypatch.setattr(programs, "_finder", lambda: Finder(zlib.compress(b"{}"), {}))
     made = Template()
     _, handed = made.seed(["python", *LAUNCH])
     os.close(handed[0])

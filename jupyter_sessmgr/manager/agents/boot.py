@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import marshal
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib import resources
@@ -17,8 +18,7 @@ def make_boot(config: Mapping[str, object]) -> bytes:
     Called by the reconciler, once for each start of a place. They hold the place's secrets, so
     they travel by standard input only and are never logged or stored.
     """
-    sources = agent_sources()
-    code = _compiled(sources)
+    sources, code = _packed(agent_sources())
     orders = json.dumps(config, separators=(",", ":")).encode()
     sizes = {"sources": len(sources), "code": len(code), "config": len(orders)}
     head = json.dumps({"bytecode": bytecode(), **sizes}).encode()
@@ -42,16 +42,17 @@ def agent_sources() -> bytes:
 
 def prepare() -> None:
     """Read and compile the agent, which takes a moment. The manager does while it opens."""
-    _compiled(agent_sources())
+    _packed(agent_sources())
 
 
 @lru_cache(maxsize=1)
-def _compiled(sources: bytes) -> bytes:
-    """Compile the agent for places whose Python runs the same code as this one.
+def _packed(sources: bytes) -> tuple[bytes, bytes]:
+    """Compress the agent, and compile it for places whose Python runs the same code as this one.
 
     Compiling takes a place's Python longer than all else that the agent does until it answers.
     """
-    return marshal.dumps(dict(_compile_each(json.loads(sources))))
+    code = dict(_compile_each(json.loads(sources)))
+    return zlib.compress(sources), marshal.dumps(code)
 
 
 def _compile_each(sources: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
