@@ -115,6 +115,7 @@ async def weigh():
     from tests.plugins.agents import a_client, an_agent, run, until
 
     manager, client, _ = await started(LOCAL)
+    await client.wait_for_ready(timeout=60)  # its output can be heard then
     await run(client, "1")
     await asyncio.sleep(REST)
     local = weight([manager.provisioner.pid])
