@@ -106,10 +106,9 @@ class Spare:
             self._line.close()
             return
         self._kernel = kernel
-        with contextlib.suppress(Exception):  # what fails fails in front of its user, as ever
-            kernel.shell.display_formatter.format(
-                0
-            )  # it makes the rest of itself when it first does
+        # all that a first value has it make; what is wrong comes again, before its user
+        with contextlib.suppress(Exception):
+            kernel.shell.display_formatter.format(0)
         for name in ("shell_handlers", "control_handlers"):
             self._handlers[name] = getattr(kernel, name)
             watched = Handlers(self._handlers[name])
