@@ -74,8 +74,11 @@ class Case:
 
 
 def process_case(request, folder):
-    async def kill(_engine, place):
+    async def kill(engine, place):
         os.kill(agent_pid(folder, place.id), signal.SIGKILL)
+        async with asyncio.timeout(10):  # a busy machine takes a moment
+            while (await engine.look([place]))[place.id].running:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
 
     return Case(folder, ProcessEngine, kill)
 
