@@ -138,8 +138,8 @@ class Needs:
         if path not in self._listed:
             return same
         listed = self._listed[path]
-        if same and listed is not None:  # in it no name came or went
-            return bool(_stamps(path, listed[1]) == listed[1])
+        if same:  # in it no name came or went
+            return listed is None or bool(_stamps(path, listed[1]) == listed[1])
         return bool(_related(path, self._names) == listed)
 
 

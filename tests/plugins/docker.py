@@ -23,6 +23,7 @@ from jupyter_sessmgr.engines.docker.container import INSTALL
 from jupyter_sessmgr.engines.docker.engine import DockerEngine
 from jupyter_sessmgr.engines.docker.firewall import Firewall
 from jupyter_sessmgr.engines.docker.networks import bridge_name
+from jupyter_sessmgr.manager.agents.boot import pack
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.naming import new_place_id, place_name
 from jupyter_sessmgr.model.session import Place, SessionSpec
@@ -141,10 +142,7 @@ def a_spec(**changes):
 
 def stand_in(orders, act=IDLE):
     """Make boot bytes with a program of the test's own instead of the agent."""
-    sources = json.dumps({"main": STAND_IN.format(act=textwrap.dedent(act))}).encode()
-    told = json.dumps(orders).encode()
-    sizes = json.dumps({"sources": len(sources), "config": len(told)}).encode()
-    return sizes + b"\n" + sources + told
+    return pack(json.dumps({"main": STAND_IN.format(act=textwrap.dedent(act))}).encode(), orders)
 
 
 async def begin(engine, folder, place, spec=None, act=IDLE):

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from jupyter_sessmgr.engines.process import ProcessEngine
-from jupyter_sessmgr.manager.agents.boot import agent_sources, make_boot
+from jupyter_sessmgr.manager.agents.boot import agent_sources, make_boot, pack
 from jupyter_sessmgr.manager.installation.secrets import InstallationSecrets
 from jupyter_sessmgr.model.images import REFERENCE_IMAGE
 from jupyter_sessmgr.model.naming import new_place_id
@@ -102,10 +102,7 @@ def orders_for(engine, folder, place, spec, **changes):
 
 def stand_in(orders, act=IDLE):
     """Make boot bytes with a program of the test's own instead of the agent."""
-    sources = json.dumps({"main": STAND_IN.format(act=act)}).encode()
-    told = json.dumps(orders).encode()
-    sizes = json.dumps({"sources": len(sources), "config": len(told)}).encode()
-    return sizes + b"\n" + sources + told
+    return pack(json.dumps({"main": STAND_IN.format(act=act)}).encode(), orders)
 
 
 async def begin(engine, folder, place, spec, *, act=None, **changes):

@@ -18,11 +18,16 @@ def make_boot(config: Mapping[str, object]) -> bytes:
     Called by the reconciler, once for each start of a place. They hold the place's secrets, so
     they travel by standard input only and are never logged or stored.
     """
-    sources, code = _packed(agent_sources())
+    return pack(agent_sources(), config)
+
+
+def pack(sources: bytes, config: Mapping[str, object]) -> bytes:
+    """Make the same of any program's modules, such as a test's own; `run` of ``main`` is called."""
+    packed, code = _compiled(sources)
     orders = json.dumps(config, separators=(",", ":")).encode()
-    sizes = {"sources": len(sources), "code": len(code), "config": len(orders)}
+    sizes = {"sources": len(packed), "code": len(code), "config": len(orders)}
     head = json.dumps({"bytecode": bytecode(), **sizes}).encode()
-    return head + b"\n" + sources + code + orders
+    return head + b"\n" + packed + code + orders
 
 
 @cache
@@ -42,11 +47,11 @@ def agent_sources() -> bytes:
 
 def prepare() -> None:
     """Read and compile the agent, which takes a moment. The manager does while it opens."""
-    _packed(agent_sources())
+    _compiled(agent_sources())
 
 
-@lru_cache(maxsize=1)
-def _packed(sources: bytes) -> tuple[bytes, bytes]:
+@lru_cache(maxsize=2)
+def _compiled(sources: bytes) -> tuple[bytes, bytes]:
     """Compress the agent, and compile it for places whose Python runs the same code as this one.
 
     Compiling takes a place's Python longer than all else that the agent does until it answers.
