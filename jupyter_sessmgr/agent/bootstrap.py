@@ -41,11 +41,12 @@ class Finder:
     def __init__(self, packed: bytes, codes: dict[str, bytes]) -> None:
         self._packed = packed
         self._codes = codes
-        self._sources: dict[str, str] = {} if codes else self._unpacked()
+        self._sources: dict[str, str] = {} if codes else self.get_sources()
         self._names = {*codes, *self._sources}
         self.bytecode = bytecode()
 
-    def _unpacked(self) -> dict[str, str]:
+    def get_sources(self) -> dict[str, str]:
+        """Unpack the texts of all modules, by name."""
         import zlib  # noqa: PLC0415 - few need it
 
         sources: dict[str, str] = json.loads(zlib.decompress(self._packed))
@@ -62,8 +63,8 @@ class Finder:
         return ModuleSpec(name, loader, is_package=name == PACKAGE)
 
     def get_source(self, name: str) -> str:
-        """Return the text of a module."""
-        return (self._sources or self._unpacked()).get(name[len(PACKAGE) + 1 :], "")
+        """Return the text of a module, as Python itself asks for it to show an error."""
+        return (self._sources or self.get_sources()).get(name[len(PACKAGE) + 1 :], "")
 
     def get_marshalled(self, name: str) -> bytes:
         """Return the code of a module; b"" when it is only there as text."""

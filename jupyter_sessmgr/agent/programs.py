@@ -32,14 +32,17 @@ _FORM = 2
 _THIS = os.path.realpath(sys.executable)
 
 
-def module(name: str, python: str, called: str = "") -> Module:
-    """Return one of the agent's modules for a Python; `called` is its name there.
+def modules(names: Iterable[str], python: str, package: str = "") -> list[Module]:
+    """Return modules of the agent's for a Python, as modules of a package there.
 
-    Without its text where that Python is this one, which runs the code.
+    Without their text where that Python is this one, which runs the code.
     """
-    full = __name__.rpartition(".")[0] + "." + name
-    code, same = _finder().get_marshalled(full), os.path.realpath(python) == _THIS
-    return called or name, code, "" if code and same else _finder().get_source(full)
+    finder, ours = _finder(), __name__.rpartition(".")[0] + "."
+    found = [(package + name, finder.get_marshalled(ours + name), "") for name in names]
+    if os.path.realpath(python) == _THIS and all(code for _, code, _ in found):
+        return found
+    texts = finder.get_sources()
+    return [(name, code, texts[name[len(package) :]]) for name, code, _ in found]
 
 
 def put(modules: Iterable[Module]) -> int:

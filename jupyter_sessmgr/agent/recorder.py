@@ -239,7 +239,7 @@ def _on_disk(bounds: Mapping[str, Any]) -> dict[str, Any]:
 
 def _program(python: str) -> int:
     """Put the recorder into a file without a name; returns its descriptor."""
-    return programs.put(programs.module(name, python, "recorder." + name) for name in _MODULES)
+    return programs.put(programs.modules(_MODULES, python, "recorder."))
 
 
 def _nobody_listens() -> None:

@@ -115,10 +115,10 @@ class Template:
         self._interpreter = argv[:at]
         self._trunk, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._trunk.setblocking(False)
-        modules, lines = [programs.module(name, argv[0]) for name in _MODULES], []
+        modules, lines = programs.modules(_MODULES, argv[0]), []
         if line is not None:
-            first, last = ("", b"", "LINE = 5"), programs.module("spare", argv[0])
-            modules, lines = [first, *modules, last], [os.dup(line)]
+            first, last = ("", b"", "LINE = 5"), programs.modules(["spare"], argv[0])
+            modules, lines = [first, *modules, *last], [os.dup(line)]
         handed = [programs.put(modules), end.detach(), *lines]
         return [*argv[:at], "-c", _LAUNCH, *argv[at + 2 :]], handed
 

@@ -14,6 +14,7 @@ import pytest
 from jupyter_sessmgr.agent import programs, template
 from jupyter_sessmgr.agent.bootstrap import Finder
 from jupyter_sessmgr.agent.template import Birth, Template, _launcher
+from jupyter_sessmgr.manager.agents.boot import agent_sources
 
 LAUNCH = ["-m", "ipykernel_launcher", "-f", "file"]
 COMMANDS = [
@@ -46,7 +47,7 @@ def test_what_runs_in_the_kernels_python_is_ascii(name):
 @pytest.fixture
 def planted(monkeypatch):
     """Give a template and the other end of what it hears."""
-    monkeypatch.setattr(programs, "_finder", lambda: Finder(zlib.compress(b"{}"), {}))
+    monkeypatch.setattr(programs, "_finder", lambda: Finder(zlib.compress(agent_sources()), {}))
     made = Template()
     _, handed = made.seed(["python", *LAUNCH])
     os.close(handed[0])
