@@ -36,6 +36,7 @@ FLOORS = {
 JUDGED = {
     ("B102", "agent/bootstrap.py"): "the agent's own sources, by standard input of who starts it",
     ("B102", "agent/stem.py"): "the agent's own sources, over a socket that only it has",
+    ("B302", "agent/bootstrap.py"): "the same as code, from the same",
     ("B104", "agent/ear.py"): "names an address to be recognised",
     ("B104", "agent/listening.py"): "names an address to be recognised",
     ("B104", "engines/docker/container.py"): "binds inside a container without published ports",
