@@ -30,7 +30,7 @@ def started(monkeypatch, tmp_path):
             os.close(one)
         wanted.append(python)
 
-    monkeypatch.setattr("jupyter_sessmgr.agent.recorder._program", lambda: os.dup(0))
+    monkeypatch.setattr("jupyter_sessmgr.agent.recorder._program", lambda _python: os.dup(0))
     monkeypatch.setattr(recorder._process, "prepare", prepare)
     yield recorder, wanted
     recorder.close()
