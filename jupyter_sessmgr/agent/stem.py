@@ -135,10 +135,11 @@ def _compile(modules: int) -> None:
 
     Failing that, it does.
     """
+    if COMPILED:
+        return
     try:
         with open(modules, "rb", closefd=False) as stream:
-            for name, code in READ(stream):
-                COMPILED.setdefault(name, code)
+            COMPILED.update(READ(stream))
     except Exception:  # noqa: BLE001 - see above
         COMPILED.clear()
     os.lseek(modules, 0, os.SEEK_SET)
