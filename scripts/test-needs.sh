@@ -34,6 +34,8 @@ need ps procps
 need systemd-analyze systemd
 # Another package's engine is as good, and Debian's would not go beside it.
 need dockerd docker.io
+# Podman's network; its package is as content with another.
+compgen -G "/usr/*lib*/podman/netavark" >/dev/null || missing+=(netavark)
 [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || missing+=(libfaketime)
 [ ${#missing[@]} -gt 0 ] || exit 0

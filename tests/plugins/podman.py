@@ -45,6 +45,8 @@ def podman_host(docker_api, reference_image):
     hybrid = Path("/sys/fs/cgroup/unified").is_dir()
     runtime = "runc" if hybrid else "crun"
     missing = [one for one in ("podman", runtime) if shutil.which(one, path=_path()) is None]
+    if not any(Path("/usr").glob("*lib*/podman/netavark")):
+        missing.append("netavark")
     if missing:
         no_podman(f"{missing[0]} is not installed")
     # Short, for the sockets below it; not in memory, for the overlay.
