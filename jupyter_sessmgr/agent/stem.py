@@ -38,6 +38,8 @@ TRUNK = 4
 LINE: int | None = globals().get("LINE")
 #: What is changed before a kernel starts, as `amends` says.
 AMENDS: tuple[Callable[[], None], ...] = globals().get("AMENDS", ())
+#: What is done when all is imported, as `ending` says.
+LEAVE_WHOLE: Callable[[], Any] = globals().get("leave_modules_whole", int)
 #: Reads modules that are handed over, as `programs` says.
 READ: Callable[[Any], Iterable[tuple[str, CodeType]]] = globals().get("read_modules", list)
 #: Seconds that the system may take to make the agent the parent of what was forked.
@@ -59,6 +61,7 @@ def grow() -> Needs | None:
         needs.watch_imports()
         for amend in AMENDS:
             amend()
+        LEAVE_WHOLE()
         gc.freeze()  # what it does not look at, it does not write to: it stays shared
     finally:
         if collecting:

@@ -30,7 +30,7 @@ except Exception: pass
 runpy.run_module("ipykernel_launcher", None, "__main__", True)
 """
 )
-_MODULES = ("amends", "rehearsal", "needs", "stem")
+_MODULES = ("ending", "amends", "rehearsal", "needs", "stem")
 _PYTHON = re.compile(r"python[0-9.]*$")
 _MODULE = ["-m", "ipykernel_launcher"]
 #: Flags of Python that take a word.

@@ -294,6 +294,45 @@ async def test_how_a_forked_kernel_ended_is_told(code, number):
         assert await is_forked(agent, await the_next(agent, 3))
 
 
+#: What of a user's does something when the kernel ends; it takes what it needs for that along.
+LAST = """
+import atexit, os, sys, types
+
+class Last:
+    def __init__(self, name):
+        self.name, self.write = name, os.write
+        self.to = os.open("last", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+
+    def __del__(self):
+        self.write(self.to, self.name + b" ")
+
+mine, turned = Last(b"mine"), [Last(b"turned")]
+turned.append(turned)
+sys.modules["later"] = types.ModuleType("later")
+sys.modules["later"].its = Last(b"later")
+unsaved = open("unsaved", "w")
+unsaved.write("saved")
+atexit.register(Last(b"called").__del__)
+"""
+
+
+@pytest.mark.parametrize("generation", [1, 2], ids=["first", "forked"])
+async def test_what_a_user_left_to_the_end_is_done_when_the_kernel_ends(generation):
+    async with an_agent(kernel={}) as agent:
+        link = await agent.link()
+        await until(link, "bound")
+        if generation == 2:
+            assert await is_forked(agent, await the_next(agent, 2))
+        async with a_client(agent, agent.kernel(generation)) as client:
+            await run(client, f"import os; os.chdir({str(agent.folder)!r})")
+            await run(client, LAST)
+            client.execute("exit()")
+            await until(link, "exited", generation=generation)
+        done = (agent.folder / "last").read_text().split()
+        assert sorted(set(done)) == ["called", "later", "mine", "turned"]
+        assert (agent.folder / "unsaved").read_text() == "saved"
+
+
 async def test_a_template_that_was_killed_is_replaced():
     async with an_agent(kernel={}) as agent:
         await until(await agent.link(), "bound")

@@ -38,7 +38,7 @@ def test_only_ipykernel_started_by_python_itself_is_forked(argv, at):
     assert _launcher(argv) == at
 
 
-@pytest.mark.parametrize("name", ["amends", "rehearsal", "needs", "stem", "spare"])
+@pytest.mark.parametrize("name", ["ending", "amends", "rehearsal", "needs", "stem", "spare"])
 def test_what_runs_in_the_kernels_python_is_ascii(name):
     path = Path(template.__file__).with_name(f"{name}.py")
     assert path.read_bytes().isascii()
