@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-#: Python itself looks for these when it ends, or a user's things are in them.
-_TAKEN_APART = ("__main__", "builtins", "sys")
+#: Python itself looks for these when it ends, or they are somebody's own.
+_TAKEN_APART = ("__main__", "builtins", "sys", "sitecustomize", "usercustomize")
 
 
 class Ending:
