@@ -131,9 +131,9 @@ class Control:
             if len(self._connections) >= MAX_CONNECTIONS:
                 peer.close()
                 continue
-            connection = Connection(self)
+            connection = Connection(self, peer)
             self._connections.append(connection)
-            connection.shaking = self.own(connection.run(peer))
+            connection.shaking = self.own(connection.run())
 
     def _make_room(self) -> None:
         """Let strangers not keep the server out: the oldest of them goes."""
@@ -192,8 +192,10 @@ class Control:
 class Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, peer: socket.socket) -> None:
         self.authenticated = False
+        #: Its socket until `run` begins; a task that is cancelled before never does.
+        self._untaken = [peer]
         #: The task that makes its TLS session.
         self.shaking: asyncio.Task[None] | None = None
         self._control = control
@@ -204,12 +206,12 @@ class Connection(asyncio.Protocol):
         #: What it became.
         self._stream: Frames | None = None
 
-    async def run(self, peer: socket.socket) -> None:
+    async def run(self) -> None:
         """Shake hands; from there on the loop calls."""
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(AUTH_TIMEOUT, self._give_up)
         try:
-            await self._control.handshake(self, peer)
+            await self._control.handshake(self, self._untaken.pop())
         except (OSError, asyncio.TimeoutError):
             self.abort()
 
@@ -268,6 +270,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         elif self.shaking is not None:
             self.shaking.cancel()
+        for peer in self._untaken:
+            peer.close()
         self._control.forget(self)
 
     def _give_up(self) -> None:
