@@ -46,6 +46,10 @@ READ: Callable[[Any], Iterable[tuple[str, CodeType]]] = globals().get("read_modu
 _ADOPTION = 5.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _SIGKILL = 1, 15, 9
 NAME = b"kernel-template"
+#: This Python holds on to the names that were looked up in classes last. When another one takes a
+#: name's place, that is written to, and no longer shared. Later ones do not count who uses a name;
+#: earlier ones would have all classes take new numbers.
+_REMEMBERS_NAMES = (3, 11)
 #: Code of modules that are not a kernel's, by name.
 COMPILED: dict[str, CodeType] = {}
 
@@ -62,6 +66,8 @@ def grow() -> Needs | None:
         for amend in AMENDS:
             amend()
         LEAVE_WHOLE()
+        if sys.version_info[:2] == _REMEMBERS_NAMES:
+            sys._clear_type_cache()  # noqa: SLF001 - Python's own, and there is no other
         gc.freeze()  # what it does not look at, it does not write to: it stays shared
     finally:
         if collecting:

@@ -214,3 +214,26 @@ agent.thrift.give_back()
 
 def test_what_asyncio_hardly_needs_is_loaded_when_it_is_used():
     assert in_a_place(PUT_OFF) == "Later False Later\n(x) module True\n"
+
+
+SAYS = """
+agent.thrift.put_off()
+import asyncio, ssl
+loop = asyncio.new_event_loop()
+print(*(type(sys.modules[name]).__name__ for name in ("logging", "subprocess", "typing")))
+
+async def main():
+    process = await asyncio.create_subprocess_exec("true", stdout=asyncio.subprocess.PIPE)
+    loop.call_exception_handler({"message": "something went wrong"})
+    return await process.wait()
+
+sys.stderr = sys.stdout
+print(loop.run_until_complete(main()), type(sys.modules["logging"]).__name__)
+from typing import Dict, Optional
+print(Dict[str, Optional[int]], sys.modules["subprocess"].PIPE)
+"""
+
+
+def test_what_goes_wrong_is_told_though_nothing_was_loaded_to_tell_it():
+    awaited = ["Later Later Later", "something went wrong", "0 module"]
+    assert in_a_place(SAYS).splitlines() == [*awaited, "typing.Dict[str, typing.Optional[int]] -1"]
