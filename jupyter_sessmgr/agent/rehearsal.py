@@ -22,4 +22,9 @@ def show_a_result() -> None:
     sys.modules["IPython.core.formatters"].DisplayFormatter().format(0)
 
 
-REHEARSALS = (read_a_cell, show_a_result)
+def find_room() -> None:
+    """Have Python find where temporary files go, by writing one; cells are named after that."""
+    sys.modules["tempfile"].gettempdir()
+
+
+REHEARSALS = (read_a_cell, show_a_result, find_room)

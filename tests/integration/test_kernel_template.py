@@ -363,12 +363,13 @@ async def test_a_template_that_is_stuck_costs_a_moment_and_is_replaced():
         assert "-2.json" in command((await the_next(agent, 3)).pid)
 
 
-#: What is read by Python, the C library, a package while it is imported, and the linker.
+#: What is read by Python, the C library, a package while it is imported, the linker, and for names.
 READ_AT_START = {
     "PYTHONHASHSEED": "1",
     "TZ": "Asia/Tokyo",
     "PYZMQ_BACKEND": "cython",
     "LD_LIBRARY_PATH": "/nowhere",
+    "TMPDIR": "/var/tmp",
 }
 
 

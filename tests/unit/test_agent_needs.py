@@ -96,7 +96,7 @@ def test_a_folder_that_is_gone_matters(needs, folder):
 
 #: Says what there is of a shell, threads and files after the rehearsals.
 AFTER = """
-import os, sys, threading
+import os, sys, tempfile, threading
 from jupyter_sessmgr.agent.needs import _NEEDED
 from jupyter_sessmgr.agent.rehearsal import REHEARSALS
 for name in _NEEDED: __import__(name)
@@ -109,13 +109,16 @@ assert not InteractiveShell.initialized() and get_ipython() is None
 assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1
 assert not set(sys.modules) - modules, set(sys.modules) - modules
 assert dict(os.environ) == environ
-assert not os.listdir(".")
+assert not os.listdir(".") and not os.listdir(os.environ["TMPDIR"])
+assert tempfile.tempdir == os.environ["TMPDIR"]
 """
 
 
 def test_a_rehearsal_leaves_no_shell_thread_file_or_word(tmp_path):
-    (tmp_path / "here").mkdir()
+    for name in ("here", "tmp"):
+        (tmp_path / name).mkdir()
     environ = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "HOME": str(tmp_path)}
+    environ["TMPDIR"] = str(tmp_path / "tmp")
     environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # as the template has it
     environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     told = subprocess.run(
@@ -128,4 +131,4 @@ def test_a_rehearsal_leaves_no_shell_thread_file_or_word(tmp_path):
         timeout=60,
     )
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["here"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["here", "tmp"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import marshal
 import zlib
@@ -45,6 +46,11 @@ def agent_sources() -> bytes:
     return json.dumps(sources, separators=(",", ":")).encode()
 
 
+def agent_digest() -> str:
+    """Tell one release's agent from another's."""
+    return _digest(agent_sources())
+
+
 def prepare() -> None:
     """Read and compile the agent, which takes a moment. The manager does while it opens."""
     _compiled(agent_sources())
@@ -58,6 +64,11 @@ def _compiled(sources: bytes) -> tuple[bytes, bytes]:
     """
     code = dict(_compile_each(json.loads(sources)))
     return zlib.compress(sources), marshal.dumps(code)
+
+
+@lru_cache(maxsize=2)
+def _digest(sources: bytes) -> str:
+    return hashlib.sha256(sources).hexdigest()
 
 
 def _compile_each(sources: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +10,7 @@ from traitlets.config import Configurable
 
 from jupyter_sessmgr._version import __version__
 from jupyter_sessmgr.engines.base import Engine, Signer
-from jupyter_sessmgr.manager.agents.boot import agent_sources
+from jupyter_sessmgr.manager.agents.boot import agent_digest
 from jupyter_sessmgr.model.codec import to_plain
 from jupyter_sessmgr.model.session import SessionSpec
 
@@ -70,5 +69,5 @@ def terms_of(
         "inherited": dict(engine.inherited),
         "settings": [settings_of(engine), settings_of(admission)],
         "release": __version__,
-        "agent": hashlib.sha256(agent_sources()).hexdigest(),
+        "agent": agent_digest(),
     }
