@@ -74,10 +74,8 @@ class Ear:
                 frames = self._iopub.recv_multipart(self._zmq.NOBLOCK)
             except self._zmq.ZMQError:
                 break
-            if frames[:1] == [self._topic]:
-                self.hears = True
-                continue
-            self.hears = self.hears or self._session.encode() in b"".join(frames[:5])
+            greeted = frames[:1] == [self._topic]
+            self.hears = self.hears or greeted or self._session.encode() in b"".join(frames[:5])
             yield frames
         if self.patience() <= 0:
             self._ask()

@@ -23,7 +23,8 @@ _EXECUTE = "execute_request"
 #: What tells of a question, which is asked elsewhere; its prompt is no longer than this.
 _QUESTION, _MOST_PROMPT = "sessmgr_question", 1000
 #: What is no output: how kernels greet, and what is read as ours, since kernels reply elsewhere.
-_NO_OUTPUT = ("iopub_welcome", "execute_reply")
+_GREETING = "iopub_welcome"
+_NO_OUTPUT = (_GREETING, "execute_reply")
 _EVER = float("inf")
 #: Facts that are read of a journal, the characters of each, and the latest time that is believed.
 _MOST_FACTS, _LONGEST_FACT, _LATEST = 16, 2**20, 2.0**35
@@ -125,13 +126,14 @@ class Following:
             "last_activity": self._activity,
             "executing": self.executing,
             "kernel_info": info if isinstance(info, dict) else None,
+            "greets": self._greets,
             "last": self._journal.last,
             "problem": self._journal.problem,
         }
 
     def begin(self) -> None:
         """Note that another kernel starts."""
-        self._begun = self._tells = False
+        self._begun = self._tells = self._greets = False
         if self.over == _EVER:
             self._journal.commit()
             found = self._journal.shelf.read("SELECT MAX(number) FROM request")
@@ -162,6 +164,7 @@ class Following:
         if message.type == "status":
             self._hear_status(message, at)
             return
+        self._greets = self._greets or message.type == _GREETING
         if message.type in _NO_OUTPUT or message.asker == self.session:
             self._journal.skip(message)
             return

@@ -15,6 +15,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}[A-Za-z0-9]", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
+_LISTENER = b"sessmgr-listener-"
+
 #: Ours and Jupyter's: a session's environment cannot carry them (THREATS E5).
 RESERVED_ENV = ("JPY_", "JUPYTER_", "SESSMGR_", "KERNEL_ID")
 MAX_ENV_VALUE = 32 * 1024
@@ -39,6 +41,19 @@ def new_place_id() -> str:
 def new_session_name() -> str:
     """Make a name for a session whose creator gave none."""
     return f"session-{secrets.token_hex(6)}"
+
+
+def new_listener_topic() -> bytes:
+    """Make a topic that nobody is subscribed to yet.
+
+    A kernel that greets its listeners does so for each new topic (JEP 65; ipykernel since 7).
+    """
+    return _LISTENER + uuid.uuid4().hex.encode()
+
+
+def is_listener_topic(topic: bytes) -> bool:
+    """Tell whether a message is to a topic of `new_listener_topic`: somebody was greeted."""
+    return topic.startswith(_LISTENER)
 
 
 def is_uuid(text: str) -> bool:

@@ -41,6 +41,8 @@ class Held:
         self.watched = False
         #: Whether it is Jupyter that restarts the kernel just now.
         self.restarting = False
+        #: Whether the kernel is known to greet who begins to listen to it.
+        self.greets = False
         self._given_back = False
         home.managed.add(session_id)
         home.tell(lambda: home.sessions.keep(session_id))

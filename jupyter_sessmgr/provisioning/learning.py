@@ -36,15 +36,15 @@ async def learn_state(home: Home, manager: Any, session_id: str, guess: str) -> 
     now = await kernel_now(home.sessions, session_id)
     if now is None or now.execution_state == "starting":
         await _wait_for_answer(manager, guess)
-        return
-    have_said(manager, now.kernel_info)
-    _tell(manager, guess, now)
-    if manager.execution_state == "busy":
-        # It may have become idle before Jupyter heard it at all.
-        await asyncio.sleep(_SUBSCRIBED)
-        now = await kernel_now(home.sessions, session_id)
-        if now is not None:
-            _tell(manager, "busy", now)
+    else:
+        have_said(manager, now)
+        _tell(manager, guess, now)
+    # It may have become idle, or busy, before Jupyter heard it at all.
+    told = manager.execution_state
+    await asyncio.sleep(_SUBSCRIBED)
+    now = await kernel_now(home.sessions, session_id)
+    if now is not None and now.execution_state != "starting":
+        _tell(manager, told, now)
 
 
 def _tell(manager: Any, guess: str, now: KernelNow) -> None:

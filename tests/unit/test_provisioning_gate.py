@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_sessmgr.provisioning.channels import gate as gates
+from jupyter_sessmgr.provisioning.channels import gate as bounds
 from jupyter_sessmgr.provisioning.channels.gate import RestartGate
 from tests.plugins.waiting import eventually
-
-GREETING = [b"iopub", b"<IDS|MSG>", b"signature", b'{"msg_type": "iopub_welcome"}', b"{}"]
-OTHER = [b"iopub", b"<IDS|MSG>", b"signature", b'{"msg_type": "status"}', b"{}"]
 
 
 @pytest.fixture
@@ -18,32 +15,43 @@ def passed():
 
 
 @pytest.fixture
-def gate(passed):
-    return RestartGate(passed.append)
+def connected():
+    return []
 
 
-async def test_nothing_waits_for_a_kernel_that_is_not_restarted(gate, passed):
+@pytest.fixture
+def gates():
+    return []
+
+
+@pytest.fixture
+def gate(passed, connected, gates):
+    gates.append(RestartGate(passed.append, lambda: connected.append("anew"), lambda: gates))
+    return gates[0]
+
+
+async def test_nothing_waits_for_a_kernel_that_is_not_restarted(gate, passed, connected):
     assert not gate.take("a")
-    gate.hear(GREETING)
+    gate.greeted()
     gate.runs()
     assert not gate.take("b")
-    assert passed == []
+    assert (passed, connected) == ([], [])
 
 
-async def test_requests_wait_until_the_new_kernel_greets(gate, passed):
+async def test_requests_wait_until_the_new_kernel_greets(gate, passed, connected):
     gate.shut()
     assert gate.take("a")
-    gate.hear(OTHER)
+    assert connected == []
     gate.runs()
     assert gate.take("b")
-    assert passed == []
-    gate.hear(GREETING)
+    assert (passed, connected) == ([], ["anew"])
+    gate.greeted()
     assert passed == ["a", "b"]
     assert not gate.take("c")
 
 
 async def test_a_kernel_that_never_greets_is_heard_by_then(gate, passed, monkeypatch):
-    monkeypatch.setattr(gates, "PATIENCE", 0.01)
+    monkeypatch.setattr(bounds, "PATIENCE", 0.01)
     gate.shut()
     gate.take("a")
     gate.runs()
@@ -51,15 +59,43 @@ async def test_a_kernel_that_never_greets_is_heard_by_then(gate, passed, monkeyp
 
 
 async def test_a_restart_that_comes_to_nothing_holds_nobody_for_ever(gate, passed, monkeypatch):
-    monkeypatch.setattr(gates, "LONGEST", 0.01)
+    monkeypatch.setattr(bounds, "LONGEST", 0.01)
     gate.shut()
     gate.take("a")
     await eventually(lambda: passed == ["a"])
 
 
 async def test_no_more_wait_than_may(gate, monkeypatch):
-    monkeypatch.setattr(gates, "MOST_WAITING", 2)
+    monkeypatch.setattr(bounds, "MOST_WAITING", 2)
     gate.shut()
     assert [gate.take(number) for number in range(3)] == [True, True, False]
     gate.end()
     assert not gate.take(3)
+
+
+async def test_nobody_asks_before_all_hear_what_is_answered(gate, passed, gates):
+    """Two browsers look at a kernel: what one asks for is put out for both."""
+    other = RestartGate(passed.append, list, lambda: gates)
+    gates.append(other)
+    for one in gates:
+        one.shut()
+        one.runs()
+    assert gate.take("a")
+    gate.greeted()
+    assert gate.take("b")
+    assert passed == []
+    other.greeted()
+    assert passed == ["a", "b"]
+    assert not gate.take("c")
+
+
+async def test_nobody_waits_for_one_that_left(gate, passed, gates):
+    other = RestartGate(passed.append, list, lambda: gates)
+    gates.append(other)
+    for one in gates:
+        one.shut()
+        one.runs()
+    gate.take("a")
+    other.end()
+    gate.greeted()
+    assert passed == ["a"]

@@ -94,6 +94,8 @@ class KernelNow:
     executing: tuple[str, ...] = ()
     #: The content of its last kernel_info_reply.
     kernel_info: dict[str, Any] | None = None
+    #: Whether it greets who begins to listen, as ipykernel does since 7.
+    greets: bool = False
 
 
 class PageFoot:
@@ -196,6 +198,7 @@ def read_state(told: object) -> KernelNow:
         last_activity=_time(said.get("last_activity")),
         executing=tuple(map(_id, executing)),
         kernel_info=None if info is None else _object(info),
+        greets=said.get("greets") is True,
     )
 
 

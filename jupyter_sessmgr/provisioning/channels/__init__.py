@@ -3,7 +3,8 @@
 ``choosing`` takes the class, ``connection`` is the class; ``past`` gives it what the journal has,
 by ``catchup``, ``position``, ``replies``, ``questions``, ``widgets`` and ``screen``; ``frames`` and
 ``writer`` know the protocols; ``kernelinfo`` answers for busy kernels; ``gate`` waits for restarted
-ones; ``use`` and ``telling`` are what the rest of the package needs of open websockets.
+ones, and ``greeting`` knows when one is heard; ``use`` and ``telling`` are what the rest of the
+package needs of open websockets.
 """
 
 from jupyter_sessmgr.provisioning.channels.choosing import channels_class

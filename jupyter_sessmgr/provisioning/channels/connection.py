@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import struct
@@ -15,8 +16,10 @@ from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.provisioning.channels import kernelinfo
 from jupyter_sessmgr.provisioning.channels.frames import V1, Asked, read_asked
 from jupyter_sessmgr.provisioning.channels.gate import RestartGate
+from jupyter_sessmgr.provisioning.channels.greeting import Greeting, connect_anew, is_any
 from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import read_position
+from jupyter_sessmgr.provisioning.channels.telling import gates_of
 from jupyter_sessmgr.provisioning.channels.told import Told
 from jupyter_sessmgr.provisioning.channels.use import Use, kept_awake
 from jupyter_sessmgr.provisioning.channels.writer import Writer
@@ -52,6 +55,8 @@ class _SessionChannels:
     _unlimited = False
     #: Whether it was told that the kernel says what makes no sense.
     _told_nonsense = False
+    #: By what it knows that it hears the kernel of a session.
+    _greeting: Greeting | None = None
 
     async def prepare(self) -> None:
         """See to it that the kernel can answer. Called before the websocket opens."""
@@ -75,7 +80,8 @@ class _SessionChannels:
         self._use = Use(held)
         self._past = Past(self, held, self._position, self._writer) if held is not None else None
         #: Shut while the kernel is restarted, by whomever.
-        self.gate = RestartGate(self._pass_in)
+        kernel_id: str = self.kernel_id  # type: ignore[attr-defined]
+        self.gate = RestartGate(self._pass_in, self._connect_anew, lambda: gates_of(kernel_id))
         if self._position is not None:
             _leave_to_journal(self)
         self.websocket_handler.set_nodelay(True)  # type: ignore[attr-defined]
@@ -84,6 +90,30 @@ class _SessionChannels:
         if connected is not None and self._past is not None:
             connected.add_done_callback(self._connected)
         return connected
+
+    def nudge(self) -> asyncio.Future[None]:
+        """Find out whether the kernel is heard. Called by jupyter_server before messages pass.
+
+        Jupyter asks the kernel twice what it is, by connections that are made for that; one that
+        greets need not be asked.
+        """
+        nudge = super().nudge  # type: ignore[misc]  # jupyter_server's
+        stream = self.channels["iopub"]  # type: ignore[attr-defined]
+        if self._held is not None:
+            self._greeting = Greeting(stream)
+        idle = self.kernel_manager.execution_state != "busy"  # type: ignore[attr-defined]
+
+        async def be_greeted(greeting: Greeting) -> None:
+            said = await greeting.heard()
+            if said is None and not stream.closed():
+                await nudge()
+            for parts in said or ():
+                self.handle_outgoing_message(stream, parts)
+
+        if self._greeting is None or self._held is None or not (self._held.greets and idle):
+            nudged: asyncio.Future[None] = nudge()
+            return nudged
+        return asyncio.ensure_future(be_greeted(self._greeting))
 
     def handle_incoming_message(self, incoming_msg: Any) -> None:
         """Pass a message on to the kernel, noting which executions are asked for."""
@@ -121,8 +151,10 @@ class _SessionChannels:
         if self._pending and channel == "shell":
             told = Told(self.session, outgoing_msg)  # type: ignore[attr-defined]
             self._pending.pop(told.parent, None)
-        if channel == "iopub":
-            self.gate.hear(outgoing_msg)
+        if channel == "iopub" and is_any(outgoing_msg):
+            if self._greeting is not None and self._greeting.is_in(outgoing_msg):
+                self.gate.greeted()
+            return
         if self._past is None or not self._past.take(stream, outgoing_msg):
             self._pass_out(stream, outgoing_msg)
 
@@ -143,6 +175,9 @@ class _SessionChannels:
         """Say why the kernel died. Called when Jupyter gives it up."""
         self._say_why("It is not started again.")
         super().on_restart_failed()  # type: ignore[misc]
+
+    def _connect_anew(self) -> None:
+        connect_anew(list(self.channels.values()))  # type: ignore[attr-defined]
 
     def _pass_in(self, incoming_msg: Any) -> None:
         super().handle_incoming_message(incoming_msg)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Holds requests back from a kernel that was just restarted, until its websocket hears it.
+"""Holds requests back from a kernel that was just restarted, until all websockets hear it.
 
 A restart takes less time than ZeroMQ takes to connect again, 100 to 200 ms; and the channels do
 that one by one. What a kernel puts out while its output channel is not connected is lost.
@@ -7,16 +7,15 @@ that one by one. What a kernel puts out while its output channel is not connecte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 #: Requests that wait at most; the next ones are passed on.
 MOST_WAITING = 1000
-#: Seconds until a kernel that runs again is heard by then: those of ipykernel < 7 do not greet.
+#: Seconds until a kernel that runs again is heard, by then: those of ipykernel < 7 do not greet.
 PATIENCE = 0.5
 #: Seconds after which nothing is held back any more, whatever became of the restart.
 LONGEST = 60.0
-_GREETING = b'"iopub_welcome"'
 
 
 class RestartGate:
@@ -26,21 +25,36 @@ class RestartGate:
     ----------
     deliver : callable
         Passes a request on to the kernel.
+    connect : callable
+        Connects to the new kernel.
+    all_gates : callable
+        Lists the gates of all websockets to this kernel.
     """
 
-    def __init__(self, deliver: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[Any], None],
+        connect: Callable[[], None],
+        all_gates: Callable[[], Iterable[Self]],
+    ) -> None:
         self._deliver = deliver
+        self._connect = connect
+        self._all = all_gates
+        #: Whether what the kernel puts out is heard.
+        self.hears = True
         self._waiting: list[Any] | None = None
         self._opening: asyncio.TimerHandle | None = None
 
     def shut(self) -> None:
         """Begin to hold requests back: another kernel takes the place of this one."""
+        self.hears = False
         self._waiting = self._waiting or []
         self._open_after(LONGEST)
 
     def runs(self) -> None:
         """Note that the new kernel runs."""
         if self._waiting is not None:
+            self._connect()
             self._open_after(PATIENCE)
 
     def take(self, request: Any) -> bool:
@@ -50,13 +64,15 @@ class RestartGate:
         self._waiting.append(request)
         return True
 
-    def hear(self, parts: list[Any]) -> None:
-        """Look whether what the kernel says on its output channel is its greeting.
+    def greeted(self) -> None:
+        """Note that the kernel greets: it does once, so the old one does not any more.
 
-        It greets each who connects to that channel, so the old one does not any more.
+        What one browser asks for is seen in all, so the last that hears opens for all.
         """
-        if self._waiting is not None and any(_GREETING in bytes(part) for part in parts[:4]):
-            self.open()
+        self.hears = True
+        if all(gate.hears for gate in self._all()):
+            for gate in self._all():
+                gate.open()
 
     def open(self) -> None:
         """Pass on what was held back."""
@@ -67,7 +83,7 @@ class RestartGate:
 
     def end(self) -> None:
         """Forget what is held back."""
-        self._waiting = None
+        self._waiting, self.hears = None, True
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None

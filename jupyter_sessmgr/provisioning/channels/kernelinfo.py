@@ -17,6 +17,7 @@ from jupyter_sessmgr.manager.sessions import ComputeSessionManager
 from jupyter_sessmgr.model.errors import SessmgrError
 from jupyter_sessmgr.provisioning.channels.frames import Asked
 from jupyter_sessmgr.provisioning.channels.writer import Writer
+from jupyter_sessmgr.provisioning.held import held_of
 
 #: Seconds that the recorder has to answer; without it Jupyter asks the kernel.
 ASK_TIMEOUT = 3.0
@@ -42,8 +43,11 @@ def has_said(manager: Any) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def have_said(manager: Any, info: dict[str, Any] | None) -> None:
+def have_said(manager: Any, now: KernelNow) -> None:
     """Let Jupyter know what a kernel said of itself, so that nobody has to wait for it."""
+    held, info = held_of(manager), now.kernel_info
+    if held is not None:
+        held.greets = held.greets or now.greets
     if not info or has_said(manager):
         return
     future = getattr(manager, "_kernel_info_future", None)
@@ -82,7 +86,7 @@ async def _learn_now(manager: Any, sessions: ComputeSessionManager, session_id: 
     now = None if has_said(manager) else await kernel_now(sessions, session_id)
     if now is None:
         return
-    have_said(manager, now.kernel_info)
+    have_said(manager, now)
     if now.execution_state == "idle" and manager.execution_state == "starting":
         manager.execution_state = "idle"  # Jupyter would look for it each 50 ms before it opens
 

@@ -8,6 +8,8 @@ from typing import Any
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
+from jupyter_sessmgr.provisioning.channels.gate import RestartGate
+
 #: Close code of a websocket whose client should connect again.
 _COME_AGAIN = 1012
 
@@ -24,18 +26,22 @@ def tell_restarted(kernel_id: str) -> None:
         _tell(connection.on_kernel_restarted, connection)
 
 
+def gates_of(kernel_id: str) -> list[RestartGate]:
+    """List the gates of all websockets to a kernel."""
+    gates = [getattr(connection, "gate", None) for connection in _connections(kernel_id)]
+    return [gate for gate in gates if gate is not None]  # other extensions' websockets have none
+
+
 def hold_requests(kernel_id: str) -> None:
     """Have requests to a kernel wait, since it is being restarted."""
-    for connection in _connections(kernel_id):
-        if gate := getattr(connection, "gate", None):  # other extensions' websockets have none
-            gate.shut()
+    for gate in gates_of(kernel_id):
+        gate.shut()
 
 
 def release_requests(kernel_id: str) -> None:
-    """Let requests to a kernel go on, as soon as each websocket hears it."""
-    for connection in _connections(kernel_id):
-        if gate := getattr(connection, "gate", None):
-            gate.runs()
+    """Let requests to a kernel go on, as soon as all websockets hear it."""
+    for gate in gates_of(kernel_id):
+        gate.runs()
 
 
 def hang_up(kernel_id: str) -> None:

@@ -13,6 +13,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import KernelConnectionInfo
 
 from jupyter_sessmgr.model.errors import AgentUnavailable
+from jupyter_sessmgr.model.naming import new_listener_topic
 from jupyter_sessmgr.rest.execution.run import Run
 
 #: Bytes of one message of a kernel; over that the connection is dropped, and made again.
@@ -52,6 +53,8 @@ class KernelChannels:
         self._client = AsyncKernelClient(context=context)
         self._client.load_connection_info(cast("KernelConnectionInfo", dict(info)))
         self._client.start_channels(hb=False)
+        # it greets who subscribes to something that nobody is subscribed to yet
+        self._client.iopub_channel.socket.subscribe(new_listener_topic())
         self._log = log
         self._heard = asyncio.Event()
         self._runs: dict[str, Run] = {}
@@ -63,7 +66,7 @@ class KernelChannels:
     async def open(self, timeout: float) -> None:
         """Return when everything that the kernel publishes arrives here.
 
-        A kernel welcomes a new listener, also while it works; of one that does not know how, the
+        A kernel greets a new listener, also while it works; of one that does not know how, the
         answer to a request on its control channel is heard.
 
         Raises

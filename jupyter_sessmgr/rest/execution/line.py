@@ -14,7 +14,7 @@ from jupyter_sessmgr.model.errors import NotRunning
 from jupyter_sessmgr.model.session import ComputeSession
 from jupyter_sessmgr.rest.execution.channels import KernelChannels
 
-#: Seconds until a kernel must have been heard. One that neither welcomes listeners nor answers
+#: Seconds until a kernel must have been heard. One that neither greets listeners nor answers
 #: while it works is heard when it is done with what it does.
 OPEN_TIMEOUT = 300.0
 #: Seconds that a connection stays open when nobody needs it any more.
