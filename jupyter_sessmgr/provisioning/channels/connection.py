@@ -78,17 +78,22 @@ class _SessionChannels:
         self._writer = Writer(self)
         self._held = held
         self._use = Use(held)
-        self._past = Past(self, held, self._position, self._writer) if held is not None else None
+        self._past = past = (
+            Past(self, held, self._position, self._writer) if held is not None else None
+        )
         #: Shut while the kernel is restarted, by whomever.
-        kernel_id: str = self.kernel_id  # type: ignore[attr-defined]
-        self.gate = RestartGate(self._pass_in, self._connect_anew, lambda: gates_of(kernel_id))
+        self.gate = RestartGate(
+            self._pass_in,
+            lambda: connect_anew(list(self.channels.values())),  # type: ignore[attr-defined]
+            lambda: gates_of(self.kernel_id),  # type: ignore[attr-defined]
+        )
         if self._position is not None:
             _leave_to_journal(self)
         self.websocket_handler.set_nodelay(True)  # type: ignore[attr-defined]
         connected = super().connect()  # type: ignore[misc]
         self._use.connecting(connected)
-        if connected is not None and self._past is not None:
-            connected.add_done_callback(self._connected)
+        if connected is not None and past is not None:
+            connected.add_done_callback(lambda _done: past.begin())
         return connected
 
     def nudge(self) -> asyncio.Future[None]:
@@ -176,9 +181,6 @@ class _SessionChannels:
         self._say_why("It is not started again.")
         super().on_restart_failed()  # type: ignore[misc]
 
-    def _connect_anew(self) -> None:
-        connect_anew(list(self.channels.values()))  # type: ignore[attr-defined]
-
     def _pass_in(self, incoming_msg: Any) -> None:
         super().handle_incoming_message(incoming_msg)  # type: ignore[misc]
 
@@ -203,10 +205,6 @@ class _SessionChannels:
     def _limit_rate(self, channel: Any, msg: Any, msg_list: Any) -> bool:
         limited = super()._limit_rate  # type: ignore[misc]  # jupyter_server's, by its traits
         return not self._unlimited and bool(limited(channel, msg, msg_list))
-
-    def _connected(self, _done: Any) -> None:
-        if self._past is not None:
-            self._past.begin()
 
     def _is_answered(self, asked: Asked) -> bool:
         """Note what is asked of the kernel; answer what is not for it, and say so."""
