@@ -84,7 +84,7 @@ class Following:
         self._busy: set[str] = set()
         #: What the kernel calls itself, and whether it tells of its questions.
         self._name, self._tells = "", False
-        self._begun = False
+        self._begun = self._greets = False
         self._activity = _number(self._facts.get("activity"), _LATEST)
         #: The number of the last request that was made before the kernel ended; while there is no
         #: other, that is over which still comes.

@@ -406,6 +406,16 @@ def test_what_ran_is_known_to_the_next_recorder(tmp_path):
     assert following.describe()["execution_state"] == "idle"
 
 
+def test_a_kernel_that_greeted_is_known_to_greet_and_the_next_one_is_not(journal):
+    following = Following(journal, "recorder")
+    assert following.describe()["greets"] is False
+    following.hear(message("iopub_welcome", {"subscription": ""}, ""), 1.0)
+    assert following.describe()["greets"] is True
+    assert kinds(journal) == []
+    following.begin()
+    assert following.describe()["greets"] is False
+
+
 def test_words_about_executions_push_no_output_out(journal, monkeypatch):
     monkeypatch.setattr("jupyter_sessmgr.agent.journal._TIDY", -1)
     monkeypatch.setattr("jupyter_sessmgr.agent.changes._MOST_LIFECYCLE", 50)
