@@ -53,6 +53,7 @@ def run(orders: Mapping[str, Any]) -> int:
 
 def _end_all(kernel: Kernel, reaper: Reaper) -> None:
     """Leave nothing behind, even when the agent itself failed."""
+    reaper.tell_nobody()
     for _ in range(200):
         left = kill_descendants(os.getpid())
         if not reaper.reap() or not left:

@@ -41,6 +41,10 @@ class Reaper:
         else:
             self.watch(pid, ended)
 
+    def tell_nobody(self) -> None:
+        """Only collect from now on: the loop of those who asked is over."""
+        self._watched.clear()
+
     def reap(self) -> bool:
         """Collect all that ended; returns whether any child is left. Never blocks."""
         while True:

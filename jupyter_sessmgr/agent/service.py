@@ -60,6 +60,7 @@ class Service:
         """Serve, then end everything below."""
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
+        loop.set_exception_handler(thrift.say_trouble)
         loop.add_signal_handler(signal.SIGTERM, self._leave, _TERM_GRACE, _TERMINATED)
         extras = Extras(self._orders, self._reaper)
         supervisor = Supervisor(self._kernel, self._reaper, self._orders, extras.premises.guests)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,23 +19,48 @@ class Later(ModuleType):
         if loader is None or name == "__path__":
             raise AttributeError(name)
         self.__class__ = ModuleType  # type: ignore[assignment]
-        loader.exec_module(self)
+        try:
+            loader.exec_module(self)
+        except BaseException:
+            self.__class__ = Later  # there may be a file to read it from another time
+            raise
         return getattr(self, name)
 
 
-class LaterLogger:
-    """Stands in for a logger until there is something to log."""
+class Logger:
+    """Stands in for asyncio's logger: says on standard error what somebody should know.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    It needs nothing that is not loaded: trouble is often that no file can be opened any more.
+    """
+
+    def __init__(self, _name: str) -> None:
+        return
 
     def debug(self, *_: object, **__: object) -> None:
-        """Leave it out: asyncio tells each loop's kind so, and nobody listens."""
+        """Leave it out."""
 
-    def __getattr__(self, name: str) -> Any:
-        logging = sys.modules["logging"]
-        assert logging.Handler is not None  # it is loaded now
-        return getattr(logging.getLogger(self._name), name)
+    info = debug
+
+    def warning(self, message: str, *args: object, exc_info: Any = None, **_: object) -> None:
+        """Say it, with the exception, as `logging` does."""
+        sys.stderr.write("%s\n" % (message % args if args else message))
+        if isinstance(exc_info, BaseException):
+            exc_info = type(exc_info), exc_info, exc_info.__traceback__
+        elif exc_info and not isinstance(exc_info, tuple):
+            exc_info = sys.exc_info()
+        if exc_info and exc_info[0] is not None:
+            sys.excepthook(*exc_info)
+
+    error = critical = warning
+
+    def log(self, level: int, *args: Any, **named: Any) -> None:
+        """Say it when it is worth that."""
+        if self.isEnabledFor(level):
+            self.warning(*args, **named)
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - its name in `logging`
+        """Say whether something of this level is said."""
+        return level >= _WARNING
 
 
 class AnyType:
@@ -46,14 +71,20 @@ class AnyType:
 
 
 _ANY = AnyType()
+_WARNING = 30
 #: What asyncio and ssl import, and use when something goes wrong, if at all: two MiB. With each
 #: what is asked of it meanwhile.
 _HARDLY_NEEDED: dict[str, dict[str, Any]] = {
     "base64": {},
-    # asyncio asks it whether what it is to call on a signal is one, which ours never are
-    "inspect": {"iscoroutinefunction": lambda _: False},
+    # asyncio asks it whether what it is to call on a signal is one, which ours never are; and where
+    # a callback is from that failed
+    "inspect": {
+        "iscoroutinefunction": lambda _: False,
+        "unwrap": lambda wrapper: wrapper,
+        "isfunction": lambda made: isinstance(made, FunctionType),
+    },
     "locale": {},
-    "logging": {"getLogger": LaterLogger, "DEBUG": 10},
+    "logging": {"getLogger": Logger, "DEBUG": 10, "INFO": 20, "WARNING": _WARNING},
     "subprocess": {"PIPE": -1, "STDOUT": -2, "DEVNULL": -3},
     "textwrap": {},
     "tokenize": {},
@@ -73,6 +104,15 @@ def put_off() -> None:
             made = sys.modules[name] = Later(name)
             made.__spec__, made.__loader__, made.__file__ = spec, spec.loader, spec.origin
             vars(made).update(meanwhile)
+
+
+def say_trouble(_loop: Any, context: dict[str, Any]) -> None:
+    """Say what went wrong in a callback or task. Called by asyncio, whose own way needs files."""
+    error = context.get("exception")
+    try:
+        Logger("").error(context.get("message", "Something went wrong."), exc_info=error)
+    except OSError:
+        return  # nobody reads what this one says
 
 
 def give_back() -> None:

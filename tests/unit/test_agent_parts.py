@@ -96,6 +96,10 @@ for code in (3, 4):
         reaper.watch(pid, told.append)
 while reaper.reap():
     time.sleep(0.001)
+reaper.watch(os.spawnv(os.P_NOWAIT, "/bin/sh", ["sh", "-c", "exit 5"]), told.append)
+reaper.tell_nobody()  # whoever asked is gone
+while reaper.reap():
+    time.sleep(0.001)
 print(told)
 """
 

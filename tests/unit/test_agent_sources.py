@@ -186,7 +186,7 @@ import agent.main
 
 def in_a_place(code):
     """Run code in a Python of its own that has what the agent has when its kernel starts."""
-    run = [sys.executable, "-I", "-c", AS_IN_A_PLACE + code]
+    run = [sys.executable, "-I", "-OO", "-c", AS_IN_A_PLACE + code]  # as it is compiled there
     return subprocess.check_output(run, text=True, timeout=60)
 
 
@@ -218,22 +218,46 @@ def test_what_asyncio_hardly_needs_is_loaded_when_it_is_used():
 
 SAYS = """
 agent.thrift.put_off()
-import asyncio, ssl
+import asyncio, asyncio.log, functools, os, resource, ssl
+from agent.thrift import say_trouble
 loop = asyncio.new_event_loop()
+loop.set_exception_handler(say_trouble)
 print(*(type(sys.modules[name]).__name__ for name in ("logging", "subprocess", "typing")))
 
 async def main():
     process = await asyncio.create_subprocess_exec("true", stdout=asyncio.subprocess.PIPE)
-    loop.call_exception_handler({"message": "something went wrong"})
-    return await process.wait()
+    await process.wait()
+    sys.stderr = sys.stdout
+    no_more_files()
+    asyncio.log.logger.warning("%s went wrong", "something")
+    loop.call_exception_handler({"message": "something else"})
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(functools.partial(int, "nonsense"))
+    await asyncio.sleep(0.1)
 
-sys.stderr = sys.stdout
-print(loop.run_until_complete(main()), type(sys.modules["logging"]).__name__)
+def no_more_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    try:
+        while True:
+            os.open("/dev/null", os.O_RDONLY)
+    except OSError:
+        pass
+
+loop.run_until_complete(main())
+print(type(sys.modules["logging"]).__name__)
+try:
+    sys.modules["typing"].Dict
+except OSError:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 from typing import Dict, Optional
 print(Dict[str, Optional[int]], sys.modules["subprocess"].PIPE)
 """
 
 
-def test_what_goes_wrong_is_told_though_nothing_was_loaded_to_tell_it():
-    awaited = ["Later Later Later", "something went wrong", "0 module"]
-    assert in_a_place(SAYS).splitlines() == [*awaited, "typing.Dict[str, typing.Optional[int]] -1"]
+def test_what_goes_wrong_is_told_though_no_file_can_be_opened_to_tell_it():
+    """Nor does it end the agent: asyncio's own way of telling would."""
+    lines = in_a_place(SAYS).splitlines()
+    assert lines[:3] == ["Later Later Later", "something went wrong", "something else"]
+    assert "ZeroDivisionError: division by zero" in lines
+    assert any(line.startswith("ValueError: invalid literal") for line in lines)
+    assert lines[-2:] == ["Later", "typing.Dict[str, typing.Optional[int]] -1"]
