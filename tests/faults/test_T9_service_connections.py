@@ -41,7 +41,7 @@ def descriptors():
 
 async def abandon(door, data, *, after=b"", more=b"", stay=0.0, cut=False):
     """Say something, read until `after` came, say more, stay for so many seconds, and go."""
-    async with door.dial(data) as (reader, writer):
+    async with door.dial(data) as (reader, writer), asyncio.timeout(30):
         if after:
             await reader.readuntil(after)
         if more:

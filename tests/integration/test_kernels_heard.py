@@ -38,18 +38,22 @@ class Browser:
         await self._socket.write_message(json.dumps({**message, "content": content}))
         return header["msg_id"]
 
+    async def hear(self):
+        """Read one message."""
+        async with asyncio.timeout(60):
+            return json.loads(await self._socket.read_message())
+
     async def lines(self, request):
         """Read until a request's end; returns what it printed, by line."""
         said = ""
-        async with asyncio.timeout(60):
-            while True:
-                told = json.loads(await self._socket.read_message())
-                if told["parent_header"].get("msg_id") != request:
-                    continue
-                if told["msg_type"] == "stream":
-                    said += told["content"]["text"]
-                elif told["content"].get("execution_state") == "idle":
-                    return said.splitlines()
+        while True:
+            told = await self.hear()
+            if told["parent_header"].get("msg_id") != request:
+                continue
+            if told["msg_type"] == "stream":
+                said += told["content"]["text"]
+            elif told["content"].get("execution_state") == "idle":
+                return said.splitlines()
 
 
 @pytest.fixture
@@ -90,6 +94,15 @@ async def test_an_idle_kernel_that_greets_is_not_asked_before_messages_pass(one,
                 request = await browser.execute(f"for i in range({LINES}): print(i, flush=True)")
                 assert await browser.lines(request) == [str(i) for i in range(LINES)]
             assert held_of(manager).greets
+
+
+async def test_a_browser_that_asks_nothing_is_told_in_its_kernels_name_that_it_is_idle(one):
+    """As a server in front, that connected again by itself."""
+    async with a_kernel(one) as (kernel_id, _), a_browser(one, kernel_id) as browser:
+        told = await browser.hear()
+        assert (told["msg_type"], told["content"]) == ("status", {"execution_state": "idle"})
+        await browser.execute("1")
+        assert (await browser.hear())["header"]["session"] == told["header"]["session"]
 
 
 async def test_one_that_does_not_greet_after_all_is_asked(one, monkeypatch):

@@ -19,7 +19,7 @@ from jupyter_sessmgr.provisioning.channels.gate import RestartGate
 from jupyter_sessmgr.provisioning.channels.greeting import Greeting, connect_anew, is_any
 from jupyter_sessmgr.provisioning.channels.past import Past
 from jupyter_sessmgr.provisioning.channels.position import read_position
-from jupyter_sessmgr.provisioning.channels.telling import gates_of
+from jupyter_sessmgr.provisioning.channels.telling import gates_of, tell_state
 from jupyter_sessmgr.provisioning.channels.told import Told
 from jupyter_sessmgr.provisioning.channels.use import Use, kept_awake
 from jupyter_sessmgr.provisioning.channels.writer import Writer
@@ -112,6 +112,9 @@ class _SessionChannels:
             said = await greeting.heard()
             if said is None and not stream.closed():
                 await nudge()
+            if said is not None:
+                self._writer.follow(greeting.parts)
+                tell_state(self.kernel_manager, self._writer)  # type: ignore[attr-defined]
             for parts in said or ():
                 self.handle_outgoing_message(stream, parts)
 

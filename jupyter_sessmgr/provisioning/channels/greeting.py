@@ -32,6 +32,8 @@ class Greeting:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._topic = new_listener_topic()
+        #: The greeting as it came; empty until then.
+        self.parts: list[Any] = []
         # one that was kept for a browser that comes again has the topic of the time before
         before, stream.sessmgr_topic = getattr(stream, "sessmgr_topic", None), self._topic
         stream.socket.subscribe(self._topic)
@@ -51,6 +53,8 @@ class Greeting:
 
         def hear(parts: list[Any]) -> None:
             greeted.set()  # whatever it is, it was heard
+            if self.is_in(parts):
+                self.parts = parts
             if not is_any(parts):
                 said.append(parts)
 

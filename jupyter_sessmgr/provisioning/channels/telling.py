@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from tornado.websocket import WebSocketClosedError
 
 from jupyter_sessmgr.provisioning.channels.gate import RestartGate
+from jupyter_sessmgr.provisioning.channels.writer import Writer
 
 #: Close code of a websocket whose client should connect again.
 _COME_AGAIN = 1012
@@ -24,6 +26,16 @@ def tell_restarted(kernel_id: str) -> None:
     """Tell every browser that looks at a kernel that another one takes its place."""
     for connection in _connections(kernel_id):
         _tell(connection.on_kernel_restarted, connection)
+
+
+def tell_state(manager: Any, writer: Writer) -> None:
+    """Tell a browser whether its kernel works, as the answers to Jupyter's questions would.
+
+    A server in front connects again by itself; its browser does not know that and asks nothing.
+    """
+    if manager.execution_state in ("idle", "busy"):
+        with contextlib.suppress(WebSocketClosedError):
+            writer.say("status", {"execution_state": manager.execution_state}, {})
 
 
 def gates_of(kernel_id: str) -> list[RestartGate]:
