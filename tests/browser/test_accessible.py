@@ -88,6 +88,9 @@ def test_the_list_is_used_by_keyboard(person):
     page.get_by_role("tab", name="File Browser").click()
     page.keyboard.press("Control+Shift+C")
     page.keyboard.type("Show Remote Sessions")
+    expect(page.locator(".lm-CommandPalette-item.lm-mod-active")).to_have_text(
+        "Show Remote Sessions", timeout=PATIENCE
+    )
     page.keyboard.press("Enter")
     expect(page.get_by_role("searchbox", name="Filter sessions")).to_be_focused()
     page.keyboard.press("Tab")

@@ -39,6 +39,11 @@ def opened(page, port, visits):
     expect(page.locator("#ready")).to_have_text(f"{port} says {port}, visits: {visits}")
 
 
+def later(frame, code):
+    """Have a frame do what ends its page, after this call: which fails with a page that ended."""
+    frame.evaluate(f"setTimeout(() => {code})")
+
+
 def use(tab, page, port, leave):
     """Follow links, go back, load again, post and download; `leave` goes back in history."""
     opened(page, port, 1)
@@ -90,11 +95,11 @@ def test_C3_an_app_works_in_a_frame_of_a_page_of_jupyters(apps, tab, host):
     opened(framed, FIRST, 1)
     frame = tab.frames[-1]
     assert HOST.fullmatch(frame.url)
-    new = use(tab, framed, FIRST, lambda: frame.evaluate("history.back()"))
+    new = use(tab, framed, FIRST, lambda: later(frame, "history.back()"))
     # It has no cookie of that host in a tab: Jupyter hands it over anew, to the page that was meant.
     expect(new.locator("h1")).to_have_text("New tab")
     opened(new, FIRST, 1)
-    frame.evaluate("location.reload()")
+    later(frame, "location.reload()")
     opened(framed, FIRST, 6)
     assert tab.url == f"{url}nothing-here"
 

@@ -105,6 +105,15 @@ async def test_a_browser_that_asks_nothing_is_told_in_its_kernels_name_that_it_i
         assert (await browser.hear())["header"]["session"] == told["header"]["session"]
 
 
+async def test_what_a_browser_asks_for_as_it_leaves_is_still_executed(shared_server):
+    """With another one that stays: ZeroMQ's sockets of the one that leaves are closed at once."""
+    kernel_id = shared_server.create()["sessionId"]
+    with shared_server.tab(kernel_id) as stays:
+        for number in range(5):
+            shared_server.ask_and_leave(kernel_id, f"left = {number}")
+            await eventually(lambda number=number: stays.run("print(left)") == f"{number}\n")
+
+
 async def test_one_that_does_not_greet_after_all_is_asked(one, monkeypatch):
     async with a_kernel(one) as (kernel_id, manager):
         monkeypatch.setattr(greeting.Greeting, "heard", _no_greeting)

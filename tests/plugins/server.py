@@ -156,8 +156,15 @@ class Client:
         message = _execute_request(code)
         with self._channels(kernel_id) as socket:
             socket.send(json.dumps(message))
-            while json.loads(socket.recv(60))["msg_type"] != "status":
-                continue
+            parent = None
+            while parent != message["header"]["msg_id"]:
+                parent = json.loads(socket.recv(60))["parent_header"].get("msg_id")
+
+    def ask_and_leave(self, kernel_id, code):
+        """Have a kernel run code, and leave before it can say anything."""
+        with self._channels(kernel_id) as socket:
+            socket.recv(60)  # it is heard
+            socket.send(json.dumps(_execute_request(code)))
 
     def _channels(self, kernel_id):
         url = f"ws{self.url.removeprefix('http')}api/kernels/{kernel_id}/channels"

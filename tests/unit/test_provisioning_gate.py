@@ -89,6 +89,19 @@ async def test_nobody_asks_before_all_hear_what_is_answered(gate, passed, gates)
     assert not gate.take("c")
 
 
+async def test_what_a_browser_asked_for_before_it_left_is_for_the_new_kernel_alone(gate, passed):
+    gate.shut()
+    gate.take("a")
+    gate.end()
+    assert passed == []
+    gate.shut()
+    gate.take("b")
+    gate.runs()
+    gate.end()
+    gate.end()
+    assert passed == ["b"]
+
+
 async def test_nobody_waits_for_one_that_left(gate, passed, gates):
     other = RestartGate(passed.append, list, lambda: gates)
     gates.append(other)

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+import zmq
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
@@ -143,6 +144,7 @@ class _SessionChannels:
             part = getattr(self, name, None)
             if part is not None:
                 part.end()
+        _send_all(self.channels.values())  # type: ignore[attr-defined]
         super().disconnect()  # type: ignore[misc]
 
     def _end_unopened(self) -> None:
@@ -264,6 +266,13 @@ async def _prepared(manager: Any, held: Held | None) -> AsyncIterator[None]:
     with kept_awake(held):
         async with kernelinfo.learning(manager, held.home.sessions, held.id):
             yield
+
+
+def _send_all(streams: Iterable[Any]) -> None:
+    """Hand ZeroMQ what is still to be sent: streams that are closed forget it."""
+    for stream in streams:
+        if stream is not None and not stream.closed():
+            stream.flush(zmq.POLLOUT)
 
 
 def _leave_to_journal(connection: Any) -> None:

@@ -42,18 +42,20 @@ class RestartGate:
         self._all = all_gates
         #: Whether what the kernel puts out is heard.
         self.hears = True
+        self._runs = True
         self._waiting: list[Any] | None = None
         self._opening: asyncio.TimerHandle | None = None
 
     def shut(self) -> None:
         """Begin to hold requests back: another kernel takes the place of this one."""
-        self.hears = False
+        self.hears = self._runs = False
         self._waiting = self._waiting or []
         self._open_after(LONGEST)
 
     def runs(self) -> None:
         """Note that the new kernel runs."""
         if self._waiting is not None:
+            self._runs = True
             self._connect()
             self._open_after(PATIENCE)
 
@@ -77,13 +79,18 @@ class RestartGate:
     def open(self) -> None:
         """Pass on what was held back."""
         waiting = self._waiting or []
-        self.end()
+        self._hold_nothing()
         for request in waiting:
             self._deliver(request)
 
     def end(self) -> None:
-        """Forget what is held back."""
-        self._waiting, self.hears = None, True
+        """Go with the browser; what it asked for is not for a kernel that is being replaced."""
+        if self._runs:
+            self.open()
+        self._hold_nothing()
+
+    def _hold_nothing(self) -> None:
+        self._waiting, self.hears, self._runs = None, True, True
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
