@@ -80,7 +80,7 @@ def test_an_idle_kernel_is_culled_with_its_session(servers):
     server = servers.start(config={"MappingKernelManager": cull, **INTERACTIVE})
     kernel_id = start(server)
     wait_for(lambda: server.info(kernel_id)["status"] == "TERMINATED", timeout=30)
-    assert kernel_id not in kernel_ids(server)
+    wait_for(lambda: kernel_id not in kernel_ids(server))
 
 
 def test_P4_a_stopped_server_ends_interactive_sessions_and_lets_durable_ones_go_on(servers):

@@ -156,9 +156,11 @@ class Client:
         message = _execute_request(code)
         with self._channels(kernel_id) as socket:
             socket.send(json.dumps(message))
-            parent = None
-            while parent != message["header"]["msg_id"]:
-                parent = json.loads(socket.recv(60))["parent_header"].get("msg_id")
+            begun = ended = False
+            while not (begun or ended):
+                told = json.loads(socket.recv(60))
+                begun = told["parent_header"].get("msg_id") == message["header"]["msg_id"]
+                ended = told["content"].get("execution_state") in ("restarting", "dead")
 
     def ask_and_leave(self, kernel_id, code):
         """Have a kernel run code, and leave before it can say anything."""
