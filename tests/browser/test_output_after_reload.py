@@ -39,6 +39,7 @@ while not os.path.exists("enough"): time.sleep(0.1)"""
 #: With those before, more cells than output is brought to at a time.
 MORE = 2
 BACK = "Output that came while you were away was brought back."
+AWAY = "The Jupyter server does not answer."
 #: The tab of a notebook that is not saved.
 UNSAVED = ".lm-TabBar-tab.jp-mod-dirty"
 #: Notes what the quiet notice says.
@@ -212,6 +213,23 @@ def test_what_ended_while_nobody_looked(person, servers):
     _what_was_cleared_stays_so(person)
     _nothing_waits_for_a_kernel_that_was_restarted(person)
     _nothing_comes_back_to_who_does_not_want_it(person)
+
+
+def test_good_news_does_not_hide_that_the_server_is_away(person, servers):
+    person.write("a.ipynb", WAITS)
+    person.open_file("a.ipynb")
+    person.wait_ready()
+    person.run_cell(0)
+    expect(person.output(0)).to_have_text("begun")
+    person.open_file("a.ipynb")
+    expect(person.output(0)).to_have_text("begun")
+    person.server.kill()
+    until(lambda: any(AWAY in one for one in person.notices()), what="it is said")
+    person.page.wait_for_timeout(3000)  # by then it would be said what came back
+    assert BACK not in person.notices()
+    expect(person.page.get_by_text(AWAY)).to_be_visible()
+    servers.again(person.server)
+    until(lambda: person.notices()[-1] == "The Jupyter server is back.", what="it is back")
 
 
 def _what_a_cell_asks_is_asked_again(person):

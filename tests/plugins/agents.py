@@ -300,12 +300,16 @@ def peer_context():
 
 
 async def stranger(agent, *, tls=True):
-    """Connect to an agent without knowing its token."""
+    """Connect to an agent, as soon as it listens, without knowing its token."""
     context = peer_context() if tls else None
-    await eventually(lambda: Path(agent.endpoint.host).exists(), what="the agent listens")
-    return await asyncio.open_unix_connection(
-        agent.endpoint.host, ssl=context, server_hostname="x" if tls else None
-    )
+    name = "x" if tls else None
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                return await asyncio.open_unix_connection(
+                    agent.endpoint.host, ssl=context, server_hostname=name
+                )
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -39,6 +39,7 @@ export class ReturnNotices implements IReturnListener {
 
   /** The server went, came back, or does not know this user any more. */
   changed(answer: Answer): void {
+    this.away = answer !== 'here';
     if (answer === 'here') {
       this.say(this.trans.__('The Jupyter server is back.'), SHOWN);
     } else if (answer === 'locked') {
@@ -65,7 +66,9 @@ export class ReturnNotices implements IReturnListener {
     window.clearTimeout(this.gathering);
     this.gathering = window.setTimeout(() => {
       this.told = true;
-      this.say(this.trans.__('Output that came while you were away was brought back.'), SHOWN);
+      if (!this.away) {
+        this.say(this.trans.__('Output that came while you were away was brought back.'), SHOWN);
+      }
     }, GATHER);
   }
 
@@ -90,6 +93,7 @@ export class ReturnNotices implements IReturnListener {
     this.node.className = `${NOTICE} jp-mod-quiet`;
   }
 
+  private away = false;
   private told = false;
   private gathering: number | undefined;
   private hiding: number | undefined;
